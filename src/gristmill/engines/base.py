@@ -1,0 +1,70 @@
+"""The engine contract."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from gristmill.engines.requests import (
+    Choice,
+    Completion,
+    Embed,
+    Generate,
+    LogProbs,
+    Op,
+    Probs,
+    Score,
+    Vector,
+)
+from gristmill.errors import EngineError
+
+
+class Engine(BaseModel, ABC):
+    """Something that costs: a model or a sandbox. Frozen parameters until `start`.
+
+    `identity` is known without starting anything. It names the weights, the template and the
+    precision: everything that changes the answers and is not in the request. An engine answers
+    the kinds of request in `ops`, each with the method of that name: one awaited call per
+    request, thousands at a time. What gains from batches collects them itself.
+    A machine's failure raises `EngineError` (asked again, then the row fails); a request that
+    cannot fit raises `PromptTooLong` (the row is rejected).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ops: ClassVar[frozenset[Op]]
+
+    @property
+    @abstractmethod
+    def identity(self) -> str:
+        """Name what decides the answers."""
+
+    def check(self) -> None:
+        """Raise RecipeError when it could never start here: no such model, no isolation."""
+
+    async def start(self) -> None:
+        """Load. Called once, at the first request that the store cannot answer."""
+
+    async def stop(self) -> None:
+        """Give back what `start` took. Called once, also after a failure."""
+
+    async def generate(self, request: Generate) -> Completion:
+        """Write one text."""
+        raise EngineError(self._cannot("generate"))
+
+    async def score(self, request: Score) -> LogProbs:
+        """Score one response."""
+        raise EngineError(self._cannot("score"))
+
+    async def embed(self, request: Embed) -> Vector:
+        """Embed one text."""
+        raise EngineError(self._cannot("embed"))
+
+    async def choice(self, request: Choice) -> Probs:
+        """Judge by one token."""
+        raise EngineError(self._cannot("choice"))
+
+    def _cannot(self, op: str) -> str:
+        return f"{type(self).__name__} cannot {op}; it can {sorted(self.ops)}"

@@ -1,0 +1,1 @@
+"""Functions on arrays: nearest neighbours, k-center, clustering. FAISS underneath."""

@@ -1,0 +1,167 @@
+"""What an awaiting stage may use besides its row and its parameters. Five things, no sixth."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from gristmill.engines.requests import (
+    Answer,
+    Choice,
+    Completion,
+    Embed,
+    Generate,
+    LogProbs,
+    Probs,
+    Prompt,
+    Request,
+    Sampling,
+    Score,
+    Vector,
+)
+from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.errors import StageError
+from gristmill.storage.ids import digest, draw
+
+Calls = dict[tuple[int, ...], list[tuple[str, int]]]
+
+
+class Asks(Protocol):
+    """A role's engine behind the answer store, in this process or another."""
+
+    async def ask(self, request: Request) -> tuple[str, Any]:
+        """Return the key and the answer: the stored one, or a new one once it is durable."""
+        ...
+
+
+@dataclass(slots=True)
+class Context:
+    """One row (or family, or table) in one stage. A branch is a context of its own."""
+
+    roles: Mapping[str, Asks]
+    seed: int
+    label: str
+    row_id: str
+    round: int = 0
+    pool: pa.Table | None = None
+    """Rows accepted in earlier rounds, frozen for this one."""
+    path: tuple[int, ...] = ()
+    _made: Calls = field(default_factory=dict)
+    _numbers: Counter[Any] = field(default_factory=Counter)
+    _rng: random.Random | None = None
+    _task: asyncio.Task[Any] | None = None
+
+    def llm(self, role: str) -> Llm:
+        """Return the engine bound to a role in the recipe."""
+        return Llm(self, self._bound(role))
+
+    @property
+    def sandbox(self) -> Runs:
+        """Run programs apart from everything else."""
+        return Runs(self, self._bound("sandbox"))
+
+    def branch(self, i: int) -> Context:
+        """Return a context for one of several coroutines that run at the same time."""
+        path = (*self.path, i)
+        return Context(
+            self.roles, self.seed, self.label, self.row_id, self.round, self.pool, path, self._made
+        )
+
+    @property
+    def rng(self) -> random.Random:
+        """Random numbers of this row, stage, round and branch: order and shards change nothing."""
+        self.own()
+        if self._rng is None:
+            key = digest(self.seed, self.label, self.round, self.row_id, self.path)
+            self._rng = random.Random(key)
+        return self._rng
+
+    def used(self) -> tuple[list[str], int]:
+        """Return the keys of the answers used, in order of branch and call, and their tokens."""
+        calls = [call for path in sorted(self._made) for call in self._made[path]]
+        return [key for key, _ in calls], sum(tokens for _, tokens in calls)
+
+    def own(self) -> None:
+        """Refuse a second task: what it gets would depend on the order of arrival."""
+        task = asyncio.current_task()
+        self._task = self._task or task
+        if task is not self._task:
+            raise StageError(
+                f"stage '{self.label}' uses one ctx in two tasks at once; "
+                "give each coroutine its own ctx.branch(i)"
+            )
+
+    def draw(self, request: Generate) -> int:
+        """Return the draw of the next of several equal requests of this branch."""
+        prompt = request.prompt
+        same = prompt if isinstance(prompt, str) else tuple(m["content"] for m in prompt)
+        number = self._numbers[same, request.sampling]
+        self._numbers[same, request.sampling] += 1
+        return draw(self.seed, self.label, self.round, self.row_id, self.path, number)
+
+    def call(self, asks: Asks, request: Request) -> Coroutine[Any, Any, Any]:
+        """Reserve the call's place now, ask when awaited."""
+        self.own()
+        made = self._made.setdefault(self.path, [])
+        made.append(("", 0))
+        return self._ask(asks, request, made, len(made) - 1)
+
+    async def _ask(self, asks: Asks, request: Request, made: Any, slot: int) -> Answer:
+        key, answer = await asks.ask(request)
+        made[slot] = (key, answer.tokens)
+        return answer  # type: ignore[no-any-return]
+
+    def _bound(self, role: str) -> Asks:
+        if role not in self.roles:
+            raise StageError(
+                f"stage '{self.label}' calls '{role}', which its `needs()` does not name; "
+                f"found {sorted(self.roles)}"
+            )
+        return self.roles[role]
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """A model as one row sees it. Calls are numbered when made, not when awaited."""
+
+    ctx: Context
+    asks: Asks
+
+    def generate(self, prompt: Prompt, sampling: Sampling) -> Coroutine[Any, Any, Completion]:
+        """Write a text: `gather` over n equal calls is n draws."""
+        request = Generate(prompt, sampling)
+        if sampling.temperature > 0:
+            request = replace(request, draw=self.ctx.draw(request))
+        return self.ctx.call(self.asks, request)
+
+    def score(
+        self, context: Prompt, response: str, limit: int | None = None
+    ) -> Coroutine[Any, Any, LogProbs]:
+        """Return the log-probs of `response` after `context`; `[]` is the response header alone."""
+        return self.ctx.call(self.asks, Score(context, response, limit))
+
+    def embed(self, text: str) -> Coroutine[Any, Any, Vector]:
+        """Return the unit-length vector of a text."""
+        return self.ctx.call(self.asks, Embed(text))
+
+    def choice(self, prompt: Prompt, labels: tuple[str, ...]) -> Coroutine[Any, Any, Probs]:
+        """Return how the next token's probability falls on the labels."""
+        return self.ctx.call(self.asks, Choice(prompt, labels))
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The sandbox as one row sees it."""
+
+    ctx: Context
+    asks: Asks
+
+    def run(self, program: Program) -> Coroutine[Any, Any, Verdict]:
+        """Execute a program and return what can be believed about it."""
+        return self.ctx.call(self.asks, program)

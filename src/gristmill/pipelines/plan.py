@@ -1,0 +1,218 @@
+"""The check: a recipe becomes a plan, or an error that says what to change. Loads no model."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
+from pkgutil import iter_modules
+from typing import Any, TypeVar
+
+import pyarrow as pa
+from pydantic import ValidationError
+
+from gristmill.engines.base import Engine
+from gristmill.errors import RecipeError
+from gristmill.pipelines.recipe import Recipe, explain
+from gristmill.pipelines.stage import RowStage, Stage, TableStage
+from gristmill.storage.ids import digest
+from gristmill.storage.rows import CONTENT, SYSTEM, schema_of
+
+FOLDERS = {
+    "generators": "meta",
+    "filters": "meta",
+    "verifiers": "verdicts",
+    "scorers": "scores",
+    "selectors": "picks",
+}
+"""The folders of stages, and where the columns land that are not columns of every row."""
+Part = TypeVar("Part", Stage, Engine)
+
+
+@dataclass(frozen=True)
+class Use:
+    """One stage as one recipe uses it."""
+
+    label: str
+    folder: str
+    stage: RowStage | TableStage
+
+    @cached_property
+    def lands(self) -> dict[str, str]:
+        """Where each written column lands."""
+        inside = f"{FOLDERS[self.folder]}.{self.label}"
+        return {c: c if c in CONTENT else f"{inside}.{c}" for c in self.stage.writes()}
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The columns that the stage gets, asked for once: annotations are slow to resolve."""
+        return self.stage.reads()
+
+    @cached_property
+    def awaits(self) -> bool:
+        """Whether the stage gets a context."""
+        return self.stage.awaits()
+
+    @cached_property
+    def is_barrier(self) -> bool:
+        """Whether the stage must see all rows at once."""
+        return isinstance(self.stage, TableStage) and self.stage.scope == "table"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked recipe. A unit is a fused run of uses, or one barrier."""
+
+    units: tuple[tuple[Use, ...], ...]
+    selectors: tuple[Use, ...]
+    """The trailing selectors: called once, over the rows that count for the target."""
+    types: Mapping[str, pa.DataType]
+    fingerprint: str
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The schema of the dataset."""
+        return schema_of(self.types)
+
+    @cached_property
+    def shard_schema(self) -> pa.Schema:
+        """The schema of a shard: the row and the way it ended."""
+        return schema_of(self.types, ends=True)
+
+    @cached_property
+    def unit_labels(self) -> list[list[str]]:
+        """The labels of every unit in order, the target between the others and the selectors."""
+        units = [[use.label for use in unit] for unit in self.units]
+        return [*units, ["target"], *([use.label] for use in self.selectors)]
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of every stage in order."""
+        return [label for labels in self.unit_labels for label in labels]
+
+
+def check(
+    recipe: Recipe, columns: Mapping[str, pa.DataType], engines: Mapping[str, Engine]
+) -> Plan:
+    """Build every stage and check names, parameters, columns, roles and the target."""
+    uses: list[Use] = []
+    types = {**columns, **SYSTEM}
+    for i, entry in enumerate(recipe.stages):
+        use = _use(f"stages[{i}]", entry, {u.label: j for j, u in enumerate(uses)} | {"target": -1})
+        where = f"stages[{i}] ({entry['use']})"
+        _check_columns(where, use, types)
+        _check_roles(where, use, engines)
+        alone = not any(isinstance(u.stage, RowStage) and u.stage.expands() for u in uses)
+        if isinstance(use.stage, TableStage) and not use.is_barrier and alone:
+            raise RecipeError(f"{where} compares siblings, but no stage before it makes any")
+        if use.stage.writes().keys() >= {"instruction"} and "output" not in use.stage.writes():
+            types.pop("output", None)
+        types |= {use.lands[name]: kind for name, kind in use.stage.writes().items()}
+        uses.append(use)
+    cut = len(uses)
+    while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:
+        cut -= 1
+    _check_target(recipe, uses[cut:], cut)
+    stages = [
+        [
+            u.label,
+            u.folder,
+            type(u.stage).__name__,
+            u.stage.version,
+            u.stage.model_dump(mode="json"),
+        ]
+        for u in uses
+    ]
+    roles = {role: engine.identity for role, engine in engines.items()}
+    key = digest(recipe.name, recipe.seed, stages, roles, {k: str(t) for k, t in columns.items()})
+    return Plan(tuple(_units(uses[:cut])), tuple(uses[cut:]), types, key)
+
+
+def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
+    """Build the one class of a kind that the module named by `use` defines."""
+    params = {k: v for k, v in entry.items() if k not in ("use", "as")}
+    use = entry.get("use")
+    known = [m.name for m in iter_modules(importlib.import_module(package).__path__)]
+    if use not in known:
+        near = get_close_matches(str(use), known) or sorted(known)
+        raise RecipeError(f"{where}: no '{use}' in {package}; did you mean one of {near}?")
+    module = importlib.import_module(f"{package}.{use}")
+    for _, cls in inspect.getmembers(module, inspect.isclass):
+        if issubclass(cls, kind) and _defined_in(cls, module.__name__):
+            try:
+                return cls(**params)
+            except ValidationError as error:
+                names = sorted(cls.model_fields)
+                raise RecipeError(
+                    f"{where} ({use}): {explain(error)}; parameters are {names}"
+                ) from error
+    raise RecipeError(f"{where}: {module.__name__} defines no {kind.__name__.lower()}")
+
+
+def _defined_in(cls: type, module: str) -> bool:
+    return cls.__module__ == module or cls.__module__.startswith(module + ".")
+
+
+def _use(where: str, entry: Mapping[str, Any], taken: Mapping[str, int]) -> Use:
+    folder, _, name = str(entry.get("use", "")).partition(".")
+    if folder not in FOLDERS or not name:
+        raise RecipeError(
+            f"{where}: `use` must be like 'filters.length', found {entry.get('use')!r}; "
+            f"folders are {sorted(FOLDERS)}"
+        )
+    label = str(entry.get("as", name))
+    if label in taken:
+        raise RecipeError(f"{where}: the label '{label}' is taken; add `as: another_name`")
+    if not label.isidentifier():
+        raise RecipeError(f"{where}: the label '{label}' must be letters, digits and _")
+    stage = build(f"gristmill.{folder}", where, {**entry, "use": name}, Stage)
+    if not isinstance(stage, RowStage | TableStage):
+        raise RecipeError(f"{where}: '{name}' is neither a row stage nor a table stage")
+    return Use(label, folder, stage)
+
+
+def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:
+    for name in sorted(use.stage.reads() - set(types)):
+        near = get_close_matches(name, types, cutoff=0.4)
+        hint = f"did you mean {near}?" if near else "add a stage that writes it"
+        have = sorted(set(types) - set(SYSTEM))
+        raise RecipeError(f"{where} reads '{name}', but only {have} exist here; {hint}")
+    for path in use.lands.values():
+        if path in CONTENT and path in types and types[path] != CONTENT[path]:
+            raise RecipeError(f"{where} writes '{path}', which is {CONTENT[path]} in every recipe")
+
+
+def _check_roles(where: str, use: Use, engines: Mapping[str, Engine]) -> None:
+    for role, op in sorted(use.stage.needs().items()):
+        if role not in engines:
+            raise RecipeError(f"{where} calls '{role}'; add it to engines, found {sorted(engines)}")
+        if op not in engines[role].ops:
+            raise RecipeError(
+                f"{where} needs '{role}' to {op}, but {type(engines[role]).__name__} can only "
+                f"{sorted(engines[role].ops)}; bind '{role}' to another engine"
+            )
+
+
+def _check_target(recipe: Recipe, selectors: Iterable[Use], cut: int) -> None:
+    for i, use in enumerate(selectors, cut):
+        k = getattr(use.stage, "k", None)
+        if recipe.target is not None and isinstance(k, int) and k > recipe.target:
+            raise RecipeError(
+                f"stages[{i}] ({use.label}) keeps k={k} of only target={recipe.target} rows; "
+                "lower k or raise target"
+            )
+
+
+def _units(uses: Iterable[Use]) -> Iterable[tuple[Use, ...]]:
+    fused: list[Use] = []
+    for use in uses:
+        if use.is_barrier:
+            yield from filter(None, [tuple(fused), (use,)])
+            fused = []
+        else:
+            fused.append(use)
+    if fused:
+        yield tuple(fused)

@@ -1,0 +1,167 @@
+"""The one abstraction: a stage takes rows and says what becomes of them.
+
+A stage is a frozen pydantic model. Its fields are its parameters, the TypedDicts in its
+signature are the columns it reads and writes. It holds no state: the same stage, row and
+seed ask the model the same thing. A plain function is CPU work and gets no context; an
+`async` one awaits and gets one. That holds for both kinds.
+
+A stage sees a flat row (or table) whose keys are exactly what it reads, dotted where they
+are nested: `verdicts.final_number.passed`. What it writes lands by one rule: a column of the
+row schema lands there, any other in the struct of its folder, under the label of its use.
+"""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from gristmill.engines.requests import Op
+from gristmill.errors import StageError
+from gristmill.storage.rows import TEXT
+
+SCALARS = {str: TEXT, int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Why a row leaves: a stable code to count by, and the evidence."""
+
+    code: str
+    detail: str = ""
+
+
+class Stage(BaseModel):
+    """What both kinds share: parameters, columns, reject codes, roles."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: ClassVar[int] = 1
+    """Raise it when the same parameters start to give different rows."""
+    codes: ClassVar[frozenset[str]] = frozenset()
+    """Every reject code it can give."""
+
+    def reads(self) -> frozenset[str]:
+        """Return the columns that a row must have; override when a parameter decides."""
+        hints = self._hints()
+        return frozenset(_columns(hints.get("row", hints.get("table"))))
+
+    def writes(self) -> dict[str, pa.DataType]:
+        """Return the columns that a row has afterwards, with their types."""
+        return {name: arrow(hint) for name, hint in _columns(self._hints().get("return")).items()}
+
+    def needs(self) -> dict[str, Op]:
+        """Return the roles it calls, each with the kind of request: `{"judge": "choice"}`."""
+        return {}
+
+    @classmethod
+    def awaits(cls) -> bool:
+        """Say whether it gets a context."""
+        return inspect.iscoroutinefunction(cls._procedure())
+
+    @classmethod
+    def _procedure(cls) -> Any:
+        return cls.__call__
+
+    def _hints(self) -> dict[str, Any]:
+        return get_type_hints(self._procedure(), include_extras=True)
+
+
+class RowStage(Stage):
+    """`__call__(row)` or `async __call__(row, ctx)`: columns, a Drop, or a list of both."""
+
+    __call__: ClassVar[Callable[..., Any]]
+    """Returns the new columns, a Drop, or one of either per new row (never an empty list)."""
+
+    @classmethod
+    def expands(cls) -> bool:
+        """Say whether its signature makes new rows."""
+        return "list[" in str(inspect.signature(cls.__call__).return_annotation)
+
+
+class TableStage(Stage):
+    """`decide(table)` or `async decide(table, ctx)`: one decision per input row."""
+
+    scope: ClassVar[Literal["table", "siblings"]] = "table"
+
+    decide: ClassVar[Callable[..., Any]]
+    """Returns `id`, `keep`, `code`, `detail` and further columns, a line per input row."""
+
+    @classmethod
+    def _procedure(cls) -> Any:
+        return cls.decide
+
+    def __call__(self, table: Any) -> pa.Table:
+        """Decide on your own Arrow or Polars table and return the kept rows, best rank first."""
+        table = table if isinstance(table, pa.Table) else table.to_arrow()
+        if "id" not in table.column_names:
+            table = table.append_column("id", pa.array([str(i) for i in range(len(table))]))
+        decided = self.decide(table.select(["id", *sorted(self.reads())]))
+        places = [i for i, keep in enumerate(decided["keep"].to_pylist()) if keep]
+        if "rank" in decided.column_names:
+            ranks = decided["rank"].to_pylist()
+            places.sort(key=lambda i: ranks[i])
+        return table.take(places)
+
+
+def decisions(
+    table: pa.Table,
+    keep: Sequence[bool],
+    code: str,
+    detail: str | Sequence[str] = "",
+    **columns: Any,
+) -> pa.Table:
+    """Return decisions for every row of `table`; one code serves all rows that leave."""
+    details = [detail] * len(table) if isinstance(detail, str) else detail
+    return pa.table(
+        {
+            "id": table["id"],
+            "keep": pa.array(keep, pa.bool_()),
+            "code": pa.array([None if kept else code for kept in keep], TEXT),
+            "detail": pa.array(
+                [None if kept else why for kept, why in zip(keep, details, strict=True)], TEXT
+            ),
+            **columns,
+        }
+    )
+
+
+def arrow(hint: Any) -> pa.DataType:
+    """Return the Arrow type of an annotation: scalars, lists, TypedDicts, Literals, `| None`."""
+    if hint in SCALARS:
+        return SCALARS[hint]
+    if is_typeddict(hint):
+        return pa.struct({name: arrow(kind) for name, kind in get_type_hints(hint).items()})
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is list:
+        return pa.list_(arrow(args[0]))
+    if origin is Literal:
+        return arrow(type(args[0]))
+    inner = [arg for arg in args if arg is not type(None)]
+    if origin in (Union, types.UnionType) and len(inner) == 1:
+        return arrow(inner[0])
+    raise StageError(f"no column can be of type {hint}; use str, int, float, bool, list or None")
+
+
+def _columns(hint: Any) -> dict[str, Any]:
+    """Collect the keys of every TypedDict in an annotation such as `list[X | Drop]`."""
+    if is_typeddict(hint):
+        return get_type_hints(hint)
+    args = get_args(hint)
+    inner = args[1:] if get_origin(hint) is Annotated else args
+    return {name: kind for arg in inner for name, kind in _columns(arg).items()}

@@ -1,0 +1,196 @@
+"""What one worker does: families of rows through a fused run of stages.
+
+A family is the rows that share their parents. Its rows move on alone, each in its own
+coroutine, and meet again only where a stage compares siblings. There is no other barrier.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from gristmill.errors import EngineError, GristmillError, PromptTooLong, StageError
+from gristmill.pipelines.context import Asks, Context
+from gristmill.pipelines.plan import Use
+from gristmill.pipelines.stage import Drop, TableStage
+from gristmill.storage.ids import child_id
+from gristmill.storage.rows import Row, canonical, look, put, view_table
+from gristmill.storage.shards import Shard
+
+
+PROMPT_TOO_LONG = "prompt_too_long"
+"""The core's own reject code: a row whose request no retry can make fit its engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A row that raised: data, not an exception, so that it can cross processes."""
+
+    error: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Consecutive uses with what they need; the uses are picklable, the rest is per worker."""
+
+    uses: Sequence[Use]
+    seed: int
+    types: Mapping[str, pa.DataType]
+    roles: Mapping[str, Asks]
+    round: int = 0
+    pool: pa.Table | None = None
+    """Rows accepted in earlier rounds."""
+
+    async def run(self, family: list[Row], start: int, shard: Shard) -> None:
+        """Take a family from a stage to the end of the unit and record every ending."""
+        tables = (i for i, u in enumerate(self.uses) if isinstance(u.stage, TableStage))
+        stop = next((i for i in tables if i >= start), len(self.uses))
+        moves = [self._move(row, start, stop, shard) for row in family]
+        moved = [await moves[0]] if len(moves) == 1 else await asyncio.gather(*moves)
+        family = sorted((row for row in moved if row is not None), key=canonical)
+        if stop == len(self.uses):
+            for row in family:
+                shard.end(row, "kept", self.uses[-1].label)
+        elif family:
+            kept = await self.decide(stop, family, shard)
+            await self.run(kept, stop + 1, shard)
+
+    async def _move(self, row: Row, start: int, stop: int, shard: Shard) -> Row | None:
+        """Move one row on; None when it left or went on as its children."""
+        for i in range(start, stop):
+            use = self.uses[i]
+            out = await self._call(use, row, shard)
+            shard.count(use.label, in_=1, **{_entry(out): 1})
+            if isinstance(out, Failed):
+                shard.end(row, "failed", use.label, error=out.error)
+                return None
+            if isinstance(out, Drop):
+                shard.end(row, "rejected", use.label, code=out.code, detail=out.detail)
+                return None
+            if isinstance(out, list):
+                shard.end(row, "expanded", use.label)
+                await self.run(self._children(use, row, out, shard), i + 1, shard)
+                return None
+            shard.count(use.label, made=1, kept=1)
+            row = out
+        return row
+
+    async def _call(self, use: Use, row: Row, shard: Shard) -> Row | Drop | Failed | list[Any]:
+        """Call a stage on a row; what it returns is merged here, so that bad columns fail too."""
+        view = {name: look(row, name) for name in use.reads}
+        stage: Any = use.stage
+        calls: list[str] = []
+        try:
+            if use.awaits:
+                ctx = self._context(use, row["id"])
+                out = await stage(view, ctx)
+                calls, tokens = ctx.used()
+                shard.tokens += tokens
+            else:
+                out = stage(view)
+            row = {**row, "calls": [*row["calls"], *calls]}
+            if not isinstance(out, list):
+                return _declared(use, out) if isinstance(out, Drop) else merge(use, row, out)
+            if not out:
+                raise StageError(  # noqa: TRY301
+                    f"stage '{use.label}' returned no rows; return a Drop and say why"
+                )
+            return [_declared(use, o) if isinstance(o, Drop) else merge(use, row, o) for o in out]
+        except PromptTooLong as error:
+            return Drop(PROMPT_TOO_LONG, str(error))
+        except EngineError:
+            return Failed(traceback.format_exc())
+        except GristmillError:
+            raise
+        except Exception:  # noqa: BLE001 - a failing row is data: it goes to the failed rows
+            return Failed(traceback.format_exc())
+
+    def _children(self, use: Use, row: Row, out: list[Row | Drop], shard: Shard) -> list[Row]:
+        children = []
+        for number, made in enumerate(out):
+            born = {
+                "id": child_id([row["id"]], use.label, self.round, number),
+                "parents": [row["id"]],
+                "stage": use.label,
+            }
+            if isinstance(made, Drop):
+                shard.count(use.label, rejected_children=1)
+                gone = {**row, **born}
+                shard.end(gone, "rejected", use.label, code=made.code, detail=made.detail)
+            else:
+                children.append({**made, **born})
+        shard.count(use.label, made=len(out), kept=len(children))
+        return children
+
+    def _context(self, use: Use, row_id: str) -> Context:
+        roles = {role: self.roles[role] for role in use.stage.needs()}
+        return Context(roles, self.seed, use.label, row_id, self.round, self.pool)
+
+    async def decide(self, i: int, rows: list[Row], shard: Shard) -> list[Row]:
+        """Let a table stage decide on rows in canonical order; return those that stay."""
+        use = self.uses[i]
+        table = view_table(rows, use.reads, self.types)
+        ctx = self._context(use, ",".join(rows[0]["parents"]))
+        assert isinstance(use.stage, TableStage)
+        if use.awaits:
+            decided = await use.stage.decide(table, ctx)
+        elif use.is_barrier:
+            decided = await asyncio.to_thread(use.stage.decide, table)
+        else:
+            decided = use.stage.decide(table)
+        calls, tokens = ctx.used()
+        shard.tokens += tokens
+        lines = {line["id"]: line for line in decided.to_pylist()}
+        if len(lines) != len(rows) or any(row["id"] not in lines for row in rows):
+            raise StageError(
+                f"stage '{use.label}' decided on {len(lines)} of {len(rows)} rows; "
+                "return exactly one line per input row"
+            )
+        kept = []
+        for row in rows:
+            line = lines[row["id"]]
+            columns = {name: line.get(name) for name in use.lands}
+            row = merge(use, {**row, "calls": [*row["calls"], *calls]}, columns)
+            if line["keep"]:
+                shard.count(use.label, in_=1, entered_ok=1, made=1, kept=1)
+                kept.append(row)
+            else:
+                gone = _declared(use, Drop(line["code"], line["detail"] or ""))
+                shard.count(use.label, in_=1, rejected=1)
+                shard.end(row, "rejected", use.label, code=gone.code, detail=gone.detail)
+        return kept
+
+
+def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
+    """Return a row with the columns that a stage wrote. A new instruction clears the output."""
+    if unknown := columns.keys() - use.lands.keys():
+        raise StageError(
+            f"stage '{use.label}' wrote {sorted(unknown)}; its signature declares "
+            f"{sorted(use.lands)}"
+        )
+    row = dict(row)
+    if "instruction" in columns:
+        row |= {"output": None, "gen": None, "scores": {}, "verdicts": {}, "picks": {}}
+    for name, value in columns.items():
+        put(row, use.lands[name], value)
+    return row
+
+
+def _entry(out: Any) -> str:
+    if isinstance(out, Failed):
+        return "failed"
+    return "rejected" if isinstance(out, Drop) else "entered_ok"
+
+
+def _declared(use: Use, drop: Drop) -> Drop:
+    if drop.code not in use.stage.codes and drop.code != PROMPT_TOO_LONG:
+        raise StageError(
+            f"stage '{use.label}' gave the undeclared reject code '{drop.code}'; "
+            f"add it to `codes`, found {sorted(use.stage.codes)}"
+        )
+    return drop

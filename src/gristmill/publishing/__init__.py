@@ -1,0 +1,1 @@
+"""What a run shows to people: card, report, trace, and the way to the Hub. Reads files only."""

@@ -1,0 +1,1 @@
+"""Selectors: some of the rows, weights, or an order."""

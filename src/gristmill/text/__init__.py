@@ -1,0 +1,1 @@
+"""Pure functions on text: parsing replies, n-grams, detectors, comparison of answers."""

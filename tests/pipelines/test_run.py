@@ -1,0 +1,148 @@
+import json
+
+import pytest
+from audit import audit
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gristmill import run
+from gristmill.errors import RunLocked, TooManyErrors
+from gristmill.pipelines import LocalRunner
+from gristmill.storage.shards import lock
+
+QUICK = settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+def go(recipe, seeds, engine, path, runner=None):
+    return run(recipe, seeds, {"generator": engine}, runner or LocalRunner(), path)
+
+
+def bytes_of(result):
+    return (result.path / "dataset" / "train-00000.parquet").read_bytes()
+
+
+@QUICK
+@given(data=st.data())
+def test_order_shards_and_concurrency_never_change_a_byte(
+    data, recipe, engine, seeds, tmp_path_factory
+) -> None:
+    def once(rows, runner, delay_s):
+        path = tmp_path_factory.mktemp("run")
+        result = go(recipe("target=9"), rows, engine(max_delay_s=delay_s), path, runner)
+        assert audit(result.path) == []
+        return bytes_of(result), json.loads((result.path / "ledger.json").read_text())["stages"]
+
+    runner = LocalRunner(
+        rows_per_shard=data.draw(st.integers(1, 20)),
+        in_flight=data.draw(st.integers(1, 40)),
+    )
+    rows = [*seeds(12), *seeds(3)]  # three seeds are there twice
+    assert once(data.draw(st.permutations(rows)), runner, 0.002) == once(
+        rows, LocalRunner(), 0
+    )
+
+
+def test_a_replayed_run_starts_no_engine(recipe, engine, seeds, tmp_path) -> None:
+    first, cold = engine(), engine()
+    before = go(recipe(), seeds(), first, tmp_path)
+    for shard in before.path.glob("shards/*/*.parquet"):
+        shard.unlink()
+    assert bytes_of(go(recipe(), seeds(), cold, tmp_path)) == bytes_of(before)
+    assert first.started
+    assert not cold.started
+    assert not cold.calls
+
+
+def test_another_threshold_asks_nothing_again(recipe, engine, seeds, tmp_path) -> None:
+    first = go(recipe(), seeds(), engine(), tmp_path)
+    cold = engine()
+    other = go(recipe("stages.1.min_chars=40", "stages.-1.k=3"), seeds(), cold, tmp_path)
+    assert cold.calls == []
+    assert other.path != first.path
+    assert len(other.dataset) == 3
+
+
+def test_one_more_response_asks_only_for_that_one(recipe, engine, seeds, tmp_path) -> None:
+    before, more = engine(), engine()
+    go(recipe("stages.2.n=4"), seeds(), before, tmp_path)
+    families = sum(1 for c in before.calls if "Rewrite" not in c.prompt[0]["content"]) // 4
+    go(recipe("stages.2.n=5"), seeds(), more, tmp_path)
+    assert len(more.calls) == families
+
+
+def test_mixed_drops_of_one_row_reconcile(recipe, engine, seeds, tmp_path) -> None:
+    def some_empty(prompt: str, draw: int) -> str:
+        return prompt.splitlines()[-1] + " More." if "Rewrite" in prompt else " " * (draw % 2 == 0)
+
+    def two_good(prompt: str, draw: int) -> str:
+        return some_empty(prompt, draw) or f"answer {draw}"
+
+    result = go(recipe(), seeds(), engine(answer=two_good), tmp_path)
+    line = next(line for line in result.ledger if line["stage"] == "responses")
+    assert line["made"] == 12 * 2 * 4 == line["kept"] + line["rejected_children"]
+    assert 0 < line["rejected_children"] == line["codes"]["empty"] < line["made"]
+    assert audit(result.path) == []
+
+
+@pytest.mark.parametrize("target", [1, 7, 13])
+def test_the_target_is_met_exactly_and_the_surplus_recorded(
+    target, recipe, engine, seeds, tmp_path
+) -> None:
+    path = f"stages.-1.k={min(target, 6)}"
+    result = go(recipe(f"target={target}", path), seeds(40), engine(), tmp_path)
+    line = next(line for line in result.ledger if line["stage"] == "target")
+    assert (result.stop, line["kept"]) == ("target", target)
+    assert line["codes"] == ({"over_target": line["rejected"]} if line["rejected"] else {})
+    assert result.ledger[0]["in"] < 40
+    assert audit(result.path) == []
+
+
+def test_a_run_that_misses_its_target_says_why(recipe, engine, seeds, tmp_path) -> None:
+    result = go(recipe("target=1000"), seeds(4), engine(), tmp_path)
+    assert result.stop == "seeds"
+    assert result.ledger[0]["in"] == 4
+
+
+def test_a_spent_budget_stops_between_waves(recipe, engine, seeds, tmp_path) -> None:
+    result = go(recipe("budget.tokens=300"), seeds(40), engine(), tmp_path)
+    assert result.stop == "budget"
+    assert 0 < result.ledger[0]["in"] < 40
+
+
+def test_too_many_failures_stop_the_run_and_a_repair_resumes_it(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    def broken(prompt: str, draw: int) -> str:
+        raise ZeroDivisionError(prompt)
+
+    good, fixed = engine(), engine()
+    bad = engine(answer=lambda p, d: broken(p, d) if "topic 5" in p else "Explain it well. 1")
+    with pytest.raises(TooManyErrors, match=r"evol_instruct.*1 of 12 rows failed"):
+        go(recipe(), seeds(), bad, tmp_path, LocalRunner(rows_per_shard=3))
+    result = go(recipe(), seeds(), fixed, tmp_path, LocalRunner(rows_per_shard=3))
+    assert result.stop == "seeds"
+    assert good.calls == []
+    asked = {c.prompt[0]["content"].splitlines()[-1] for c in fixed.calls}
+    assert {text for text in asked if "topic" in text and "topic 5" not in text} == set()
+
+
+def test_a_second_process_is_told_that_the_workspace_is_held(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    with lock(tmp_path / "lock"), pytest.raises(RunLocked, match="held by another process"):
+        go(recipe(), seeds(), engine(), tmp_path)
+
+
+def test_datasets_reads_the_dataset_folder(recipe, engine, seeds, tmp_path) -> None:
+    datasets = pytest.importorskip("datasets")
+    result = go(recipe(), seeds(), engine(), tmp_path)
+    loaded = datasets.load_dataset(
+        str(result.path / "dataset"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert loaded["id"][:] == result.dataset["id"].to_pylist()
+    assert loaded[0]["picks"]["longest"]["rank"] is not None
+    assert loaded[0]["difficulty"] is not None
