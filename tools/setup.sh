@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Prepare a virtual environment: tools/setup.sh PYTHON VENV cpu|gpu
+set -euo pipefail
+python=$1 venv=$2 hardware=$3
+
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
+    echo "gristmill needs Python 3.11 or later; '$python' is $("$python" --version). Try: make PYTHON=python3.11" >&2
+    exit 2
+}
+[ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check "uv>=0.5" 2>/dev/null ||
+    "$venv/bin/python" -m pip install --disable-pip-version-check "uv>=0.5"
+
+# torch's CPU builds are not on PyPI: a folder of wheels when one is configured, else torch's own index.
+options=(--no-sources)
+if [ -n "${PIP_FIND_LINKS:-}" ]; then
+    export UV_FIND_LINKS=$PIP_FIND_LINKS
+elif [ "$hardware" = cpu ]; then
+    options+=(--torch-backend cpu)
+fi
+# The lock holds the hashes of Python 3.11's wheels; other versions get the same releases, unverified.
+if "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then
+    options+=(--require-hashes)
+else
+    options+=(--no-verify-hashes)
+fi
+export VIRTUAL_ENV=$PWD/$venv
+"$venv/bin/uv" pip install --quiet "${options[@]}" -r "requirements/$hardware.txt"
+"$venv/bin/uv" pip install --quiet --no-sources --no-deps --editable .
+
+# The sandbox needs bubblewrap, one test a browser. Debian's packages where we may install them.
+missing=()
+command -v bwrap >/dev/null || missing+=(bubblewrap)
+command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        export DEBIAN_FRONTEND=noninteractive
+        apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
+            echo "could not install ${missing[*]}; install them by hand: apt-get install ${missing[*]}" >&2
+    else
+        echo "missing: ${missing[*]}. The sandbox refuses to run programs without bubblewrap; ask for: apt-get install ${missing[*]}" >&2
+    fi
+fi
