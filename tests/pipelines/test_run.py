@@ -41,9 +41,7 @@ def test_order_shards_and_concurrency_never_change_a_byte(
         in_flight=data.draw(st.integers(1, 40)),
     )
     rows = [*seeds(12), *seeds(3)]  # three seeds are there twice
-    assert once(data.draw(st.permutations(rows)), runner, 0.002) == once(
-        rows, LocalRunner(), 0
-    )
+    assert once(data.draw(st.permutations(rows)), runner, 0.002) == once(rows, LocalRunner(), 0)
 
 
 def test_a_replayed_run_starts_no_engine(recipe, engine, seeds, tmp_path) -> None:

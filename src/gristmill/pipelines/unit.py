@@ -22,7 +22,6 @@ from gristmill.storage.ids import child_id
 from gristmill.storage.rows import Row, canonical, look, put, view_table
 from gristmill.storage.shards import Shard
 
-
 PROMPT_TOO_LONG = "prompt_too_long"
 """The core's own reject code: a row whose request no retry can make fit its engine."""
 

@@ -1,4 +1,4 @@
-"""The sandbox: programs nobody trusts, run apart from everything, and verdicts they cannot forge."""
+"""The sandbox: programs nobody trusts, run apart, and verdicts that they cannot forge."""
 
 from gristmill.engines.sandbox.program import Program, Verdict
 
