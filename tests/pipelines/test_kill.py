@@ -54,7 +54,7 @@ def keys(log: Path) -> list[str]:
 
 
 def stored(workspace: Path) -> set[str]:
-    path = workspace / "answers.sqlite"
+    path = workspace / ".gristmill" / "answers.sqlite"
     if not path.exists():
         return set()
     with sqlite3.connect(path) as reader:
@@ -105,7 +105,7 @@ def test_killed_runs_end_with_the_same_bytes_and_repeat_no_stored_answer(tmp_pat
     run, whole = (next((tmp_path / w / "runs").iterdir()) for w in ("killed", "whole"))
     assert set(times) == set(keys(tmp_path / "whole.log"))
     assert audit(run) == audit(whole) == []
-    names = ["dataset/train-00000.parquet", "ledger.json"]
+    names = ["dataset/data/train-00000-of-00001.parquet", "ledger.json"]
     for name in names[:1]:
         assert (run / name).read_bytes() == (whole / name).read_bytes()
     assert (

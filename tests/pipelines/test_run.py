@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill import run
-from gristmill.errors import RunLocked, TooManyErrors
+from gristmill.errors import RunLocked, StorageError, TooManyErrors
 from gristmill.pipelines import LocalRunner
 from gristmill.storage.shards import lock
 
@@ -22,7 +22,7 @@ def go(recipe, seeds, engine, path, runner=None):
 
 
 def bytes_of(result):
-    return (result.path / "dataset" / "train-00000.parquet").read_bytes()
+    return (result.path / "dataset" / "data" / "train-00000-of-00001.parquet").read_bytes()
 
 
 @QUICK
@@ -131,8 +131,45 @@ def test_too_many_failures_stop_the_run_and_a_repair_resumes_it(
 def test_a_second_process_is_told_that_the_workspace_is_held(
     recipe, engine, seeds, tmp_path
 ) -> None:
-    with lock(tmp_path / "lock"), pytest.raises(RunLocked, match="held by another process"):
+    with (
+        lock(tmp_path / ".gristmill" / "lock"),
+        pytest.raises(RunLocked, match="held by another process"),
+    ):
         go(recipe(), seeds(), engine(), tmp_path)
+
+
+ROUNDS = ("rounds={n: 3}", "stages=[{use: generators.responses, n: 2}]")
+
+
+def test_rounds_repeat_the_stages_and_their_rows_add_up(recipe, engine, seeds, tmp_path) -> None:
+    result = go(recipe(*ROUNDS), seeds(5), engine(), tmp_path)
+    assert set(result.dataset["round"].to_pylist()) == {0, 1, 2}
+    assert len(set(result.dataset["id"].to_pylist())) == len(result.dataset)
+    line = result.ledger[0]
+    assert (line["in"], line["made"]) == (15, 30)
+    assert len(set(result.dataset["output"].to_pylist())) > 2, "every round draws anew"
+    assert audit(result.path) == []
+
+
+def test_a_target_ends_the_rounds(recipe, engine, seeds, tmp_path) -> None:
+    result = go(recipe(*ROUNDS, "target=9"), seeds(5), engine(), tmp_path)
+    assert (result.stop, len(result.dataset)) == ("target", 9)
+    assert set(result.dataset["round"].to_pylist()) == {0, 1}
+    assert audit(result.path) == []
+
+
+def test_a_poor_round_is_the_last(recipe, engine, seeds, tmp_path) -> None:
+    poor = engine(answer=lambda prompt, draw: "")
+    stop = "rounds.stop_when.accepted_rate_below=0.5"
+    result = go(recipe(*ROUNDS, stop), seeds(5), poor, tmp_path)
+    assert (result.stop, result.ledger[0]["in"]) == ("yield", 5)
+
+
+def test_a_folder_of_another_recipe_is_refused(recipe, engine, seeds, tmp_path) -> None:
+    folder = tmp_path / "mine"
+    run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path, folder=folder)
+    with pytest.raises(StorageError, match="belongs to another recipe"):
+        run(recipe("seed=8"), seeds(), {"generator": engine()}, workspace=tmp_path, folder=folder)
 
 
 def test_datasets_reads_the_dataset_folder(recipe, engine, seeds, tmp_path) -> None:

@@ -35,6 +35,8 @@ class Engine(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     ops: ClassVar[frozenset[Op]]
+    hosted: ClassVar[bool] = False
+    """Whether it fills a processor: on Ray it then gets a process of its own."""
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from gristmill.engines.base import Engine
@@ -14,11 +15,17 @@ from gristmill.storage.answers import Answers
 class Client:
     """Asks the store first; equal requests that wait at the same time are asked once."""
 
-    def __init__(self, engine: Engine, answers: Answers, attempts: int = 3) -> None:
-        self.engine, self.answers, self.attempts = engine, answers, attempts
+    def __init__(
+        self,
+        engine: Engine,
+        answers: Answers,
+        attempts: int = 3,
+        on_miss: Callable[[], None] | None = None,
+    ) -> None:
+        self.engine, self.answers, self.attempts, self.on_miss = engine, answers, attempts, on_miss
         self.identity = engine.identity
-        self.made = self.replayed = 0
-        """Answers that the engine made, and answers that the store gave."""
+        self.made = self.replayed = self.tokens = 0
+        """Answers that the engine made, answers that the store gave, tokens of those made."""
         self._start: asyncio.Task[None] | None = None
         self._pending: dict[str, asyncio.Task[Answer]] = {}
 
@@ -39,6 +46,8 @@ class Client:
                 f"{type(self.engine).__name__} cannot {request.op}, only {sorted(self.engine.ops)}"
             )
         if self._start is None:
+            if self.on_miss:
+                self.on_miss()
             self._start = asyncio.create_task(self.engine.start())
         await self._start
         for attempt in range(1, self.attempts + 1):
@@ -49,6 +58,7 @@ class Client:
                 if attempt == self.attempts:
                     raise
         self.made += 1
+        self.tokens += made.tokens
         if made.durable:
             await self.answers.put(key, made.pack())
         return made

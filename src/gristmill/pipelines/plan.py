@@ -72,6 +72,11 @@ class Plan:
     types: Mapping[str, pa.DataType]
     fingerprint: str
 
+    @property
+    def uses(self) -> list[Use]:
+        """Every use in order."""
+        return [use for unit in self.units for use in unit] + list(self.selectors)
+
     @cached_property
     def schema(self) -> pa.Schema:
         """The schema of the dataset."""
@@ -82,16 +87,11 @@ class Plan:
         """The schema of a shard: the row and the way it ended."""
         return schema_of(self.types, ends=True)
 
-    @cached_property
-    def unit_labels(self) -> list[list[str]]:
-        """The labels of every unit in order, the target between the others and the selectors."""
-        units = [[use.label for use in unit] for unit in self.units]
-        return [*units, ["target"], *([use.label] for use in self.selectors)]
-
     @property
     def labels(self) -> list[str]:
         """The labels of every stage in order."""
-        return [label for labels in self.unit_labels for label in labels]
+        units = [use.label for unit in self.units for use in unit]
+        return [*units, "target", *(use.label for use in self.selectors)]
 
 
 def check(
@@ -126,8 +126,11 @@ def check(
         ]
         for u in uses
     ]
-    roles = {role: engine.identity for role, engine in engines.items()}
-    key = digest(recipe.name, recipe.seed, stages, roles, {k: str(t) for k, t in columns.items()})
+    used = {role for use in uses for role in use.stage.needs()}
+    roles = {role: engine.identity for role, engine in engines.items() if role in used}
+    rounds = recipe.rounds and recipe.rounds.model_dump()
+    kinds = {name: str(kind) for name, kind in columns.items()}
+    key = digest(recipe.name, recipe.seed, stages, roles, kinds, rounds)
     return Plan(tuple(_units(uses[:cut])), tuple(uses[cut:]), types, key)
 
 

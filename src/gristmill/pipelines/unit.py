@@ -88,8 +88,7 @@ class Unit:
             if use.awaits:
                 ctx = self._context(use, row["id"])
                 out = await stage(view, ctx)
-                calls, tokens = ctx.used()
-                shard.tokens += tokens
+                calls = _paid(ctx, shard)
             else:
                 out = stage(view)
             row = {**row, "calls": [*row["calls"], *calls]}
@@ -142,8 +141,7 @@ class Unit:
             decided = await asyncio.to_thread(use.stage.decide, table)
         else:
             decided = use.stage.decide(table)
-        calls, tokens = ctx.used()
-        shard.tokens += tokens
+        calls = _paid(ctx, shard)
         lines = {line["id"]: line for line in decided.to_pylist()}
         if len(lines) != len(rows) or any(row["id"] not in lines for row in rows):
             raise StageError(
@@ -178,6 +176,13 @@ def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
     for name, value in columns.items():
         put(row, use.lands[name], value)
     return row
+
+
+def _paid(ctx: Context, shard: Shard) -> list[str]:
+    keys, tokens = ctx.used()
+    shard.tokens += tokens
+    shard.asked += len(keys)
+    return keys
 
 
 def _entry(out: Any) -> str:

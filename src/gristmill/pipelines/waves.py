@@ -1,0 +1,48 @@
+"""How far to go: the seed prefix of the next wave, and when a run has enough. Pure functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from gristmill.pipelines.recipe import Recipe
+
+Stop = Literal["target", "seeds", "budget", "yield"]
+
+
+def next_wave(recipe: Recipe, ends: Sequence[int], n_seeds: int, n_found: int) -> int:
+    """Return where the next wave ends: 10 % of the seeds, then what the yield asks for.
+
+    With a yield of 0 the prefix doubles. `ends` are the prefixes so far, shortest first.
+    """
+    if recipe.target is None and recipe.budget.tokens is None:
+        return n_seeds
+    tenth = max(1, math.ceil(n_seeds / 10))
+    if not ends or recipe.target is None:
+        return min(n_seeds, (ends[-1] if ends else 0) + tenth)
+    missing = recipe.target - n_found
+    more = math.ceil(missing * ends[-1] / n_found * 1.1) if n_found else ends[-1]
+    return min(n_seeds, ends[-1] + more)
+
+
+def stop_after(recipe: Recipe, n_found: int, tokens: int, *, is_last: bool) -> Stop | None:
+    """Say why a run ends after a wave or a round, or None to go on."""
+    if recipe.target is not None and n_found >= recipe.target:
+        return "target"
+    if is_last:
+        return "seeds"
+    limit = recipe.budget.tokens
+    return "budget" if limit is not None and tokens >= limit else None
+
+
+def stop_for_yield(recipe: Recipe, n_in: int, n_accepted: int) -> Stop | None:
+    """Say whether a round gave too little for another one to be worth it."""
+    if recipe.rounds is None:
+        return None
+    return "yield" if n_accepted < recipe.rounds.stop_when.accepted_rate_below * n_in else None
+
+
+def misses(recipe: Recipe, stop: Stop) -> bool:
+    """Say whether a run with a target ended without it."""
+    return recipe.target is not None and stop != "target"

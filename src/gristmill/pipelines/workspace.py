@@ -1,0 +1,180 @@
+"""Open a workspace and run a recipe in it.
+
+A workspace is a folder with `.gristmill/` (the answer store and the lock) and `runs/`. One
+process at a time holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from gristmill.engines.base import Engine
+from gristmill.engines.client import Client
+from gristmill.errors import StorageError
+from gristmill.pipelines.plan import Plan, build, check
+from gristmill.pipelines.progress import Meter, Progress
+from gristmill.pipelines.recipe import Recipe
+from gristmill.pipelines.run import Result, Run, Step
+from gristmill.pipelines.runners import LocalRunner, Runner
+from gristmill.pipelines.seeds import read_seeds, seed_rows
+from gristmill.storage.answers import Answers
+from gristmill.storage.rows import Row
+from gristmill.storage.shards import lock, write_parquet, write_text
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked recipe with its seeds and engines; nothing is loaded."""
+
+    recipe: Recipe
+    plan: Plan
+    seeds: list[Row]
+    engines: Mapping[str, Engine]
+
+    @property
+    def name(self) -> str:
+        """The name of the run's folder."""
+        return f"{self.recipe.name}-{self.plan.fingerprint[:12]}"
+
+
+def prepare(
+    recipe: Recipe,
+    seeds: Sequence[Row] | None = None,
+    engines: Mapping[str, Engine] | None = None,
+) -> Prepared:
+    """Check everything that can be checked without loading a model.
+
+    `seeds` and `engines` replace those that the recipe names.
+    """
+    if seeds is None:
+        seeds = read_seeds(Path(recipe.seeds["path"]))
+    columns, rows = seed_rows(seeds)
+    built = build_engines(recipe) | dict(engines or {})
+    plan = check(recipe, columns, built)
+    used = {role for use in plan.uses for role in use.stage.needs()}
+    for role in sorted(used):
+        built[role].check()
+    return Prepared(recipe, plan, rows, {role: built[role] for role in sorted(used)})
+
+
+def build_engines(recipe: Recipe) -> dict[str, Engine]:
+    """Build the engines that a recipe names; the sandbox is there without being named."""
+    entries = recipe.engines
+    return {
+        role: build("gristmill.engines", f"engines.{role}", entry, Engine)  # type: ignore[type-abstract]
+        for role, entry in entries.items()
+    }
+
+
+def run(
+    recipe: Recipe,
+    seeds: Sequence[Row] | None = None,
+    engines: Mapping[str, Engine] | None = None,
+    runner: Runner | None = None,
+    workspace: Path = Path(),
+    *,
+    folder: Path | None = None,
+    step: Step | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Run `recipe` to its end; run it again and it replays. Also inside a notebook.
+
+    The run's folder is `<workspace>/runs/<name>-<fingerprint>` unless `folder` names another.
+    `step` runs one unit of work (see `run.Step`), `progress` is told twice a second.
+
+    Raises:
+        UsageError: The recipe, its input or this machine cannot do what is asked.
+        TooManyErrors: More rows failed than the recipe allows; what is finished is kept.
+        RunLocked: Another process holds the workspace.
+    """
+    prepared = prepare(recipe, seeds, engines)
+    path = folder or workspace / "runs" / prepared.name
+    with (
+        lock(workspace / ".gristmill" / "lock"),
+        closing(Answers(workspace / ".gristmill" / "answers.sqlite")) as answers,
+    ):
+        _claim(path, prepared)
+        return block(_run(prepared, runner or LocalRunner(), answers, path, step, progress))
+
+
+async def _run(
+    prepared: Prepared,
+    runner: Runner,
+    answers: Answers,
+    path: Path,
+    step: Step | None,
+    progress: Callable[[Progress], None] | None,
+) -> Result:
+    clients = {
+        role: Client(runner.host(engine), answers, on_miss=runner.wake)
+        for role, engine in prepared.engines.items()
+    }
+    meter = Meter(clients, runner, progress)
+    work = Run(
+        prepared.recipe, prepared.plan, prepared.seeds, clients, runner, path, step or _bare, meter
+    )
+    try:
+        async with meter.running():
+            found, stop, n_seeds = await work()
+    finally:
+        for client in clients.values():
+            await client.stop()
+        await runner.close()
+    result = work.save(found, stop, n_seeds, {})
+    data = result.folder / "data" / "train-00000-of-00001.parquet"
+    write_parquet(data, result.dataset)
+    return result
+
+
+def _claim(path: Path, prepared: Prepared) -> None:
+    """Write the locked recipe, or refuse a folder that belongs to another one."""
+    locked = path / "recipe.lock.yaml"
+    if locked.exists():
+        found = (yaml.safe_load(locked.read_text(encoding="utf-8")) or {}).get("fingerprint")
+        if found != prepared.plan.fingerprint:
+            raise StorageError(
+                f"{path} belongs to another recipe (fingerprint {str(found)[:12]}, this one is "
+                f"{prepared.plan.fingerprint[:12]}); move it away or name another folder"
+            )
+    text = {
+        "fingerprint": prepared.plan.fingerprint,
+        "engines": {role: engine.identity for role, engine in prepared.engines.items()},
+        "recipe": prepared.recipe.model_dump(mode="json"),
+    }
+    write_text(locked, yaml.safe_dump(text, sort_keys=False, allow_unicode=True))
+
+
+async def _bare(_name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+    return await work()
+
+
+def block(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end, also where a notebook's event loop is already running."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    box: list[T | BaseException] = []
+
+    def target() -> None:
+        try:
+            box.append(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
+            box.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join()
+    if isinstance(box[0], BaseException):
+        raise box[0]
+    return box[0]
