@@ -148,10 +148,8 @@ def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) 
             try:
                 return cls(**params)
             except ValidationError as error:
-                names = sorted(cls.model_fields)
-                raise RecipeError(
-                    f"{where} ({use}): {explain(error)}; parameters are {names}"
-                ) from error
+                mistakes = explain(error, cls.model_fields)
+                raise RecipeError(f"{where} ({use}): {mistakes}") from error
     raise RecipeError(f"{where}: {module.__name__} defines no {kind.__name__.lower()}")
 
 
