@@ -181,3 +181,12 @@ def test_datasets_reads_the_dataset_folder(recipe, engine, seeds, tmp_path) -> N
     assert loaded["id"][:] == result.dataset["id"].to_pylist()
     assert loaded[0]["picks"]["longest"]["rank"] is not None
     assert loaded[0]["difficulty"] is not None
+
+
+def test_a_users_code_column_is_not_taken_for_a_reject_code(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    rows = [{**seed, "code": f"print({i})"} for i, seed in enumerate(seeds())]
+    result = go(recipe(), rows, engine(), tmp_path)
+    assert set(result.dataset["code"].to_pylist()) <= {row["code"] for row in rows}
+    assert audit(result.path) == []

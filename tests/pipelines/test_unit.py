@@ -79,7 +79,7 @@ def test_a_family_meets_when_its_own_last_child_arrived() -> None:
 
     asyncio.run(go())
     assert EVENTS == [["a0", "a2"], ["b0", "b2"]]
-    assert {e["at"] for e in shard.rows if e["end"] == "kept"} == {"meet"}
+    assert {e["end_at"] for e in shard.rows if e["end"] == "kept"} == {"meet"}
 
 
 @pytest.mark.parametrize(

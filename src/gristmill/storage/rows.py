@@ -57,8 +57,17 @@ CONTENT: Types = {
 }
 """Columns with a fixed meaning, that seeds bring and stages write."""
 STRUCTS = ("scores", "weights", "verdicts", "picks")
-END: Types = {"end": TEXT, "at": TEXT, "code": TEXT, "detail": TEXT, "error": TEXT}
-"""How and where a row's way through one unit ended: kept, rejected, failed or expanded."""
+END: Types = {
+    "end": TEXT,
+    "end_at": TEXT,
+    "end_code": TEXT,
+    "end_detail": TEXT,
+    "end_error": TEXT,
+}
+"""How and where a row's way through one unit ended: kept, rejected, failed or expanded.
+
+The names are long because they stand beside a user's columns: seeds often bring a `code`.
+"""
 
 
 def canonical(row: Row) -> tuple[Any, ...]:
