@@ -33,6 +33,9 @@ class Verdict(Answer):
     stdout: str = ""
     stderr: str = ""
     wall_ms: int = 0
+    cpu_ms: int = 0
+    verified_by: str = ""
+    """`values`: compared outside the program's process; `asserts`: inside, with a canary."""
     profile: str = ""
     """Which isolation held, and the interpreter."""
 

@@ -1,0 +1,253 @@
+"""From what was seen outside a run to a verdict that the program could not forge.
+
+A run that ends with exit code 0 has shown nothing. Frames arrive on a descriptor that hostile
+code also holds, so they are weighed: expected values never entered the program's process, every
+check must be there exactly once, and a run that passes its own asserts must fail changed ones.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from marshal import dumps
+from typing import Any, Literal
+
+from gristmill.engines.sandbox.process import Limits, Outcome
+from gristmill.engines.sandbox.program import Program, Status, Verdict
+
+HARNESS = "1"
+"""Raise it when the same program can get another verdict: it is part of every key."""
+MAX_DETAIL = 2000
+ENDS: dict[str, tuple[Status, str]] = {
+    "oom": ("oom", "the memory limit was reached"),
+    "output_limit": ("output_limit", "more output than the limit"),
+    "timeout": ("timeout", "the time limit was reached"),
+}
+Mode = Literal["auto", "asserts"]
+Execute = Callable[[bytes, bytes, Limits], Outcome]
+
+
+@dataclass(slots=True)
+class Report:
+    """The frames of one run, checked against the protocol."""
+
+    plan: tuple[str, int, bool, list[Any]] | None = None
+    """Mode, checks found by the parser, whether they fail for a stub, expected values."""
+    values: dict[int, Any] = field(default_factory=dict)
+    unparsable: str = ""
+    raised: tuple[str, str, str, str, str] | None = None
+    """Type, message, missing module, stage, file of the innermost frame."""
+    ended: bool = False
+    started: bool = False
+    contradiction: str = ""
+
+
+def judge(program: Program, execute: Execute) -> Verdict:
+    """Run a program as often as its verdict needs: once, or up to four times before a pass."""
+    verdict, report = _run(program, execute)
+    opaque = any(value[0] == "?" for value in report.values.values())
+    asserts = report.plan is not None and report.plan[0] == "asserts"
+    if opaque and verdict.status in ("error", "pass", "fail"):
+        verdict, report = _run(program, execute, mode="asserts")
+        asserts = True
+    if verdict.status != "pass" or report.plan is None:
+        return verdict
+    if not verdict.checks_total:
+        return replace(verdict, status="weak_tests", detail="the tests check nothing")
+    if not report.plan[2] and _accepts_stub(program, execute):
+        detail = "the tests also accept functions that return None"
+        return replace(verdict, status="weak_tests", detail=detail)
+    if asserts:
+        canary, _ = _run(program, execute, mode="asserts", canary=True)
+        if canary.status == "pass":
+            detail = "still passes after an assert was made false"
+            return replace(verdict, status="forged", detail=detail)
+        if canary.status == "infra_error":
+            return canary
+    return verdict
+
+
+def _accepts_stub(program: Program, execute: Execute) -> bool:
+    _, report = _run(program, execute, mode="asserts", stub=True)
+    return report.ended and not report.contradiction
+
+
+def _run(
+    program: Program,
+    execute: Execute,
+    mode: Mode = "auto",
+    *,
+    stub: bool = False,
+    canary: bool = False,
+) -> tuple[Verdict, Report]:
+    nonce = secrets.token_hex(16)
+    job = {
+        "code": program.code.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
+        "tests": program.tests.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
+        "has_stdin": bool(program.stdin),
+        "mode": mode,
+        "stub": stub,
+        "canary": canary,
+    }
+    limits = Limits(program.timeout_s, program.memory_mb)
+    stdin = program.stdin.encode("utf-8", "replace")
+    outcome = execute(nonce.encode() + dumps(job), stdin, limits)
+    report = read(bytes(outcome.output["frames"]), nonce)
+    status, detail = _weigh(outcome, report)
+    passed = sum(_is_met(report, i) for i in report.values)
+    return (
+        Verdict(
+            status=status,
+            detail=_clean(detail),
+            checks_total=report.plan[1] if report.plan else 0,
+            checks_passed=passed,
+            stdout=_text(outcome.output["stdout"]),
+            stderr=_text(outcome.output["stderr"]),
+            wall_ms=round(outcome.wall_s * 1000),
+            cpu_ms=round(outcome.cpu_s * 1000),
+            verified_by=report.plan[0] if report.plan else "",
+        ),
+        report,
+    )
+
+
+def read(frames: bytes, nonce: str) -> Report:
+    """Read frames one by one; the first that cannot be true makes the rest worthless."""
+    report = Report()
+    at = 0
+    while at < len(frames) and not report.contradiction:
+        size = int.from_bytes(frames[at : at + 4], "big")
+        body = frames[at + 4 : at + 4 + size]
+        at += 4 + size
+        try:
+            parts = json.loads(body) if len(body) == size else None
+        except (ValueError, RecursionError):
+            parts = None
+        if not isinstance(parts, list) or len(parts) < 2 or parts[0] != nonce:
+            report.contradiction = "something else wrote to the descriptor of the results"
+        else:
+            try:
+                _take(report, parts[1], parts[2:])
+            except (TypeError, ValueError, KeyError, IndexError):
+                report.contradiction = "malformed frame"
+    return report
+
+
+def _take(report: Report, kind: object, parts: list[Any]) -> None:
+    if report.ended or report.raised or report.unparsable:
+        report.contradiction = "a frame after the last one"
+    elif kind == "up" and not report.started:
+        report.started = True
+    elif kind == "plan" and report.plan is None:
+        mode, total, strong, expected = parts
+        report.plan = (mode, total, strong, expected)
+    elif kind == "unparsable" and report.plan is None:
+        report.unparsable = f"{parts[0]}: {parts[1]}"
+    elif report.plan is None:
+        report.contradiction = "a frame before the plan"
+    elif kind in ("check", "value"):
+        _take_check(report, parts)
+    elif kind == "end":
+        report.ended = True
+        if parts != [len(report.values)]:
+            report.contradiction = f"{len(report.values)} checks came, the end says {parts!r:.50}"
+    elif kind == "raised":
+        name, message, missing, stage, file = map(str, parts)
+        report.raised = (name, message, missing, stage, file)
+    else:
+        report.contradiction = "unknown or repeated frame"
+
+
+def _take_check(report: Report, parts: list[Any]) -> None:
+    i = parts[0]
+    assert report.plan
+    mode, total = report.plan[:2]
+    if type(i) is not int or not 0 <= i < total or i in report.values:
+        report.contradiction = f"check {i!r:.20} of {total}, or twice the same"
+    elif (len(parts) == 1) != (mode == "asserts"):
+        report.contradiction = "a check of the other mode"
+    else:
+        value = parts[1] if mode == "values" else ["b", 1]
+        if not isinstance(value, list) or not value or not isinstance(value[0], str):
+            report.contradiction = "malformed value"
+        else:
+            report.values[i] = value
+
+
+def _is_met(report: Report, i: int) -> bool:
+    assert report.plan
+    mode, _, _, expected = report.plan
+    return mode == "asserts" or report.values[i] == expected[i]
+
+
+def _weigh(outcome: Outcome, report: Report) -> tuple[Status, str]:
+    """Apply the precedence: what happened to the run comes before what the program said."""
+    if outcome.end in ENDS:
+        return ENDS[outcome.end]
+    if outcome.end == "infra" or not report.started:
+        return "infra_error", _text(outcome.output["stderr"]) or "the sandbox did not start"
+    if report.contradiction:
+        return "forged", report.contradiction
+    if report.unparsable:
+        return "error", f"not Python: {report.unparsable}"
+    if report.plan is None:
+        return "error", "the texts could not be parsed within the limits"
+    if outcome.end == "processes":
+        return "error", "more processes than the limit"
+    if report.raised:
+        return _weigh_exception(*report.raised)
+    return _weigh_ending(outcome, report)
+
+
+def _weigh_exception(
+    name: str, message: str, missing: str, stage: str, file: str
+) -> tuple[Status, str]:
+    top = missing.partition(".")[0]
+    if name == "ModuleNotFoundError" and top and top not in sys.stdlib_module_names:
+        return "missing_dependency", top
+    if name == "MemoryError":
+        return "error", "MemoryError"
+    if name == "AssertionError" and stage == file.removesuffix(".py") == "tests":
+        return "fail", f"an assert failed{': ' if message else ''}{message}"
+    return "error", f"{name} in the {stage}{': ' if message else ''}{message}"
+
+
+def _weigh_ending(outcome: Outcome, report: Report) -> tuple[Status, str]:
+    if not report.ended:
+        return "error", f"incomplete: it ended before the tests did, {_ending(outcome.code)}"
+    if outcome.code:
+        return "error", f"bad end after the tests, {_ending(outcome.code)}"
+    return _weigh_checks(report)
+
+
+def _weigh_checks(report: Report) -> tuple[Status, str]:
+    assert report.plan
+    mode, total, _, expected = report.plan
+    missing = total - len(report.values)
+    if missing and mode == "values":
+        return "forged", f"{missing} of {total} checks are missing before the end"
+    for i, value in sorted(report.values.items()):
+        if value[0] == "?":
+            return "error", f"check {i}: a {value[1]!r:.100} cannot be compared from outside"
+        if not _is_met(report, i):
+            return "fail", f"check {i}: expected {expected[i]!r:.300}, found {value!r:.300}"
+    if missing:
+        return "fail", f"{missing} of {total} asserts never ran"
+    return "pass", ""
+
+
+def _ending(code: int) -> str:
+    return f"by signal {code - 128}" if code > 128 else f"exit code {code}"
+
+
+def _text(raw: bytes | bytearray) -> str:
+    return bytes(raw).decode("utf-8", "backslashreplace")
+
+
+def _clean(text: str) -> str:
+    """Escape what could forge log lines or terminal output, and cut."""
+    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return shown[:MAX_DETAIL]

@@ -1,0 +1,298 @@
+"""Inside the sandbox, in a child that runs nothing: read code and tests, and plan the checks.
+
+Expected values go out to the reader; the program's process gets compiled code without them.
+Mode `values`: every assert of the tests is `call == literal` or alike, so only calls remain.
+Mode `asserts`: every assert is followed by a call that says that it held.
+"""
+
+import _ast as ast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType
+    from typing import Any
+
+    Encode = Callable[..., str]
+    Check = tuple[bool, str, str]
+
+ONLY_TREE = 0x400
+PASS_THROUGH = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+CLOSE = {"isclose", "allclose", "approx", "assertAlmostEqual"}
+PREFIX = "__gm_"
+
+
+def prepare(
+    job: "dict[str, Any]", emit: "Callable[..., None]", encode: "Encode", quote: "Encode"
+) -> "dict[str, CodeType] | None":
+    """Return `{"code", "tests"}` compiled, after sending the plan; None when a text is no code."""
+    trees: dict[str, Any] = {}
+    for name in ("code", "tests"):
+        trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)
+        if trees[name] is None:
+            return None
+    code, tests = trees["code"], trees["tests"]
+    cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
+    call_tests(tests)
+    found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
+    if found is not None:
+        strong = any(proves(*check) for check in found)
+        plan = ['"values"', str(len(found)), "true" if strong else "false"]
+    else:
+        plan = ['"asserts"', str(to_asserts(tests, canary=job["canary"])), "false"]
+    if job["stub"]:
+        empty(code.body)
+    package = {}
+    for name, tree in trees.items():
+        package[name] = attempt(tree, name, emit, quote)
+        if package[name] is None:
+            return None
+    emit('"plan"', *plan, "[" + ",".join(text for _, text, _ in found or ()) + "]")
+    return package
+
+
+def attempt(
+    source: "Any", name: str, emit: "Callable[..., None]", quote: "Encode", flags: int = 0
+) -> "Any":
+    """Compile a text or a tree; say what is wrong with it and return None when that fails."""
+    try:
+        return compile(source, name + ".py", "exec", flags, True)
+    except BaseException as error:  # noqa: BLE001 - a hostile text may do anything to a parser
+        emit('"unparsable"', quote(name), quote(type(error).__name__ + ": " + str(error)[:500]))
+        return None
+
+
+def walk(node: "Any") -> "Iterator[Any]":
+    """Yield a node and everything under it."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for field in node._fields:
+            child = getattr(node, field, None)
+            if isinstance(child, ast.AST):
+                waiting.append(child)
+            elif isinstance(child, list):
+                waiting.extend(item for item in child if isinstance(item, ast.AST))
+
+
+def cut_guard(tree: "ast.Module", *, only_with_input: bool) -> None:
+    """Drop the main guard and what follows it: always in a stub, else when it asks for input."""
+    asks = any(isinstance(node, ast.Name) and node.id == "input" for node in walk(tree))
+    if only_with_input and not asks:
+        return
+    for i, node in enumerate(tree.body):
+        if isinstance(node, ast.If) and any(
+            isinstance(part, ast.Name) and part.id == "__name__" for part in walk(node.test)
+        ):
+            del tree.body[i:]
+            return
+
+
+def call_tests(tree: "ast.Module") -> None:
+    """Call `test_*` functions that nothing calls, as pytest would."""
+    used = {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    for node in list(tree.body):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
+            args = node.args
+            needed = len(args.posonlyargs) + len(args.args) - len(args.defaults)
+            if node.name not in used and not needed:
+                tree.body.append(statement(call(node.name), node))
+
+
+def functions(tree: "ast.Module") -> set[str]:
+    """Return the names that the code itself defines as functions."""
+    named = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            named |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return named
+
+
+def bound(tree: "ast.Module") -> set[str]:
+    """Return every name that the tests give a value: it no longer means the code's function."""
+    names = set()
+    for node in walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            names.add(node.id)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            names.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
+    return names
+
+
+def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[Check] | None":
+    """Replace asserts by calls; return (is a direct call, expected, kind) each, or None."""
+    own = defined - bound(tree)
+    checks: list[Check] = []
+    body = []
+    for node in tree.body:
+        if isinstance(node, ast.Assert):
+            found = convert(node.test, own, encode)
+            if found is None:
+                return None
+            expression, direct, text, kind = found
+            body.append(statement(call(PREFIX + kind + "__", len(checks), expression), node))
+            checks.append((direct, text, kind))
+        elif any(isinstance(part, ast.Assert) for part in walk(node)):
+            return None
+        else:
+            body.append(node)
+    if not checks:
+        return None
+    tree.body[:] = body
+    return checks
+
+
+def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, str, str] | None":
+    """Split one condition into a call and what it must give; None when that cannot be done."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        return (test.operand, True, encode(False), "truth") if is_call(test.operand, own) else None
+    if is_call(test, own):
+        return test, True, encode(True), "truth"
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return None
+    if not isinstance(test.ops[0], (ast.Eq, ast.Is)):
+        return None
+    for expression, other in ((test.left, test.comparators[0]), (test.comparators[0], test.left)):
+        try:
+            value = literal(other)
+        except ValueError:
+            continue
+        direct = is_call(expression, own)
+        # True, False and None can be guessed by a patched builtin, other values cannot.
+        guessable = value is None or type(value) is bool
+        if isinstance(test.ops[0], ast.Is) and not guessable:
+            return None
+        if guessable and not direct:
+            return None
+        try:
+            literal(expression)
+        except ValueError:
+            return expression, direct, encode(value), "value"
+    return None
+
+
+def is_call(node: "Any", own: set[str]) -> bool:
+    """Say whether this is a plain call of a function that the code defines."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in own
+
+
+def proves(direct: bool, text: str, kind: str) -> bool:
+    """Say whether a check fails for a function that returns None."""
+    return direct and (text != '["n"]' if kind == "value" else text == '["b",1]')
+
+
+def literal(node: "Any") -> "Any":
+    """Return the value of a literal without evaluating anything, or raise ValueError."""
+    if isinstance(node, ast.Constant) and node.value is not Ellipsis:
+        return node.value
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
+        try:
+            return kind([literal(item) for item in node.elts])
+        except TypeError as error:
+            raise ValueError from error
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        try:
+            return {literal(k): literal(v) for k, v in zip(node.keys, node.values, strict=True)}
+        except TypeError as error:
+            raise ValueError from error
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        value = literal(node.operand)
+        if type(value) in (int, float, complex):
+            return -value if isinstance(node.op, ast.USub) else value
+    raise ValueError
+
+
+def to_asserts(tree: "ast.Module", *, canary: bool) -> int:
+    """Follow every assert by a call that counts it; change the last one for a canary."""
+    asserts = sorted(
+        (n for n in walk(tree) if isinstance(n, ast.Assert) and not never_true(n)),
+        key=lambda node: (node.lineno, node.col_offset),
+    )
+    if canary:
+        if asserts:
+            spoil(asserts)
+        else:
+            tree.body.append(place(ast.Assert(ast.Constant(False), None), None))
+    numbers = {id(node): i for i, node in enumerate(asserts)}
+    for node in list(walk(tree)):
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(node, field, None)
+            if isinstance(block, list):
+                block[:] = [line for item in block for line in counted(item, numbers)]
+    return len(asserts)
+
+
+def counted(node: "Any", numbers: dict[int, int]) -> "list[Any]":
+    """Return an assert with its call, and anything else alone."""
+    if id(node) not in numbers:
+        return [node]
+    return [node, statement(call(PREFIX + "check__", numbers[id(node)]), node)]
+
+
+def never_true(node: "ast.Assert") -> bool:
+    """Say whether an assert marks a line that must not be reached."""
+    return isinstance(node.test, ast.Constant) and not node.test.value
+
+
+def spoil(asserts: "list[ast.Assert]") -> None:
+    """Change the last assert that allows it so that only a cheat passes it."""
+    for node in reversed(asserts):
+        test = node.test
+        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+            node.test = place(call(PREFIX + "differ__", test.left, test.comparators[0]), node)
+            return
+    for node in reversed(asserts):
+        for part in walk(node.test):
+            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
+                part.right = place(call(PREFIX + "shift__", part.right), node)
+                return
+            name = getattr(
+                getattr(part, "func", None), "attr", getattr(getattr(part, "func", None), "id", "")
+            )
+            if isinstance(part, ast.Call) and name in CLOSE and len(part.args) > 1:
+                part.args[1] = place(call(PREFIX + "shift__", part.args[1]), node)
+                return
+    node = asserts[-1]
+    node.test = place(ast.UnaryOp(ast.Not(), node.test), node)
+
+
+def called(node: "ast.Call") -> str:
+    """Return the last part of what a call names."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
+
+
+def empty(block: "list[Any]") -> None:
+    """Replace every function of the code by one that returns None."""
+    for node in block:
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            node.body = [place(ast.Pass(), node)]
+            node.decorator_list = []
+        elif isinstance(node, ast.ClassDef):
+            empty(node.body)
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            node.value.body = place(ast.Constant(None), node)
+
+
+def call(name: str, *args: "Any") -> "ast.Call":
+    """Return a call of a name; numbers become constants."""
+    nodes: list[Any] = [arg if isinstance(arg, ast.AST) else ast.Constant(arg) for arg in args]
+    return ast.Call(ast.Name(name, ast.Load()), nodes, [])
+
+
+def statement(expression: "Any", near: "Any") -> "Any":
+    """Return an expression as a statement of the line of `near`."""
+    return place(ast.Expr(expression), near)
+
+
+def place(node: "Any", near: "Any") -> "Any":
+    """Give every new node a line, so that it can be compiled."""
+    at = {name: getattr(near, name, value) for name, value in PASS_THROUGH.items()}
+    for part in walk(node):
+        for name, value in at.items():
+            if not hasattr(part, name) and name in getattr(part, "_attributes", ()):
+                setattr(part, name, value)
+    return node

@@ -1,0 +1,215 @@
+"""The sandbox as an engine: a bounded number of runs at a time, thousands waiting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from gristmill.engines.base import Engine
+from gristmill.engines.requests import Op
+from gristmill.engines.sandbox.cgroups import Group, make_group, sweep
+from gristmill.engines.sandbox.isolation import (
+    INSTALL,
+    bubblewrap_version,
+    find_bubblewrap,
+)
+from gristmill.engines.sandbox.judge import HARNESS, judge
+from gristmill.engines.sandbox.probe import probe
+from gristmill.engines.sandbox.process import Limits, Outcome, execute
+from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.errors import EngineError, RequirementError
+
+POLICY = "1"
+"""Raise it when a limit or the view of a program changes."""
+ATTEMPTS = 3
+LOW_CPU_RATE = 0.5
+STARVED = 0.1
+
+
+class Sandbox(Engine):
+    """Run programs that nobody trusts. Refuses to work where it cannot isolate them."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"run"})
+
+    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    """Runs at a time; in no key. Default: the cores that this process may use."""
+    i_accept_that_programs_run_without_isolation: bool = False
+    """Run generated programs as yourself, with your files and your network. Not a good idea."""
+
+    _state: _State | None = PrivateAttr(default=None)
+    _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
+
+    def __init__(self, workers: int | None = None, **parameters: Any) -> None:
+        if workers is not None:
+            parameters["workers"] = workers
+        super().__init__(**parameters)
+
+    @property
+    def isolates(self) -> bool:
+        """Whether programs are set apart from the machine."""
+        return not self.i_accept_that_programs_run_without_isolation
+
+    @property
+    def identity(self) -> str:
+        """Name the harness, the policy, the interpreter and whether isolation holds."""
+        kind = "isolated" if self.isolates else "NOT-ISOLATED"
+        return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}:bare"
+
+    def check(self) -> None:
+        """Raise RequirementError when there is nothing to isolate with."""
+        if self.isolates:
+            find_bubblewrap()
+
+    async def start(self) -> None:
+        """Probe the isolation and make the slots."""
+        await asyncio.to_thread(self._ready)
+
+    async def stop(self) -> None:
+        """Let running programs end, then give everything back."""
+        await asyncio.to_thread(self.close)
+
+    def close(self) -> None:
+        """Do what `stop` does, without a loop."""
+        with self._lock:
+            state, self._state = self._state, None
+        if state:
+            state.close()
+
+    async def run(self, request: Program) -> Verdict:
+        """Run one program; raises EngineError when the machine is to blame."""
+        state = self._state
+        if state is None:
+            state = await asyncio.to_thread(self._ready)
+        loop = asyncio.get_running_loop()
+        verdict: Verdict = await loop.run_in_executor(state.threads, state.judge, request)
+        if verdict.status == "infra_error":
+            raise EngineError(
+                f"the sandbox could not run a program, {ATTEMPTS} times: {verdict.detail}"
+            )
+        return verdict
+
+    def run_all(self, programs: Sequence[Program]) -> list[Verdict]:
+        """Run programs and wait; verdicts in their order, `infra_error` where none was possible."""
+        state = self._ready()
+        return list(state.threads.map(state.judge, programs))
+
+    def _ready(self) -> _State:
+        with self._lock:
+            state = self._state
+            if state is None:
+                self.check()
+                if self.isolates:
+                    require(probe())
+                state = self._state = _State(self.workers, isolate=self.isolates)
+            return state
+
+
+class _State:
+    """What lives between start and stop: threads, and a slot with a control group for each."""
+
+    def __init__(self, workers: int, *, isolate: bool) -> None:
+        self.isolate, self.workers = isolate, workers
+        sweep()
+        self.slots: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
+        self.groups = [make_group() for _ in range(workers)]
+        for group in self.groups:
+            self.slots.put(group)
+        self.gate = _Gate()
+        self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
+        self.profile = profile(self.groups[0], isolate=isolate)
+
+    def close(self) -> None:
+        self.threads.shutdown(wait=True, cancel_futures=True)
+        for group in self.groups:
+            if group:
+                group.remove()
+
+    def judge(self, program: Program) -> Verdict:
+        """Judge a program; the machine's own failures are tried again, then reported."""
+        for _ in range(ATTEMPTS):
+            verdict = judge(program, self.execute)
+            if verdict.status != "infra_error":
+                break
+        return replace(verdict, profile=self.profile)
+
+    def execute(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+        """Run one job in a free slot; a time-out that had to wait for the CPU runs again, alone."""
+        with self.gate.shared():
+            outcome = self._in_slot(job, stdin, limits)
+        idle = outcome.cpu_s < LOW_CPU_RATE * limits.timeout_s
+        # A program that slept was not held up; only one that was ready to run is retried.
+        if outcome.end == "timeout" and idle and outcome.starved_s > STARVED * limits.timeout_s:
+            with self.gate.alone():
+                outcome = self._in_slot(job, stdin, limits)
+        return outcome
+
+    def _in_slot(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+        group = self.slots.get()
+        try:
+            return execute(job, stdin, limits, group, isolate=self.isolate)
+        finally:
+            self.slots.put(group)
+
+
+class _Gate:
+    """Runs share the machine, except one that must be alone."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+        self.closed = False
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self.changed:
+            self.changed.wait_for(lambda: not self.closed)
+            self.inside += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.inside -= 1
+                self.changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self.changed:
+            self.changed.wait_for(lambda: not self.closed)
+            self.closed = True
+            self.changed.wait_for(lambda: not self.inside)
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.closed = False
+                self.changed.notify_all()
+
+
+def interpreter_name() -> str:
+    """Return the interpreter that programs run on."""
+    return f"{platform.python_implementation().lower()}-{platform.python_version()}"
+
+
+def profile(group: Group | None, *, isolate: bool) -> str:
+    """Say which isolation holds."""
+    counted = f"cgroup v{group.version}" if group else "no cgroup: watcher every 50 ms"
+    how = f"{bubblewrap_version()}, seccomp" if isolate else "NOT ISOLATED"
+    return f"{how}, {counted}, {interpreter_name()}, bare"
+
+
+def require(failures: Sequence[str]) -> None:
+    """Refuse to run anything when a promise of the isolation does not hold here."""
+    if failures:
+        raise RequirementError(
+            f"no isolation for generated programs on this machine: {'; '.join(failures)}; {INSTALL}"
+        )

@@ -1,0 +1,71 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from gristmill.engines.requests import Request
+from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.pipelines import Context
+from gristmill.verifiers.unit_tests import UnitTests
+
+OUTPUT = (
+    "Two parts:\n```python\ndef f(x):\n    return g(x)\n```\n```py\ndef g(x):\n    return x\n```"
+)
+TESTS = "meta.self_code_align.tests"
+
+
+class Fixed:
+    """A sandbox that always gives one verdict and remembers what it was asked."""
+
+    def __init__(self, status: Any) -> None:
+        self.verdict, self.asked = Verdict(status, "why", 2, 1, profile="here"), list[Program]()
+
+    async def ask(self, request: Request) -> tuple[str, Verdict]:
+        assert isinstance(request, Program)
+        self.asked.append(request)
+        return "key", self.verdict
+
+
+def judge(sandbox: Fixed, output: str | None, tests: str | None) -> Any:
+    stage = UnitTests(timeout_s=3, memory_mb=128)
+    assert stage.reads() == {"output", TESTS}
+
+    async def go() -> Any:
+        ctx = Context({"sandbox": sandbox}, 0, "unit_tests", "id")
+        return await stage({"output": output, TESTS: tests}, ctx)
+
+    return asyncio.run(go())
+
+
+@pytest.mark.parametrize(
+    ("status", "passed"),
+    [("pass", True), ("fail", False), ("weak_tests", False), ("missing_dependency", None)],
+)
+def test_a_verdict_becomes_columns(status: str, passed: bool | None) -> None:
+    sandbox = Fixed(status)
+    row = judge(sandbox, OUTPUT, "assert f(1) == 1")
+    assert (row["passed"], row["status"], row["checks_passed"]) == (passed, status, 1)
+    assert sandbox.asked == [
+        Program(
+            "def f(x):\n    return g(x)\n\ndef g(x):\n    return x",
+            "assert f(1) == 1",
+            timeout_s=3,
+            memory_mb=128,
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("output", "tests", "status"),
+    [
+        ("no code at all", "assert f(1) == 1", "no_code"),
+        ("```python\ndef f(x): return", "assert f(1) == 1", "no_code"),
+        (None, "assert f(1) == 1", "no_code"),
+        (OUTPUT, " \n", "no_tests"),
+        (OUTPUT, None, "no_tests"),
+    ],
+)
+def test_without_code_or_tests_nothing_runs_and_nothing_is_claimed(output, tests, status) -> None:
+    sandbox = Fixed("pass")
+    row = judge(sandbox, output, tests)
+    assert (row["passed"], row["status"], sandbox.asked) == (None, status, [])
