@@ -19,6 +19,7 @@ import yaml
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.errors import StorageError
+from gristmill.formats.readers import Seeds, from_rows, write_malformed
 from gristmill.pipelines.plan import Plan, build, check
 from gristmill.pipelines.progress import Meter, Progress
 from gristmill.pipelines.recipe import Recipe
@@ -38,7 +39,7 @@ class Prepared:
 
     recipe: Recipe
     plan: Plan
-    seeds: list[Row]
+    seeds: Seeds
     engines: Mapping[str, Engine]
 
     @property
@@ -56,15 +57,13 @@ def prepare(
 
     `seeds` and `engines` replace those that the recipe names.
     """
-    if seeds is None:
-        seeds = read_seeds(Path(recipe.seeds["path"]))
-    columns, rows = seed_rows(seeds)
+    found = read_seeds(recipe) if seeds is None else from_rows(seeds)
     built = build_engines(recipe) | dict(engines or {})
-    plan = check(recipe, columns, built)
+    plan = check(recipe, found.columns, built)
     used = {role for use in plan.uses for role in use.stage.needs()}
     for role in sorted(used):
         built[role].check()
-    return Prepared(recipe, plan, rows, {role: built[role] for role in sorted(used)})
+    return Prepared(recipe, plan, found, {role: built[role] for role in sorted(used)})
 
 
 def build_engines(recipe: Recipe) -> dict[str, Engine]:
@@ -121,7 +120,14 @@ async def _run(
     }
     meter = Meter(clients, runner, progress)
     work = Run(
-        prepared.recipe, prepared.plan, prepared.seeds, clients, runner, path, step or _bare, meter
+        prepared.recipe,
+        prepared.plan,
+        seed_rows(prepared.seeds),
+        clients,
+        runner,
+        path,
+        step or _bare,
+        meter,
     )
     try:
         async with meter.running():
@@ -130,7 +136,8 @@ async def _run(
         for client in clients.values():
             await client.stop()
         await runner.close()
-    result = work.save(found, stop, n_seeds, {})
+    result = work.save(found, stop, n_seeds, {"input": prepared.seeds.summary()})
+    write_malformed(path / "malformed.jsonl", prepared.seeds.malformed)
     data = result.folder / "data" / "train-00000-of-00001.parquet"
     write_parquet(data, result.dataset)
     return result

@@ -1,0 +1,198 @@
+"""Read seeds: any file, folder, pattern or dataset a user has becomes rows of known types.
+
+Nothing is dropped without a word: what is no row is `malformed`, with its file and line, and
+every other thing done to the data (a column renamed, a text repaired) is in `notes`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field
+
+from gristmill.errors import InputError
+from gristmill.formats import columns as cols
+from gristmill.formats.files import files
+from gristmill.formats.parts import (
+    LANGS,
+    READERS,
+    REPAIRED,
+    Malformed,
+    Part,
+    from_table,
+    parse,
+)
+from gristmill.formats.python_functions import functions_of
+from gristmill.formats.shapes import present, reshape
+from gristmill.storage.ids import digest, seed_ids
+from gristmill.storage.rows import CONTENT, TEXT, Row
+from gristmill.storage.shards import write_text
+
+TABLES = frozenset({*READERS, ".parquet"}) - {".txt"}
+
+
+class SeedSpec(BaseModel):
+    """Where the seeds come from: the recipe's `seeds`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    use: Literal["files", "python_functions"] = "files"
+    """What to take from the files: their rows, or the documented functions in them."""
+    path: str | list[str] = Field(min_length=1)
+    """A file, folder, glob, URL, `hub:owner/name`, a list of them; `stdlib` for functions."""
+    map: dict[str, str] = {}
+    """Our name for a column -> the user's: `{output: answer}`."""
+    limit: int | None = Field(default=None, ge=1)
+    """Take only the first rows."""
+    key: str | None = None
+    """The list inside a JSON object, where there are several."""
+    split: str = "train"
+    """Of a dataset on the Hub, as are the next two."""
+    subset: str | None = None
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What was read. `ids` name the rows by content, whatever types the columns get."""
+
+    rows: list[Row]
+    columns: dict[str, pa.DataType]
+    ids: list[str]
+    malformed: list[Malformed]
+    shape: str
+    """The shapes recognised, see `shapes.py`; several are joined with a plus."""
+    files: list[str]
+    digest: str
+    """Of the bytes read."""
+    notes: list[str]
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a ledger, card or terminal says about the input."""
+        return {
+            "rows": len(self.rows),
+            "malformed": len(self.malformed),
+            "shape": self.shape,
+            "files": self.files,
+            "digest": self.digest,
+            "notes": self.notes,
+        }
+
+
+def read(spec: SeedSpec) -> Seeds:
+    """Read what a recipe asks for; InputError says what is wrong with it."""
+    paths = [spec.path] if isinstance(spec.path, str) else spec.path
+    if spec.use == "python_functions":
+        return from_parts(*functions_of(paths), spec)
+    parts: list[Part] = []
+    hashed, notes = blake2b(digest_size=16), list[str]()
+    for path in paths:
+        if path.startswith("hub:"):
+            parts.append(_hub(path.removeprefix("hub:"), spec))
+            hashed.update(digest(parts[-1].name).encode())
+            continue
+        for name, data in files(path, (TABLES, LANGS.keys(), {".txt"}), notes):
+            hashed.update(digest(name).encode() + data)
+            parts.append(parse(name, data, spec.key))
+    return from_parts(parts, hashed.hexdigest(), notes, spec)
+
+
+def from_rows(rows: Sequence[Row]) -> Seeds:
+    """Take rows that are in memory as if they had been read."""
+    part = Part("rows")
+    for number, row in enumerate(rows, 1):
+        part.add(number, row)
+    return from_parts([part], "", [], SeedSpec(path="rows"))
+
+
+def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
+    """Write the lines that are no rows, one JSON object each."""
+    lines = [json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in malformed]
+    write_text(path, "".join(lines))
+
+
+def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec) -> Seeds:
+    """Give the rows of all files their shape, names, types and ids."""
+    rows: list[Row] = []
+    shapes: list[str] = []
+    for part in parts:
+        shape, shaped = reshape(part.rows, spec.map) if part.rows else ("", [])
+        shapes.append(shape)
+        for row, line, raw in zip(shaped, part.lines, part.rows, strict=True):
+            if isinstance(row, str):
+                part.wrong(line, row, json.dumps(raw, ensure_ascii=False, default=str))
+            else:
+                rows.append(row)
+    malformed = [line for part in parts for line in part.malformed]
+    if not rows:
+        why = (
+            "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
+            or "; ".join(notes)
+            or "nothing in it"
+        )
+        raise InputError(f"no seeds in {spec.path}: {why}")
+    if malformed:
+        notes.append(f"{len(malformed)} malformed lines were kept aside")
+    rows = rows[: spec.limit]
+    renamed = cols.free_names(present(rows))
+    renamed |= {
+        name: f"{name}_original"
+        for name in CONTENT
+        if cols.misfits(name, (row.get(name) for row in rows))
+    }
+    for old, new in renamed.items():
+        notes.append(f"column '{old}' is now '{new}'")
+    rows = [{renamed.get(k, k): v for k, v in row.items() if v is not None} for row in rows]
+    if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
+        notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
+    used = sorted(set(filter(None, shapes)))
+    if "instruction" not in present(rows) and "code" not in present(rows):
+        notes.append(f"no instruction found in {present(rows)}; name it: map: {{instruction: ...}}")
+    ids = seed_ids(rows)
+    types = _types(rows, parts)
+    names = [part.name for part in parts]
+    return Seeds(rows, types, ids, malformed, "+".join(used), names, hashed, notes)
+
+
+def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
+    """Return the type of every column, and bring the values of `rows` to it."""
+    names = present(rows)
+    types: dict[str, pa.DataType] = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        declared = {part.types.get(name) for part in parts if part.rows}
+        kind = CONTENT.get(name) or (declared.pop() if len(declared) == 1 else None)
+        number = None
+        if kind is None and all(part.is_untyped for part in parts if part.rows):
+            number = cols.number_type(values)
+        if number:
+            values = [number(value) if value else None for value in values]
+        kind = types[name] = kind or cols.type_of(values) or TEXT
+        if kind == TEXT:
+            values = [cols.as_text(value) for value in values]
+        if kind == TEXT or number:
+            for row, value in zip(rows, values, strict=True):
+                if name in row:
+                    row[name] = value
+    if "instruction" in types:
+        types |= {name: CONTENT[name] for name in ("input", "messages")}
+    return types
+
+
+def _hub(name: str, spec: SeedSpec) -> Part:
+    import datasets
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        found = datasets.load_dataset(name, spec.subset, split=spec.split, revision=spec.revision)
+    except (OSError, ValueError, HfHubHTTPError) as error:
+        raise InputError(f"seeds.path: hub:{name} cannot be loaded: {error}") from error
+    revision = spec.revision or "main"
+    label = f"hub:{name}@{revision}/{spec.split}#{found._fingerprint}"
+    return from_table(label, found.with_format("arrow")[:])

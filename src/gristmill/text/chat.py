@@ -1,0 +1,88 @@
+"""Chat turns: read from ChatML and ShareGPT, written as either; nothing a turn carried is lost.
+
+A turn is `role`, `content` and `extra`, which is JSON of everything else: tool calls, names,
+content parts (the text of which is `content`), and a label that has no role of its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Turn = dict[str, Any]
+
+ROLES = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant", "bot", "model", "chatgpt", "function_call"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+    **dict.fromkeys(("tool", "function", "function_response", "observation"), "tool"),
+}
+LABELS = {"user": "human", "assistant": "gpt"}
+"""ShareGPT's names for the roles it names differently."""
+
+
+def is_turns(value: Any) -> bool:
+    """Say whether a value looks like the turns of one conversation."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and ("role" in turn or "from" in turn) for turn in value)
+    )
+
+
+def read_turn(raw: Mapping[str, Any]) -> Turn:
+    """Return a turn in our form; ValueError says what it lacks."""
+    shared = "role" not in raw
+    label, content = (raw.get("from"), raw.get("value")) if shared else (raw["role"], None)
+    content = raw.get("content", content)
+    if not isinstance(label, str):
+        raise ValueError(  # noqa: TRY004 - the caller sets the row aside
+            f"a turn's role is {label!r}, expected a text such as 'user'"
+        )
+    if raw.keys() == {"role", "content", "extra"} and _is_extra(raw["extra"]):
+        return dict(raw)
+    role = ROLES.get(label.lower(), label)
+    said = ("from", "value") if shared else ("role", "content")
+    extra = {key: value for key, value in raw.items() if key not in said and value is not None}
+    if label != (LABELS.get(role, role) if shared else role):
+        extra["from" if shared else "role"] = label
+    if content is not None and not isinstance(content, str):
+        extra["content"] = content
+        content = _text(content)
+    packed = json.dumps(extra, ensure_ascii=False) if extra else None
+    return {"role": role, "content": content, "extra": packed}
+
+
+def chatml(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a turn as `role` and `content`, with everything that it carried."""
+    extra = json.loads(turn["extra"]) if turn.get("extra") else {}
+    extra.pop("from", None)
+    return {"role": turn["role"], "content": turn["content"], **extra}
+
+
+def sharegpt(turn: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a turn as `from` and `value`, with everything that it carried."""
+    extra = json.loads(turn["extra"]) if turn.get("extra") else {}
+    extra.pop("role", None)
+    label = LABELS.get(turn["role"], turn["role"])
+    return {"from": label, "value": turn["content"], **extra}
+
+
+def exchange(turns: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """Return what the user said first and the assistant last: of one exchange, all there is."""
+    asked = (turn["content"] for turn in turns if turn["role"] == "user")
+    answered = (turn["content"] for turn in reversed(turns) if turn["role"] == "assistant")
+    return next(asked, None), next(answered, None)
+
+
+def _is_extra(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and value.startswith("{"))
+
+
+def _text(content: Any) -> str:
+    """Join the texts of content parts; anything else is shown as JSON."""
+    parts = content if isinstance(content, list) else [content]
+    texts = [p if isinstance(p, str) else p.get("text") for p in parts if isinstance(p, str | dict)]
+    found = [text for text in texts if isinstance(text, str)]
+    return "\n".join(found) if found else json.dumps(content, ensure_ascii=False)
