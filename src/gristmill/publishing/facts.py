@@ -1,0 +1,207 @@
+"""What card and report tell about a run, counted from its files. No text, no layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from gristmill.publishing.escape import cut
+from gristmill.publishing.files import RunFiles, texts
+from gristmill.storage.rows import Row
+
+MOST_POINTS = 5000
+"""Rows on the map: enough to see its shape, few enough for a small file."""
+MOST_MARKS = 12
+"""Distinct texts that a verdict's column may have to be shown as a breakdown."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One stage: its ledger line and the path of its module."""
+
+    label: str
+    use: str
+    counts: dict[str, Any]
+
+    @property
+    def lost(self) -> int:
+        """Rows and children rejected."""
+        return int(self.counts["rejected"] + self.counts["rejected_children"])
+
+    @property
+    def expands(self) -> bool:
+        """Whether it made more than one row of a row."""
+        return bool(self.counts["made"] > self.counts["entered_ok"])
+
+    @property
+    def handled(self) -> int:
+        """Everything that ended or went on here: what its bar is a share of."""
+        return int(self.counts["rejected"] + self.counts["failed"] + self.counts["made"])
+
+
+@dataclass(frozen=True)
+class Score:
+    """A numeric score: every row that has it, and those of the dataset."""
+
+    name: str
+    every: np.ndarray
+    kept: np.ndarray
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row to show, with its texts as they are: the templates escape them."""
+
+    id: str
+    texts: list[tuple[str, str]]
+    detail: str = ""
+    scores: tuple[tuple[str, Any], ...] = ()
+
+
+def lines(run: RunFiles) -> list[Line]:
+    """Return the stages in order."""
+    return [Line(c["stage"], run.uses.get(c["stage"], ""), c) for c in run.stages]
+
+
+def verdicts(run: RunFiles) -> Iterator[tuple[str, str, list[tuple[str, int]]]]:
+    """Give label, column and counts for every verdict that is a yes, a no or one of few words."""
+    for label, fields in run.fields("verdicts").items():
+        names = [n for n, t in fields.items() if pa.types.is_boolean(t) or pa.types.is_string(t)]
+        found = run.marks(label, names)
+        for name in names:
+            counts = found[name].value_counts(sort=True)
+            if pa.types.is_boolean(fields[name]):
+                said = dict(counts.iter_rows())
+                words = (("passed", True), ("failed", False), ("not judged", None))
+                yield label, name, [(word, said.get(key, 0)) for word, key in words]
+            elif 0 < len(counts) <= MOST_MARKS and not counts[name].is_null().all():
+                ordered = sorted(counts.iter_rows(), key=lambda c: (-c[1], str(c[0])))
+                yield label, name, [(cut(str(w or "none"), 40), n) for w, n in ordered]
+
+
+def scores(run: RunFiles) -> list[Score]:
+    """Return every numeric score that at least two rows have."""
+    kept = run.kept.implode()
+    result = []
+    for label, fields in run.fields("scores").items():
+        for name, kind in fields.items():
+            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                continue
+            found = run.numbers(f"scores.{label}.{name}")
+            chosen = found.filter(pl.col("id").is_in(kept))
+            if len(found) > 1:
+                full = f"{label}.{name}"
+                result.append(Score(full, *(f["value"].to_numpy() for f in (found, chosen))))
+    return result
+
+
+def embeddings(run: RunFiles) -> tuple[np.ndarray, list[bool], float] | None:
+    """Return a map (n, 2) of the first embedding, which rows were kept, and the variance shown."""
+    for label, fields in run.fields("scores").items():
+        for name, kind in fields.items():
+            if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+                return _map(run, label, name)
+    return None
+
+
+def _map(run: RunFiles, label: str, name: str) -> tuple[np.ndarray, list[bool], float] | None:
+    column = pl.col("scores").struct.field(label).struct.field(name)
+    have = run.scan().filter(column.is_not_null())
+    ids = have.select("id").unique().sort("id").collect()["id"]
+    if len(ids) < 3:
+        return None
+    chosen = ids.is_in(run.kept.implode())
+    first = ids.filter(chosen).head(MOST_POINTS // 2)
+    rest = ids.filter(~chosen).head(MOST_POINTS - len(first))
+    wanted = pl.concat([first, rest])
+    lines = have.filter(pl.col("id").is_in(wanted.implode())).select("id", column.alias("vector"))
+    found = lines.collect().unique("id", keep="last").sort("id")
+    vectors = np.asarray(found["vector"].to_list(), np.float32)
+    centred = vectors - vectors.mean(axis=0)
+    _, size, axes = np.linalg.svd(centred, full_matrices=False)
+    total = float((size**2).sum())
+    shown = float((size[:2] ** 2).sum()) / total if total else 0.0
+    # The sign of an axis is arbitrary: fixed, so that the same run gives the same picture.
+    axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)
+    places = centred @ axes.T
+    if places.shape[1] < 2:
+        places = np.column_stack([places, np.zeros(len(places), np.float32)])
+    return places, found["id"].is_in(run.kept.implode()).to_list(), shown
+
+
+def kept_examples(run: RunFiles, n: int) -> list[Example]:
+    """Return rows of the dataset, in the order of their ids: as good as random, and stable."""
+    return [_example(row) for row in run.last_of(run.kept.sort().head(n).to_list())]
+
+
+def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]:
+    """Return up to `n` rejected rows by stage and code; failed rows have the code 'failed'."""
+    gone = run.rows.filter(pl.col("end").is_in(["rejected", "failed"])).sort("id")
+    gone = gone.with_columns(pl.col("end_code").fill_null("failed"))
+    gone = gone.group_by("end_at", "end_code", maintain_order=True).head(n)
+    rows = {row["id"]: row for row in run.last_of(gone["id"].to_list())}
+    found: dict[tuple[str, str], list[Example]] = {}
+    for i, at, code in gone.select("id", "end_at", "end_code").iter_rows():
+        found.setdefault((at, code), []).append(_example(rows[i]))
+    order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
+    return {key: found[key] for key in order}
+
+
+def sources(run: RunFiles) -> list[tuple[str, str, int]]:
+    """Return source, licence and number of the seeds that the run took, most first."""
+    if not run.files:
+        return []
+    first = (pl.col("stage") == "seeds") & (pl.col("round") == 0)
+    seeds = run.scan().filter(first).select("id", "source", "license")
+    counts = seeds.collect().unique("id").group_by("source", "license").len("n")
+    named = [(s or "not stated", lic or "not stated", n) for s, lic, n in counts.iter_rows()]
+    return sorted(named, key=lambda line: (-line[2], line[0], line[1]))
+
+
+def roles(run: RunFiles) -> list[dict[str, Any]]:
+    """Return what every role was bound to: engine, model, identity, calls and tokens."""
+    asked = run.note.get("roles") or {}
+    bound = run.recipe.get("engines") or {}
+    identities = run.lock.get("engines") or {}
+    found = []
+    for role in sorted({*asked, *identities}):
+        entry, counts = bound.get(role) or {}, asked.get(role) or {}
+        found.append(
+            {
+                "role": role,
+                "engine": entry.get("use") or counts.get("engine") or role,
+                "model": entry.get("model") or entry.get("name") or "",
+                "identity": str(counts.get("identity") or identities.get(role) or ""),
+                "made": counts.get("made"),
+                "replayed": counts.get("replayed"),
+                "tokens": counts.get("tokens"),
+            }
+        )
+    return found
+
+
+def malformed(run: RunFiles) -> int | None:
+    """Return how many lines of the input could not be read; None when nobody counted."""
+    found = run.note.get("malformed")
+    return len(found) if isinstance(found, list | dict) else found
+
+
+def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
+    """Return the one command that builds the dataset again."""
+    return f"build-dataset run {recipe}"
+
+
+def _example(row: Row) -> Example:
+    why = row.get("end_detail") or (row.get("end_error") or "").strip().rpartition("\n")[2]
+    numbers = tuple(
+        (f"{label}.{name}", value)
+        for label, fields in sorted((row.get("scores") or {}).items())
+        for name, value in (fields or {}).items()
+        if isinstance(value, int | float)
+    )
+    return Example(row["id"], list(texts(row)), why, numbers)

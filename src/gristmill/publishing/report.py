@@ -1,0 +1,167 @@
+"""The report of a run: one HTML file without a script, a font or a request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import SandboxedEnvironment
+from markupsafe import Markup
+
+from gristmill.publishing import charts, facts
+from gristmill.publishing.escape import cut, printable
+from gristmill.publishing.files import RunFiles
+from gristmill.storage.shards import write_text
+
+MAX_CHARS = 1600
+"""Characters of one text of an example that are shown."""
+WORDS = {
+    "target": "the target was reached",
+    "seeds": "every seed was used",
+    "budget": "the token budget was spent",
+    "yield": "a round gave too little",
+    "error rate": "too many rows failed",
+}
+
+
+def write(path: Path) -> Path:
+    """Write `report.html` into a finished run's directory and return its path."""
+    out = path / "report.html"
+    write_text(out, render(RunFiles.open(path)))
+    return out
+
+
+def render(run: RunFiles) -> str:
+    """Return the report as HTML."""
+    environment = SandboxedEnvironment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "shown": _shown, "share": _share}
+    return environment.get_template("report.html.j2").render(_page(run))
+
+
+def _page(run: RunFiles) -> dict[str, Any]:
+    lines, note = facts.lines(run), run.note
+    scores = facts.scores(run)
+    return {
+        "name": run.name,
+        "fingerprint": run.note.get("fingerprint") or run.lock.get("fingerprint") or "",
+        "kept": len(run.kept),
+        "target": run.recipe.get("target"),
+        "stop": WORDS.get(str(note.get("stop")), str(note.get("stop"))),
+        "seed": run.recipe.get("seed"),
+        "command": facts.command(run),
+        "tiles": _tiles(run),
+        "lines": lines,
+        "widest": max((line.handled for line in lines), default=1) or 1,
+        "verdicts": _bars(run),
+        "scores": [(s, charts.histogram(s.every, s.kept, s.name), _middle(s)) for s in scores],
+        "map": _map(run),
+        "rates": _rates(run),
+        "kept_examples": facts.kept_examples(run, 6),
+        "lost_examples": facts.lost_examples(run, 3),
+        "roles": facts.roles(run),
+        "sources": facts.sources(run),
+        "malformed": facts.malformed(run),
+        "costs": _costs(run),
+    }
+
+
+def _tiles(run: RunFiles) -> list[tuple[str, str, str]]:
+    """Return the figures at the top: name, value, remark."""
+    note, kept = run.note, len(run.kept)
+    calls, target = note.get("calls") or {}, run.recipe.get("target")
+    first = run.stages[0]["in"] if run.stages else 0
+    tiles = [
+        ("Rows kept", _number(kept), f"target {_number(target)}" if target else "no target set"),
+        ("Seeds used", _number(first), f"{_per(kept, first)} rows kept per seed"),
+        ("Tokens", _number(note.get("tokens")), f"{_per(note.get('tokens'), kept)} per kept row"),
+    ]
+    if calls:
+        remark = f"{_number(calls.get('replayed'))} more replayed"
+        tiles.append(("Calls made", _number(calls.get("made")), remark))
+    if note.get("wall_s") is not None:
+        tiles.append(("Wall time", _time(note["wall_s"]), "of the last command"))
+    return tiles
+
+
+def _costs(run: RunFiles) -> list[tuple[str, str, str]]:
+    """Return what the run cost in all and per kept row."""
+    note, kept = run.note, len(run.kept)
+    calls = note.get("calls") or {}
+    known = [
+        ("Tokens of all answers used", note.get("tokens")),
+        ("Calls made", calls.get("made")),
+        ("Calls replayed from the answer store", calls.get("replayed")),
+        ("Wall time, s", note.get("wall_s")),
+        ("CPU time, s", note.get("cpu_s")),
+        ("GPU time, s", note.get("gpu_s")),
+    ]
+    return [(name, _number(n), _per(n, kept)) for name, n in known if n is not None]
+
+
+def _bars(run: RunFiles) -> list[tuple[str, str, int, list[tuple[str, int, str]]]]:
+    """Return label, column, total and the parts of every verdict, each with its colour class."""
+    kinds = {"passed": "good", "pass": "good", "failed": "bad", "fail": "bad", "not judged": "none"}
+    others = ["c1", "c2", "c3", "c4", "c5"]
+    result = []
+    for label, column, counts in facts.verdicts(run):
+        free = iter(others)
+        parts = [(w, n, kinds.get(w) or next(free, "none")) for w, n in counts if n]
+        result.append((label, column, sum(n for _, n, _ in parts), parts))
+    return result
+
+
+def _middle(score: facts.Score) -> tuple[str, str, int]:
+    """Return the medians of all rows and of the dataset's, and the number of rows."""
+    kept = charts.number(float(np.median(score.kept))) if len(score.kept) else charts.NOTHING
+    return charts.number(float(np.median(score.every))), kept, len(score.every)
+
+
+def _map(run: RunFiles) -> dict[str, Any] | None:
+    if not (found := facts.embeddings(run)):
+        return None
+    places, is_kept, shown = found
+    svg = charts.scatter(places, is_kept)
+    return {"svg": svg, "n": len(places), "kept": sum(is_kept), "shown": _share(shown)}
+
+
+def _rates(run: RunFiles) -> list[tuple[str, Markup]]:
+    """Return the charts of rows and tokens per second; none for a run of a few looks."""
+    points = np.asarray(run.note.get("timeline") or [], np.float64)
+    if len(points) < 4 or points[-1, 0] <= points[0, 0]:
+        return []
+    times = points[:, 0]
+    series = [("Rows", points[:, 1]), ("Tokens", points[:, 2])]
+    return [(name, charts.rate(times, v, name)) for name, v in series if v[-1] > v[0]]
+
+
+def _number(value: Any) -> str:
+    return charts.NOTHING if value is None else charts.number(value)
+
+
+def _per(total: float | None, n: int) -> str:
+    return charts.NOTHING if total is None or not n else charts.number(total / n)
+
+
+def _share(rate: float) -> str:
+    return f"{rate:.1%}" if rate < 0.1 else f"{rate:.0%}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def _shown(text: Any, limit: int = MAX_CHARS) -> str:
+    """Return a text to show; the template escapes it."""
+    return cut(printable(str(text)), limit)

@@ -1,0 +1,149 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gristmill.publishing import charts, report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
+
+
+class Tags(HTMLParser):
+    """Collects elements and the attributes that could load or run something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+        self.active: list[tuple[str, str]] = []
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.names.add(tag)
+        self.active += [(k, v) for k, v in attrs if k.startswith("on") or k in ("src", "href")]
+
+
+def tags_of(text: str) -> Tags:
+    tags = Tags()
+    tags.feed(text)
+    return tags
+
+
+def test_text_of_rows_makes_no_element_and_no_attribute(finished) -> None:
+    text = report.write(finished()).read_text()
+    found = tags_of(text)
+    assert not found.names & {"script", "img", "link", "iframe", "a", "object", "form"}
+    assert found.active == []
+    assert "&lt;script&gt;document.title=" in text
+    assert "{{ 7 * 7 }}" in text  # shown, not computed
+    assert not set(text) & set("\x1b\x07\u202e")
+    assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_the_report_shows_every_part(finished) -> None:
+    path = finished()
+    text = report.write(path).read_text()
+    stages = json.loads((path / "ledger.json").read_text())["stages"]
+    for at in stages:
+        assert f"<h3>{at['stage']}</h3>" in text
+        for code, n in at["codes"].items():
+            assert f'<span class="code">{code} <b>{n}</b></span>' in text
+    for part in ("yield", "verification", "scores", "map", "cost", "engines", "examples"):
+        assert f'<section id="{part}">' in text
+    assert re.search(r"ifd\.ppl</h3>", text)
+    assert "Tokens per second" in text
+    assert "the run ended because every seed was used" in text.lower()
+    assert "PSF-2.0" in text
+
+
+def test_a_run_without_scores_verdicts_or_counts_is_reported_too(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    from gristmill import run
+
+    result = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
+    note = json.loads((result.path / "ledger.json").read_text())
+    for name in ("calls", "roles", "timeline", "wall_s"):
+        note.pop(name, None)
+    (result.path / "ledger.json").write_text(json.dumps(note))
+    text = report.write(result.path).read_text()
+    assert "word_count" in text
+    assert '<section id="verification">' not in text
+    assert "too short to plot" in text
+
+
+def test_an_empty_dataset_is_reported(recipe, engine, seeds, tmp_path) -> None:
+    from gristmill import run
+
+    sets = ["stages.1.min_chars=9000"]
+    result = run(recipe(*sets), seeds(), {"generator": engine()}, workspace=tmp_path)
+    assert len(result.dataset) == 0
+    text = report.write(result.path).read_text()
+    assert "No row was kept." in text
+    assert "too_short <b>" in text
+
+
+def test_a_histogram_counts_every_value_once() -> None:
+    rng = np.random.default_rng(0)
+    every = np.concatenate([rng.normal(0, 1, 999), [1e9]])
+    svg = str(charts.histogram(every, every[:100], "x"))
+    counts = re.findall(r": ([\d,]+) rows, ([\d,]+) kept", svg)
+    assert sum(int(n.replace(",", "")) for n, _ in counts) == 1000
+    assert sum(int(k.replace(",", "")) for _, k in counts) == 100
+
+
+def test_values_that_are_all_the_same_are_drawn() -> None:
+    same = np.full(5, 3.0)
+    assert "5 rows, 0 kept" in charts.histogram(same, same[:0], "x")
+    assert charts.scatter(np.zeros((4, 2), np.float32), [True] * 4)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (1234567, "1,234,567"),
+        (0.12345, "0.123"),
+        (12.0, "12"),
+        (0.00001234, "1.2e-05"),
+        (1234.5, "1,234"),
+        (float("nan"), charts.NOTHING),
+    ],
+)
+def test_numbers_are_written_for_people(value, shown) -> None:
+    assert charts.number(value) == shown
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_a_browser_renders_the_report_and_runs_nothing(finished, tmp_path) -> None:
+    page = report.write(finished(200))
+    # The same page without its policy: escaping alone must be enough.
+    bare = tmp_path / "bare.html"
+    bare.write_text(re.sub("<meta http-equiv[^>]*>", "", page.read_text()))
+    for file in (page, bare):
+        dom = browse(file, tmp_path, "--dump-dom")
+        assert "<title>demo_run · gristmill report</title>" in dom
+        assert "pwned" in dom
+        assert "near_duplicate" in dom
+        assert "<img" not in dom
+        assert not re.search(r"<script", dom)
+    shot = Path(os.environ.get("GRISTMILL_SCREENSHOTS", tmp_path)) / "report.png"
+    browse(page, tmp_path, f"--screenshot={shot}", "--window-size=1280,2400")
+    with Image.open(shot) as image:
+        assert image.size == (1280, 2400)
+        assert len(image.convert("RGB").getcolors(1 << 24)) > 50  # drawn, not blank
+
+
+def browse(page: Path, tmp_path: Path, *options: str) -> str:
+    command = [
+        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
+        f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
