@@ -1,0 +1,270 @@
+"""The dataset card: what the rows are, what was thrown away and why, and how to build them again.
+
+The front matter is dumped as YAML, text from rows stands in code spans on one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from gristmill.publishing import facts
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span, line
+from gristmill.publishing.files import RunFiles
+from gristmill.storage.shards import write_text
+
+EXAMPLE_CHARS = 160
+PERMISSIVE = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "pddl")
+SHARED_ALIKE = ("gpl-2.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl")
+OTHERS = ("cc-by-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by")
+HUB_LICENSES = frozenset((*PERMISSIVE, *SHARED_ALIKE, *OTHERS))
+"""Names that the Hub knows, of the licences that seeds are likely to have."""
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+DEMO = (
+    "The model `demo` ships with gristmill and has a few million parameters. It exists to show the "
+    "machinery, not to write data worth training on: for real work build the dataset again with "
+    "`--set engines.generator.model=NAME`."
+)
+TERMS = "The terms of these models apply to what they wrote; read them before you train on it."
+LOADING = """```python
+from datasets import load_dataset
+
+rows = load_dataset("path/to/this/folder", split="train")
+```"""
+COLUMNS = {
+    "id": "name of the row, made from its parents, stage and position",
+    "parents": "ids of the rows that it was made from",
+    "root": "id of its seed",
+    "stage": "stage that made it",
+    "round": "round in which it was made",
+    "instruction": "what is asked",
+    "input": "text that the instruction is about",
+    "output": "the answer",
+    "messages": "the conversation, turn by turn",
+    "prompt": "what both answers of a pair reply to",
+    "chosen": "the better answer",
+    "rejected": "the worse answer",
+    "lang": "language of the text or code",
+    "source": "where the seed came from",
+    "license": "licence of the seed",
+    "flags": "remarks by stages",
+    "gen": "the call that wrote the text: model, revision, template, finish reason, tokens",
+    "meta": "JSON: what only one method knows",
+    "calls": "keys of the answers that it was made from",
+}
+STRUCTS = {
+    "scores": "score by `{}`",
+    "weights": "weight by `{}`",
+    "verdicts": "verdict by `{}`; null means that it could not be judged",
+    "picks": "place in the selection by `{}`",
+}
+
+
+def write(path: Path) -> Path:
+    """Write the card and the recipe into a finished run's dataset folder; return the card's path.
+
+    The recipe goes along so that the folder alone says how to build it again.
+    """
+    run = RunFiles.open(path)
+    folder = path / "dataset"
+    recipe = yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
+    write_text(folder / "recipe.yaml", recipe)
+    write_text(folder / "README.md", render(run))
+    return folder / "README.md"
+
+
+def render(run: RunFiles) -> str:
+    """Return the card as Markdown."""
+    parts: list[tuple[str, Iterable[str]]] = [
+        ("Build it again", _rebuild(run)),
+        ("Yield", _yield(run)),
+        ("Verification", _verification(run)),
+        ("Examples of what was rejected", _rejected(run)),
+        ("Sources", _sources(run)),
+        ("Models", _models(run)),
+        ("Cost", _cost(run)),
+        ("Columns", _columns(run)),
+    ]
+    body = [f"---\n{front_matter(run)}---\n", f"# {run.name}\n", *_summary(run)]
+    for title, lines in parts:
+        if found := list(lines):
+            body += [f"\n## {title}\n", *found]
+    return "\n".join(body) + "\n"
+
+
+def front_matter(run: RunFiles) -> str:
+    """Return the Hub's metadata as YAML."""
+    sources = facts.sources(run)
+    licences = sorted({licence for _, licence, _ in sources})
+    generated = any(use.startswith("generators.") for use in run.uses.values())
+    languages, codes = _languages(run)
+    known = {
+        "pretty_name": line(run.name, 100),
+        **_license(licences),
+        "language": [*languages, *(["code"] if codes else [])],
+        "size_categories": [_size(len(run.kept))],
+        "task_categories": ["text-generation"],
+        "tags": ["gristmill", *(["synthetic"] if generated else []), *codes],
+        "configs": _configs(run),
+    }
+    given = {name: value for name, value in known.items() if value}
+    return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
+
+
+def _license(licences: list[str]) -> dict[str, Any]:
+    if licences == ["not stated"] or not licences:
+        return {"license": "unknown"}
+    if len(licences) == 1 and licences[0].lower() in HUB_LICENSES:
+        return {"license": licences[0].lower()}
+    name = re.sub("[^a-z0-9.]+", "-", licences[0].lower()).strip("-") if len(licences) == 1 else ""
+    return {"license": "other", "license_name": name or "several-licenses"}
+
+
+def _languages(run: RunFiles) -> tuple[list[str], list[str]]:
+    """Return ISO codes and names of programming languages among the rows' languages."""
+    found = {str(lang).lower() for lang in run.langs}
+    iso = sorted(lang for lang in found if re.fullmatch("[a-z]{2,3}", lang))
+    return iso, sorted(
+        lang for lang in found - set(iso) if re.fullmatch("[a-z][a-z+#-]{2,20}", lang)
+    )
+
+
+def _size(n: int) -> str:
+    return next((name for limit, name in SIZES if n < limit), "n>1M")
+
+
+def _configs(run: RunFiles) -> list[dict[str, Any]]:
+    splits = [
+        {"split": split, "path": f"data/{split}-*.parquet"}
+        for split in ("train", "validation")
+        if any(file.name.startswith(f"{split}-") for file in run.data)
+    ]
+    return [{"config_name": "default", "data_files": splits, "default": True}]
+
+
+def _summary(run: RunFiles) -> Iterator[str]:
+    note, target = run.note, run.recipe.get("target")
+    wanted = f" of {number(target)} wanted" if target else ""
+    first = number(run.stages[0]["in"]) if run.stages else "0"
+    yield f"{number(len(run.kept))} rows{wanted}, built from {first} seeds by gristmill."
+    yield f"The run stopped at: {note.get('stop')}. Nothing here was checked by hand.\n"
+    yield LOADING
+
+
+def _rebuild(run: RunFiles) -> Iterator[str]:
+    yield f"```\n{facts.command(run)}\n```\n"
+    yield (
+        f"`recipe.yaml` lies beside this card (seed {run.recipe.get('seed')}, fingerprint "
+        f"`{str(run.note.get('fingerprint', ''))[:12]}`). The same recipe, seeds and answers give "
+        "the same rows; a model asked anew may answer otherwise."
+    )
+
+
+def _yield(run: RunFiles) -> Iterator[str]:
+    yield "| stage | in | made | kept | rejected | failed | why |"
+    yield "|---|--:|--:|--:|--:|--:|---|"
+    for at in facts.lines(run):
+        c = at.counts
+        why = ", ".join(f"{code_span(code, 60)} {number(n)}" for code, n in c["codes"].items())
+        cells = [
+            at.label,
+            *(number(n) for n in (c["in"], c["made"], c["kept"], at.lost, c["failed"])),
+        ]
+        yield f"| {' | '.join(cells)} | {why} |"
+    for label, use in run.uses.items():
+        if "duplicates" in use:
+            gone = next(at.lost for at in facts.lines(run) if at.label == label)
+            yield f"\n`{label}` removed {number(gone)} duplicates."
+
+
+def _verification(run: RunFiles) -> Iterator[str]:
+    found = list(facts.verdicts(run))
+    if not found:
+        return
+    yield "| verifier | column | rows | found |"
+    yield "|---|---|--:|---|"
+    for label, column, counts in found:
+        total = sum(n for _, n in counts)
+        said = ", ".join(f"{code_span(w)} {number(n)} ({n / total:.1%})" for w, n in counts if n)
+        yield f"| {label} | {column} | {number(total)} | {said} |"
+
+
+def _rejected(run: RunFiles) -> Iterator[str]:
+    found = facts.lost_examples(run, 1)
+    if not found:
+        return
+    yield "| stage | code | row | evidence | text |"
+    yield "|---|---|---|---|---|"
+    for (stage, code), (row, *_) in found.items():
+        text = code_span(row.texts[-1][1] if row.texts else "", EXAMPLE_CHARS)
+        why = code_span(row.detail, EXAMPLE_CHARS)
+        yield f"| {stage} | {code_span(code, 60)} | `{row.id[:12]}` | {why} | {text} |"
+
+
+def _sources(run: RunFiles) -> Iterator[str]:
+    yield "| source | licence | seeds |"
+    yield "|---|---|--:|"
+    found = facts.sources(run)
+    for source, licence, n in found[:30]:
+        yield f"| {code_span(source, 100)} | {code_span(licence, 80)} | {number(n)} |"
+    if rest := found[30:]:
+        yield f"| {len(rest)} further sources | | {number(sum(n for *_, n in rest))} |"
+    if (bad := facts.malformed(run)) is not None:
+        yield f"\n{number(bad)} lines of the input could not be read and were left out."
+
+
+def _models(run: RunFiles) -> Iterator[str]:
+    found = facts.roles(run)
+    if not found:
+        return
+    yield "| role | engine | model | identity |"
+    yield "|---|---|---|---|"
+    for role in found:
+        model, identity = code_span(str(role["model"]), 100), code_span(role["identity"], 80)
+        yield f"| {role['role']} | {role['engine']} | {model} | {identity} |"
+    if any(role["model"] == "demo" for role in found):
+        yield f"\n{DEMO}"
+    else:
+        yield f"\n{TERMS}"
+
+
+def _cost(run: RunFiles) -> Iterator[str]:
+    kept = len(run.kept) or 1
+    calls = run.note.get("calls") or {}
+    known = [
+        ("tokens of the answers used, made or replayed", run.note.get("tokens")),
+        ("calls made by the last command", calls.get("made")),
+        ("calls replayed by the last command", calls.get("replayed")),
+        ("wall time of the last command, s", run.note.get("wall_s")),
+        ("CPU time, s", run.note.get("cpu_s")),
+        ("GPU time, s", run.note.get("gpu_s")),
+    ]
+    yield "| | in all | per row |"
+    yield "|---|--:|--:|"
+    for name, n in known:
+        if n is not None:
+            yield f"| {name} | {number(n)} | {number(n / kept)} |"
+
+
+def _columns(run: RunFiles) -> Iterator[str]:
+    yield "| column | type | meaning |"
+    yield "|---|---|---|"
+    for name, kind, meaning in _explained(run.data_schema):
+        yield f"| {code_span(name, 100)} | {code_span(str(kind), 60)} | {meaning} |"
+
+
+def _explained(schema: pa.Schema) -> Iterator[tuple[str, pa.DataType, str]]:
+    for field in schema:
+        if field.name not in STRUCTS:
+            yield field.name, field.type, COLUMNS.get(field.name, "brought by the seeds")
+            continue
+        for label in (field.type.field(i) for i in range(field.type.num_fields)):
+            for column in (label.type.field(i) for i in range(label.type.num_fields)):
+                meaning = STRUCTS[field.name].format(label.name)
+                yield f"{field.name}.{label.name}.{column.name}", column.type, meaning

@@ -1,0 +1,107 @@
+import json
+import re
+
+import pytest
+import yaml
+
+from gristmill.errors import InputError
+from gristmill.publishing import card
+
+
+def front(text: str):
+    head, _, body = text.removeprefix("---\n").partition("\n---\n")
+    return yaml.safe_load(head), body
+
+
+def test_the_figures_of_the_card_are_those_of_the_run(finished) -> None:
+    meta, body = front(card.write(finished()).read_text())
+    assert body.startswith("\n# demo_run\n")
+    ledger = json.loads((finished() / "ledger.json").read_text())
+    for at in ledger["stages"]:
+        lost = at["rejected"] + at["rejected_children"]
+        row = f"| {at['stage']} | {at['in']} | {at['made']} | {at['kept']} | {lost} | 0 |"
+        assert row in body
+    gone = next(s["rejected"] for s in ledger["stages"] if s["stage"] == "near_duplicates")
+    assert gone
+    assert f"`near_duplicates` removed {gone} duplicates." in body
+    assert "2 lines of the input could not be read" in body
+    assert "| `stdlib` | `PSF-2.0` | 30 |" in body
+    assert "`not judged` 1 (" in body
+    assert "--set engines.generator.model=NAME" in body
+    assert meta["size_categories"] == ["n<1K"]
+    assert (meta["license"], meta["license_name"]) == ("other", "psf-2.0")
+    assert meta["language"] == ["code"]
+    assert {"synthetic", "gristmill", "python"} <= set(meta["tags"])
+
+
+def test_every_reject_code_has_an_example(finished) -> None:
+    _, body = front(card.write(finished()).read_text())
+    examples = body.split("## Examples")[1].split("\n## ")[0]
+    codes = re.findall(r"^\| \w+ \| `(\w+)`", examples, re.MULTILINE)
+    assert codes == ["unparsed", "failed_tests", "near_duplicate", "not_selected"]
+
+
+def test_text_of_rows_stays_in_code_spans_of_its_cell(finished) -> None:
+    _, body = front(card.write(finished()).read_text())
+    hostile = [at for at in body.splitlines() if "<script>" in at]
+    assert hostile
+    for at in hostile:
+        cells = re.split(r"(?<!\\)\|", at)
+        assert len(cells) == 7
+        assert not re.search("[<{\x1b\u202e]", re.sub(r"(`+).*?(?<!`)\1(?!`)", "", at))
+
+
+@pytest.mark.parametrize("name", ["a: b\n---\nlicense: mit", "\u202e[x](y)", "- {{ 1 }} #"])
+def test_a_name_cannot_break_the_front_matter(finished, name) -> None:
+    path = finished()
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    lock["recipe"]["name"] = name
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    meta, _ = front(card.write(path).read_text())
+    assert meta["license"] == "other"
+    assert "\n" not in meta["pretty_name"]
+
+
+def test_every_column_of_the_dataset_is_explained(finished) -> None:
+    _, body = front(card.write(finished()).read_text())
+    columns = body.split("## Columns")[1]
+    for name in ("id", "instruction", "code", "scores.ifd.ppl", "verdicts.unit_tests.passed"):
+        assert f"| `{name}` |" in columns
+    assert "| `code` | `string` | brought by the seeds |" in columns
+
+
+def test_the_recipe_beside_the_card_is_the_one_that_ran(finished) -> None:
+    path = finished()
+    card.write(path)
+    ran = yaml.safe_load((path / "recipe.lock.yaml").read_text())["recipe"]
+    assert yaml.safe_load((path / "dataset" / "recipe.yaml").read_text()) == ran
+
+
+def test_datasets_reads_the_folder_with_its_card(finished, tmp_path) -> None:
+    datasets = pytest.importorskip("datasets")
+    path = finished()
+    card.write(path)
+    loaded = datasets.load_dataset(str(path / "dataset"), cache_dir=str(tmp_path / "cache"))
+    assert list(loaded) == ["train"]
+    assert loaded["train"][0]["verdicts"]["unit_tests"]["status"]
+
+
+def test_counts_that_an_older_run_lacks_are_left_out(finished) -> None:
+    path = finished()
+    note = json.loads((path / "ledger.json").read_text())
+    for name in ("calls", "roles", "timeline", "wall_s", "malformed"):
+        del note[name]
+    (path / "ledger.json").write_text(json.dumps(note))
+    _, body = front(card.write(path).read_text())
+    assert "could not be read" not in body
+    assert "calls made" not in body
+    assert "| generator | vllm | `demo` | `vllm:1` |" in body
+
+
+def test_an_unfinished_run_is_refused(finished, tmp_path) -> None:
+    path = finished()
+    (path / "ledger.json").unlink()
+    with pytest.raises(InputError, match=r"an unfinished run \(no ledger.json\).*run its recipe"):
+        card.write(path)
+    with pytest.raises(InputError, match="found no run"):
+        card.write(tmp_path / "nothing")
