@@ -130,6 +130,17 @@ class LogProbs(Answer):
         """Mean negative log-likelihood in nats per token; None when nothing was scored."""
         return -float(np.mean(self.values, dtype=np.float64)) if self.values else None
 
+    def pack(self) -> bytes:
+        """Eight bytes of header, then float64 in little-endian order: exact, a third of JSON."""
+        head = np.array([self.n_context, self.n_response], "<u4").tobytes()
+        return head + np.array(self.values, "<f8").tobytes()
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> LogProbs:
+        """Return the log-probs that were stored."""
+        n_context, n_response = np.frombuffer(packed, "<u4", 2).tolist()
+        return cls(np.frombuffer(packed, "<f8", offset=8).tolist(), n_context, n_response)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vector(Answer):
