@@ -1,0 +1,106 @@
+"""Which ids are scored: contexts and responses, tokenised apart and joined as ids.
+
+The context of a response ends with the response header, what the template writes between the
+last message and the answer; an empty context is that header alone. Templates refuse an empty
+conversation, so the header is what a conversation of one dummy message ends with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+from gristmill.engines.requests import Message, Prompt
+from gristmill.errors import RecipeError
+
+DUMMY = "gristmill"
+HEADINGS = {"system": "", "user": "### Instruction:\n", "assistant": "### Response:\n"}
+
+
+class Spans:
+    """The tokenizer and the template of one model. May be used from several threads."""
+
+    def __init__(self, tokenizer: Any, template: str, model: str) -> None:
+        self.tokenizer, self.model = tokenizer, model
+        has_template = bool(tokenizer.chat_template)
+        if template == "chat" and not has_template:
+            raise RecipeError(
+                f"model '{model}' has no chat template; set template to 'alpaca' or 'plain'"
+            )
+        self.template = ("chat" if has_template else "alpaca") if template == "auto" else template
+        self._lock = Lock()
+        """A fast tokenizer cannot be used from two threads at once."""
+        self.begin = self._begin()
+        self.header = self._header()
+        """Ids of an empty context; never empty."""
+
+    def contexts(self, prompts: Sequence[Prompt]) -> list[list[int]]:
+        """Return the ids that go before the response, at least one each."""
+        texts = [p if isinstance(p, str) else self.render(p) if p else "" for p in prompts]
+        written = self._encode(texts)
+        ids = []
+        for prompt, found in zip(prompts, written, strict=True):
+            begins = self.begin if isinstance(prompt, str) or self.template != "chat" else []
+            ids.append([*begins, *found] if found else self.header if prompt == [] else self.anchor)
+        return ids
+
+    def responses(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of the responses, without special tokens and without an end."""
+        return self._encode(texts)
+
+    def render(self, messages: Sequence[Message]) -> str:
+        """Return the text of a conversation, with the header of the answer that comes next."""
+        if self.template == "chat":
+            return self._chat(messages, header=True)
+        if self.template == "plain":
+            return "".join(f"{message['content']}\n" for message in messages)
+        turns = (f"{HEADINGS[m['role']]}{m['content']}\n\n" for m in messages)
+        return "".join(turns) + HEADINGS["assistant"]
+
+    @property
+    def anchor(self) -> list[int]:
+        """What a bare text begins with, so that its first token has a probability."""
+        if self.begin:
+            return self.begin
+        tokenizer = self.tokenizer
+        ids = [i for i in (tokenizer.bos_token_id, tokenizer.eos_token_id) if i is not None]
+        if not ids:
+            raise RecipeError(
+                f"model '{self.model}' has neither a first nor a last token, so the first token of "
+                "a bare text has no probability; use another model"
+            )
+        return ids[:1]
+
+    def _begin(self) -> list[int]:
+        """Return the id that the tokenizer itself puts before a text, if any."""
+        first = self.tokenizer.bos_token_id
+        return [first] if first is not None and first in self.tokenizer("")["input_ids"] else []
+
+    def _header(self) -> list[int]:
+        if self.template == "plain":
+            return self.anchor
+        if self.template == "alpaca":
+            return [*self.begin, *self._encode([HEADINGS["assistant"]])[0]]
+        message: Message = {"role": "user", "content": DUMMY}
+        without = self._chat([message], header=False)
+        text = self._chat([message], header=True)
+        # A template without a header of its own closes the user's turn instead.
+        header = text.removeprefix(without) or text.rpartition(DUMMY)[2]
+        first = self.tokenizer.bos_token
+        begins = first if first and text.startswith(first) else ""
+        return self._encode([begins + header])[0] or self.anchor
+
+    def _chat(self, messages: Sequence[Message], *, header: bool) -> str:
+        text: str = self.tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=header
+        )
+        return text
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        if not texts:
+            return []
+        with self._lock:
+            encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        ids: list[list[int]] = encoded["input_ids"]
+        return ids

@@ -1,0 +1,168 @@
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gristmill.engines.logprobs import Logprobs
+from gristmill.engines.requests import LogProbs, Message, Score
+from gristmill.errors import PromptTooLong, RecipeError
+
+
+def user(text: str) -> list[Message]:
+    return [{"role": "user", "content": text}]
+
+
+def score(engine: Logprobs, *requests: Score) -> list[Any]:
+    async def go() -> list[Any]:
+        await engine.start()
+        try:
+            return await asyncio.gather(*map(engine.score, requests), return_exceptions=True)
+        finally:
+            await engine.stop()
+
+    return asyncio.run(go())
+
+
+class Slow:
+    """One sequence at a time, all logits, nothing batched: what the engine must agree with."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(folder).eval()
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids
+
+    def values(self, context: list[int], response: list[int]) -> list[float]:
+        import torch
+
+        with torch.no_grad():
+            logits = self.model(torch.tensor([context + response])).logits[0].double()
+        logs = torch.log_softmax(logits, 1)
+        places = range(len(context), len(context) + len(response))
+        return [float(logs[i - 1, (context + response)[i]]) for i in places]
+
+
+@pytest.fixture(scope="module")
+def slow(tiny: Path) -> Slow:
+    return Slow(tiny)
+
+
+def test_batches_of_any_length_agree_with_one_sequence_at_a_time(tiny, slow) -> None:
+    pairs = [(f"Say {'no ' * i}more.", f"no {i}" * (1 + 5 * (i % 4))) for i in range(12)]
+    answers = score(
+        Logprobs(model=str(tiny), batch_tokens=100),
+        *(Score(user(context), response) for context, response in pairs),
+    )
+    for (context, response), answer in zip(pairs, answers, strict=True):
+        before = slow.encode(f"<|user|>\n{context}<|end|>\n<|assistant|>\n")
+        wanted = slow.values(before, slow.encode(response))
+        np.testing.assert_allclose(answer.values, wanted, atol=2e-5)
+        assert (answer.n_context, answer.n_response) == (len(before), len(wanted))
+
+
+def test_an_empty_context_is_the_response_header(tiny, slow) -> None:
+    (answer,) = score(Logprobs(model=str(tiny)), Score([], "def f(x):"))
+    wanted = slow.values(slow.encode("<|assistant|>\n"), slow.encode("def f(x):"))
+    np.testing.assert_allclose(answer.values, wanted, atol=2e-5)
+
+
+def test_no_merge_crosses_the_boundary(tiny, slow) -> None:
+    whole, apart = slow.encode("return self"), slow.encode("ret") + slow.encode("urn self")
+    assert whole != apart, "the tokenizer must be able to merge here"
+    (answer,) = score(Logprobs(model=str(tiny)), Score("ret", "urn self"))
+    assert answer.n_context + answer.n_response == len(apart)
+
+
+def test_a_bare_response_still_scores_its_first_token(tiny, slow) -> None:
+    (answer,) = score(Logprobs(model=str(tiny)), Score("", "return"))
+    np.testing.assert_allclose(answer.values, slow.values([0], slow.encode("return")), atol=2e-5)
+
+
+def test_the_window_cuts_the_response_and_the_limit_cuts_it_alike(tiny) -> None:
+    engine = Logprobs(model=str(tiny), max_model_len=40)
+    text = "import json " * 30
+    cut, limited, whole = score(
+        engine, Score(user("a"), text), Score(user("a"), text, 5), Score([], "import")
+    )
+    assert cut.n_context + len(cut.values) == 40
+    assert cut.n_response > len(cut.values)
+    np.testing.assert_allclose(limited.values, cut.values[:5], atol=2e-5)
+    assert len(whole.values) == whole.n_response
+
+
+def test_what_cannot_be_scored_says_so_and_spoils_no_other(tiny) -> None:
+    engine = Logprobs(model=str(tiny), max_model_len=40)
+    empty, too_long, fine = score(
+        engine, Score(user("a"), ""), Score(user("import json " * 90), "x"), Score([], "x")
+    )
+    assert (empty.values, empty.n_response, empty.mean_nll) == ([], 0, None)
+    assert isinstance(too_long, PromptTooLong)
+    assert len(fine.values) == 1
+
+
+def test_a_stored_answer_is_the_answer_bit_by_bit(tiny) -> None:
+    (answer,) = score(Logprobs(model=str(tiny)), Score([], "class A: pass"))
+    assert LogProbs.unpack(answer.pack()) == answer
+
+
+def without_template(tiny: Path, folder: Path) -> Path:
+    shutil.copytree(tiny, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    del settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    return folder
+
+
+def test_a_model_without_a_template_gets_headings(tiny, slow, tmp_path) -> None:
+    bare = without_template(tiny, tmp_path / "bare")
+    asked, alone = score(Logprobs(model=str(bare)), Score(user("Add."), "sum"), Score([], "sum"))
+    before = slow.encode("### Instruction:\nAdd.\n\n### Response:\n")
+    np.testing.assert_allclose(asked.values, slow.values(before, slow.encode("sum")), atol=2e-5)
+    assert alone.n_context == len(slow.encode("### Response:\n"))
+
+
+def test_plain_text_has_no_header_but_an_anchor(tiny, slow) -> None:
+    engine = Logprobs(model=str(tiny), template="plain")
+    asked, alone = score(engine, Score(user("Add."), "sum"), Score([], "sum"))
+    assert asked.n_context == len(slow.encode("Add.\n"))
+    np.testing.assert_allclose(alone.values, slow.values([0], slow.encode("sum")), atol=2e-5)
+
+
+def test_asking_for_a_template_that_is_not_there_is_an_error(tiny, tmp_path) -> None:
+    bare = without_template(tiny, tmp_path / "bare")
+    engine = Logprobs(model=str(bare), template="chat")
+    with pytest.raises(RecipeError, match="no chat template; set template to 'alpaca'"):
+        score(engine, Score([], "x"))
+
+
+def test_the_identity_names_what_decides_and_not_how_it_is_batched(tiny) -> None:
+    def name(**changes: Any) -> str:
+        return Logprobs(model=str(tiny), **changes).identity
+
+    assert name() == name(batch_tokens=64) == name(dtype="float32")
+    others = [name(dtype="bfloat16"), name(max_model_len=64), name(template="plain")]
+    assert len({name(), *others}) == 4
+
+
+def test_the_loop_is_free_while_the_model_works(tiny) -> None:
+    async def go() -> float:
+        engine = Logprobs(model=str(tiny))
+        await engine.start()
+        work = asyncio.gather(*(engine.score(Score([], f"x = {i} " * 80)) for i in range(64)))
+        turns = 0
+        while not work.done():
+            await asyncio.sleep(0)
+            turns += 1
+        await engine.stop()
+        return turns
+
+    assert asyncio.run(go()) > 100
