@@ -1,18 +1,37 @@
-"""Factories shared by every test: an engine, a recipe, seeds, a context, worker processes."""
+"""Factories shared by every test: engines, a recipe, seeds, one call of a stage.
+
+Two engines, because tests ask two different things. `engine` answers by a rule, for properties
+over many rows: it must answer whatever order and number of calls a run comes to. `script` is
+literal replies, for the tests of a method: a call that it does not expect fails the test, and so
+does a reply that nobody asked for.
+"""
 
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
+import numpy as np
 import pytest
 from pydantic import Field
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
-from gristmill.engines.requests import Completion, Generate, Op
+from gristmill.engines.requests import (
+    Answer,
+    Choice,
+    Completion,
+    Embed,
+    Generate,
+    LogProbs,
+    Op,
+    Probs,
+    Score,
+    Vector,
+)
+from gristmill.engines.sandbox.program import Program
 from gristmill.engines.scripted import last
 from gristmill.pipelines import Context, Recipe
 from gristmill.storage.answers import Answers
@@ -44,9 +63,82 @@ class Echo(Engine):
 
 def reply(prompt: str, draw: int) -> str:
     """Harder instructions, and answers that differ from draw to draw; some are bad."""
-    if found := re.search(r"(?s)Rewrite.*\n\n(.*)$", prompt):
+    if found := re.search(r"(?s).*### Base instruction\n(.*)\n\n### \w+ instruction$", prompt):
         return "" if draw % 11 == 0 else f"{found[1]} Say why, {draw % 97} times."
+    if prompt.endswith("### Same or different"):
+        return "different"
     return " " if draw % 5 == 0 else f"Because.\n{draw % 3}"
+
+
+class Script(Engine):
+    """Literal replies: a table from a part of the request to what it gets, served in order.
+
+    A request is matched by its text: the last message of a prompt, context and response of a
+    score, the text of an embedding, code and tests of a program. A key is a substring, or a
+    tuple of substrings that must all be there; the first key that matches serves. A reply is an
+    answer, an error to raise, or short for an answer: a text, a list of numbers (log-probs, a
+    vector), a dict of label probabilities.
+    """
+
+    ops: ClassVar[frozenset[Op]] = frozenset(get_args(Op))
+
+    table: dict[str | tuple[str, ...], list[Any]]
+    calls: list[Any] = Field(default_factory=list)
+    strays: list[str] = Field(default_factory=list)
+    """Texts of the calls that nothing in the table expects."""
+
+    @property
+    def identity(self) -> str:
+        return "script"
+
+    async def serve(self, request: Any) -> Any:
+        """Return the next reply of the first key that matches."""
+        self.calls.append(request)
+        text = text_of(request)
+        for key, replies in self.table.items():
+            if all(part in text for part in ([key] if isinstance(key, str) else key)):
+                if replies:
+                    return _answer(request, replies.pop(0))
+                break
+        self.strays.append(text)
+        raise AssertionError(f"the script has no reply left for: {text}")
+
+    generate = score = embed = choice = run = serve
+
+    def finish(self) -> None:
+        """Fail when a call was not in the table or a reply was never asked for."""
+        assert not self.strays, f"calls without a reply: {self.strays}"
+        unused = {key: replies for key, replies in self.table.items() if replies}
+        assert not unused, f"replies never asked for: {unused}"
+
+
+def text_of(request: Any) -> str:
+    match request:
+        case Generate() | Choice():
+            return last(request.prompt)
+        case Score():
+            return f"{last(request.context) if request.context else ''}\n{request.response}"
+        case Program():
+            return f"{request.code}\n{request.tests}"
+    return request.text
+
+
+def _answer(request: Any, reply: Any) -> Answer:
+    n_tokens = len(text_of(request).split())
+    match request, reply:
+        case _, Exception():
+            raise reply
+        case _, Answer():
+            return reply
+        case Generate(), str():
+            return Completion(reply, "stop", n_tokens, len(reply.split()), "script")
+        case Score(), list():
+            return LogProbs(reply, n_tokens, len(reply))
+        case Embed(), list():
+            return Vector(np.array(reply, np.float32), n_tokens)
+        case Choice(), dict():
+            return Probs(reply, 1.0, n_tokens)
+    raise AssertionError(f"{reply!r} is no answer to {request}")
 
 
 RECIPE = Path(__file__).parent / "evol_votes.yaml"
@@ -74,15 +166,31 @@ def seeds() -> Callable[..., list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def ask(tmp_path: Path) -> Callable[..., Any]:
-    """Call one awaiting stage on one row."""
+def script() -> Iterator[Callable[..., Script]]:
+    """Make strict engines; after the test each must be used up."""
+    made: list[Script] = []
 
-    def call(stage: Any, row: dict[str, Any], answer: Any, seed: int = 0) -> Any:
+    def make(table: dict[Any, Sequence[Any]]) -> Script:
+        made.append(Script(table={key: list(replies) for key, replies in table.items()}))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.finish()
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Callable[..., Any]:
+    """Call one awaiting stage on one row; every role it needs is bound to the one engine."""
+
+    def call(stage: Any, row: dict[str, Any], engine: Any, seed: int = 0) -> Any:
         answers = Answers(tmp_path / f"answers-{random.random()}")
-        client = Client(Echo(answer=answer), answers)
+        client = Client(engine if isinstance(engine, Engine) else Echo(answer=engine), answers)
 
         async def go() -> Any:
-            return await stage(row, Context({"generator": client}, seed, "label", "id"))
+            return await stage(
+                row, Context(dict.fromkeys(stage.needs(), client), seed, "label", "id")
+            )
 
         try:
             return asyncio.run(go())

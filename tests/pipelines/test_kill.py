@@ -19,7 +19,11 @@ import yaml
 from audit import audit
 
 RECIPE = Path(__file__).parents[1] / "evol_votes.yaml"
-RULES = [[r"(?s)Rewrite.*\n\n(.*)$", r"\1 {draw}"], [".*", "So {draw}"]]
+RULES = [
+    [r"(?s).*### Base instruction\n(.*)\n\n### \w+ instruction$", r"\1 {draw}"],
+    ["### Same or different$", "different"],
+    [".*", "So {draw}"],
+]
 KILLS = int(os.environ.get("GRISTMILL_KILLS", "10"))
 IN_FLIGHT = 8
 SCRIPT = """

@@ -1,83 +1,149 @@
-"""Evol-Instruct: rewrite an instruction into a harder one, several times.
+"""Evol-Instruct: make an instruction harder or rarer, round by round, and answer every version.
 
-Source: Xu et al., "WizardLM: Empowering Large Language Models to Follow Complex
-Instructions", arXiv:2304.12244, section 3 and appendix A.
-Differs from the paper: the judge prompt of the elimination step is left out; use
-`filters.near_copy` for that.
+Source: Xu et al., "WizardLM: Empowering Large Language Models to Follow Complex Instructions",
+arXiv:2304.12244, section 3 and appendix A.
+Differs from the paper: our own prompts; a child that plainly repeats its parent goes without a
+judge, and one that is judged out without an answer; a seed that brings its answer keeps it.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, TypedDict
+import json
+from pathlib import Path
+from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.pipelines.context import Context
+from gristmill.pipelines.context import Context, Llm
+from gristmill.pipelines.replies import REPLY_CODES, complete, judge
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.leaks import leak, markers
+from gristmill.text.refusals import NON_ANSWERS, non_answer
+from gristmill.text.rouge import repeats
 
-OPERATIONS = {
-    "constrain": "Add one constraint or requirement.",
-    "deepen": "If it asks about an issue, ask for more depth and breadth.",
-    "concretize": "Replace a general concept with a more specific one.",
-    "reason": "Ask explicitly for several steps of reasoning.",
+DEPTH = """You make instructions harder. Rewrite the base instruction so that it asks for somewhat \
+more than before, yet stays reasonable: people must understand it and be able to answer it. Keep \
+code, tables and data in it as they are. Add 10 to 20 words at most. Reply with the rewrite alone; \
+never mention a base instruction or a harder instruction.
+How: {how}
+
+### Base instruction
+{instruction}
+
+### Harder instruction"""
+BREADTH = """You invent instructions. Write one new instruction from the same field as the base \
+instruction, about something rarer. Make it about as long and as hard, and answerable by people. \
+Reply with the new instruction alone; never mention a base instruction or a fresh instruction.
+
+### Base instruction
+{instruction}
+
+### Fresh instruction"""
+JUDGE = """Does the second instruction ask for anything that the first does not: another demand, \
+more depth, a wider scope or another subject? Reply with one word: same or different.
+
+### First instruction
+{parent}
+
+### Second instruction
+{child}
+
+### Same or different"""
+EXAMPLES = Path(__file__).with_suffix(".examples.jsonl").read_text(encoding="utf-8").splitlines()
+IN_DEPTH = {
+    "constraint": "add one more constraint or requirement.",
+    "deepen": "where it asks about an issue, ask about it in more depth and breadth.",
+    "concretize": "put specific notions in the place of general ones.",
+    "reasoning": "when little thought is enough for it, demand an answer in several steps.",
+    "complicate_input": "write data for it to work on, a small table, XML, JSON or code, below it, "
+    + "\n\n".join(["as in these examples.", *map(json.loads, EXAMPLES)]),
 }
-PROMPT = """Rewrite the instruction below into a harder one that a person can still answer.
-{operation} Use at most {words} words. Reply with the new instruction only.
+TEMPLATES = {name: DEPTH.replace("{how}", how) for name, how in IN_DEPTH.items()}
+TEMPLATES |= {"breadth": BREADTH, "judge": JUDGE, "answer": "{instruction}"}
+"""Every prompt by name, before the row's text goes in."""
+MARKERS = markers([DEPTH, BREADTH])
+Operator = Literal["constraint", "deepen", "concretize", "reasoning", "complicate_input", "breadth"]
+PUBLIC: tuple[Operator, ...] = ("constraint", "deepen", "concretize", "reasoning", "breadth")
 
-{instruction}"""
+
+def render(template: str, **texts: str) -> list[Message]:
+    """Return the chat that one of TEMPLATES makes of the texts."""
+    return [{"role": "user", "content": TEMPLATES[template].format(**texts)}]
 
 
 class Seed(TypedDict):
     """What it reads."""
 
     instruction: str
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
 
 
-class Evolved(TypedDict):
-    """What it writes."""
+class Version(TypedDict):
+    """What it writes; `lineage` names the operators applied since the seed, in order."""
 
     instruction: str
-    operation: str
-    depth: int
-    gen: Gen
+    input: str | None
+    output: str
+    gen: Gen | None
+    lineage: list[str]
 
 
 class EvolInstruct(RowStage):
-    """Return one row per step, from the easiest to the hardest."""
+    """Make rows of a row: itself (child 0), then child r in round r, a Drop if eliminated."""
 
-    codes: ClassVar[frozenset[str]] = frozenset({"no_rewrite"})
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"template_leak", "no_gain", *NON_ANSWERS}
 
-    depth: int = Field(default=3, ge=1)
-    """Rewrites applied one after the other."""
-    max_added_words: int = Field(default=20, ge=1)
-    """Words a single rewrite may add."""
-    sampling: Sampling = Sampling(temperature=1.0, max_tokens=512)
+    rounds: int = Field(default=4, ge=1)
+    """Evolutions tried one after the other, each from the last version that held."""
+    operators: tuple[Operator, ...] = Field(default=PUBLIC, min_length=1)
+    """Drawn from uniformly. Default: the published code's; the paper adds `complicate_input`."""
+    sampling: Sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=2048)
+    """For evolutions and answers, as in the published code; the judge is greedy."""
 
     def needs(self) -> dict[str, Op]:
-        """One role."""
+        """One role evolves, judges and answers."""
         return {"generator": "generate"}
 
-    async def __call__(self, row: Seed, ctx: Context) -> list[Evolved] | Drop:
-        """Rewrite `depth` times; stop early when the model gives up."""
-        llm = ctx.llm("generator")
-        steps: list[Evolved] = []
-        instruction = row["instruction"]
-        for depth in range(1, self.depth + 1):
-            name = ctx.rng.choice(sorted(OPERATIONS))
-            words = len(instruction.split()) + self.max_added_words
-            text = PROMPT.format(operation=OPERATIONS[name], words=words, instruction=instruction)
-            ask: list[Message] = [{"role": "user", "content": text}]
-            answer = await llm.generate(ask, self.sampling)
-            if not answer.text.strip():
-                break
-            instruction = answer.text.strip()
-            steps.append(
-                {
-                    "instruction": instruction,
-                    "operation": name,
-                    "depth": depth,
-                    "gen": answer.gen,
-                }
-            )
-        return steps or Drop("no_rewrite", f"depth {self.depth}, first answer empty")
+    async def __call__(self, row: Seed, ctx: Context) -> list[Version | Drop]:
+        """Answer the seed if it brings no answer, then evolve and answer round by round."""
+        llm, given, output = ctx.llm("generator"), row.get("input"), row.get("output")
+        text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
+        seed = _version(row["instruction"], [], given, output or "")
+        versions = [seed if output else await self._answer(seed, text, llm)]
+        lineage: list[str] = []
+        for _ in range(self.rounds):
+            operator = ctx.rng.choice(self.operators)
+            made: str | Version | Drop = await self._evolve(text, operator, llm)
+            if isinstance(made, str):
+                made = await self._answer(_version(made, [*lineage, operator]), made, llm)
+            if not isinstance(made, Drop):
+                text, lineage = made["instruction"], made["lineage"]
+            versions.append(made)
+        return versions
+
+    async def _evolve(self, text: str, operator: str, llm: Llm) -> str | Drop:
+        reply = await complete(llm, render(operator, instruction=text), self.sampling)
+        if isinstance(reply, Drop):
+            return reply
+        if mark := leak(child := reply.text.strip(), MARKERS):
+            return Drop("template_leak", f"'{mark}' in: {child}")
+        if repeats(child, text):
+            return Drop("no_gain", f"repeats its parent: {child}")
+        said = await judge(llm, render("judge", parent=text, child=child), {"same", "different"})
+        if said == "same":
+            return Drop("no_gain", f"judged the same: {child}")
+        return child if said == "different" else said
+
+    async def _answer(self, version: Version, text: str, llm: Llm) -> Version | Drop:
+        reply = await complete(llm, render("answer", instruction=text), self.sampling)
+        if isinstance(reply, Drop):
+            return reply
+        if code := non_answer(reply.text):
+            return Drop(code, reply.text)
+        return {**version, "output": reply.text.strip(), "gen": reply.gen}
+
+
+def _version(text: str, lineage: list[str], given: str | None = None, out: str = "") -> Version:
+    return {"instruction": text, "input": given, "output": out, "gen": None, "lineage": lineage}

@@ -83,9 +83,9 @@ class Context:
         return self._rng
 
     def used(self) -> tuple[list[str], int]:
-        """Return the keys of the answers used, in order of branch and call, and their tokens."""
+        """Return the keys of the answers got, in order of branch and call, and their tokens."""
         calls = [call for path in sorted(self._made) for call in self._made[path]]
-        return [key for key, _ in calls], sum(tokens for _, tokens in calls)
+        return [key for key, _ in calls if key], sum(tokens for _, tokens in calls)
 
     def own(self) -> None:
         """Refuse a second task: what it gets would depend on the order of arrival."""

@@ -176,7 +176,7 @@ def _use(where: str, entry: Mapping[str, Any], taken: Mapping[str, int]) -> Use:
 
 
 def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:
-    for name in sorted(use.stage.reads() - set(types)):
+    for name in sorted(use.stage.reads() - use.stage.optional() - set(types)):
         near = get_close_matches(name, types, cutoff=0.4)
         hint = f"did you mean {near}?" if near else "add a stage that writes it"
         have = sorted(set(types) - set(SYSTEM))

@@ -21,6 +21,7 @@ from typing import (
     Any,
     ClassVar,
     Literal,
+    NotRequired,
     Union,
     get_args,
     get_origin,
@@ -60,6 +61,12 @@ class Stage(BaseModel):
         """Return the columns that a row must have; override when a parameter decides."""
         hints = self._hints()
         return frozenset(_columns(hints.get("row", hints.get("table"))))
+
+    def optional(self) -> frozenset[str]:
+        """Return those it reads only where they exist: `NotRequired` in its signature."""
+        hints = self._hints()
+        columns = _columns(hints.get("row", hints.get("table")), include_extras=True)
+        return frozenset(name for name, hint in columns.items() if get_origin(hint) is NotRequired)
 
     def writes(self) -> dict[str, pa.DataType]:
         """Return the columns that a row has afterwards, with their types."""
@@ -158,10 +165,11 @@ def arrow(hint: Any) -> pa.DataType:
     raise StageError(f"no column can be of type {hint}; use str, int, float, bool, list or None")
 
 
-def _columns(hint: Any) -> dict[str, Any]:
+def _columns(hint: Any, *, include_extras: bool = False) -> dict[str, Any]:
     """Collect the keys of every TypedDict in an annotation such as `list[X | Drop]`."""
     if is_typeddict(hint):
-        return get_type_hints(hint)
+        return get_type_hints(hint, include_extras=include_extras)
     args = get_args(hint)
     inner = args[1:] if get_origin(hint) is Annotated else args
-    return {name: kind for arg in inner for name, kind in _columns(arg).items()}
+    found = [_columns(arg, include_extras=include_extras) for arg in inner]
+    return {name: kind for columns in found for name, kind in columns.items()}

@@ -130,5 +130,5 @@ def put(row: Row, path: str, value: Any) -> None:
 def view_table(rows: Sequence[Row], reads: Iterable[str], types: Types) -> pa.Table:
     """Return a flat table of `id` and the columns that a stage reads, in dotted names."""
     names = ["id", *sorted(reads)]
-    arrays = [pa.array([look(row, name) for row in rows], types[name]) for name in names]
+    arrays = [pa.array([look(row, name) for row in rows], types.get(name)) for name in names]
     return pa.table(arrays, names=names)

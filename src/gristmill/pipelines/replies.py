@@ -1,0 +1,39 @@
+"""Replies that no method can use: counted the same way wherever a model is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from gristmill.engines.requests import Completion, Prompt, Sampling
+from gristmill.errors import PromptTooLong
+from gristmill.pipelines.context import Llm
+from gristmill.pipelines.stage import Drop
+from gristmill.text.words import words
+
+REPLY_CODES = frozenset({"empty", "cut_off", "prompt_too_long", "unparsed_judge"})
+"""What `complete` and `judge` drop with."""
+
+
+async def complete(
+    llm: Llm, prompt: Prompt, sampling: Sampling, *, whole: bool = True
+) -> Completion | Drop:
+    """Return a completion with text in it, or the Drop that its row or child deserves.
+
+    Pass `whole=False` where the beginning is enough, such as a judge's first word.
+    """
+    try:
+        reply = await llm.generate(prompt, sampling)
+    except PromptTooLong as error:
+        return Drop("prompt_too_long", str(error))
+    if whole and reply.finish_reason == "length":
+        return Drop("cut_off", f"{reply.completion_tokens} tokens: {reply.text}")
+    return reply if reply.text.strip() else Drop("empty")
+
+
+async def judge(llm: Llm, prompt: Prompt, labels: Collection[str]) -> str | Drop:
+    """Return the label that a greedy reply begins with; anything else is `unparsed_judge`."""
+    reply = await complete(llm, prompt, Sampling(temperature=0.0, max_tokens=8), whole=False)
+    if isinstance(reply, Drop):
+        return reply
+    label = next(iter(words(reply.text)), "")
+    return label if label in labels else Drop("unparsed_judge", reply.text)

@@ -1,0 +1,23 @@
+"""Words: what text rules compare instead of characters."""
+
+from __future__ import annotations
+
+import re
+
+WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+TEXT = """
+a about after again all also am an and any are as at be because been before being but by can
+could did do does doing down each else even ever few for from further get got had has have
+having he her here hers him his how i if in into is it its itself just let may me might more
+most much must my no nor not now of off ok okay on once one only or other our ours out over
+own please same she should so some such than that the their theirs them then there these they
+this those through to too under until up us very was we well were what when where which while
+who whom whose why will with would yes you your yours
+"""
+STOP_WORDS = frozenset(TEXT.split())
+"""English words that carry no content of their own."""
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text, case-folded, without punctuation."""
+    return [word.replace("\u2019", "'") for word in WORD.findall(text.casefold())]
