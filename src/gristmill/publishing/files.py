@@ -135,12 +135,19 @@ class RunFiles:
         return [found[i] for i in ids if i in found]
 
     def lines_of(self, ids: Iterable[str]) -> list[Row]:
-        """Return every line of some rows, in the order in which they went through the run."""
+        """Return every line of some rows, in the order in which they went through the run.
+
+        `unit` is the folder of the shard that a line is from.
+        """
         wanted = list(ids)
         if not wanted or not self.files:
             return []
-        lines = self.scan().filter(pl.col("id").is_in(wanted)).collect().to_dicts()
-        return [{**row, "meta": json.loads(row["meta"] or "{}")} for row in lines]
+        scan = pl.scan_parquet(self.files, include_file_paths="unit")
+        lines = scan.filter(pl.col("id").is_in(wanted)).collect().to_dicts()
+        return [
+            {**row, "meta": json.loads(row["meta"] or "{}"), "unit": Path(row["unit"]).parent.name}
+            for row in lines
+        ]
 
     def numbers(self, path: str) -> pl.DataFrame:
         """Return `id` and `value` of a dotted numeric column, one line per row that has it.
@@ -193,7 +200,7 @@ def texts(row: Row) -> Iterator[tuple[str, str]]:
             found = True
             yield str(turn["role"]), str(turn["content"] or "")
     if not found:
-        own = {*SYSTEM, *CONTENT, *STRUCTS, *END, "meta", "calls"}
+        own = {*SYSTEM, *CONTENT, *STRUCTS, *END, "meta", "calls", "unit"}
         for name, value in row.items():
             if name not in own and isinstance(value, str) and value:
                 yield name, value
