@@ -135,7 +135,7 @@ def _answer(request: Any, reply: Any) -> Answer:
         case Score(), list():
             return LogProbs(reply, n_tokens, len(reply))
         case Embed(), list():
-            return Vector(np.array(reply, np.float32), n_tokens)
+            return Vector(np.array(reply, np.float32), n_tokens, cut=False)
         case Choice(), dict():
             return Probs(reply, 1.0, n_tokens)
     raise AssertionError(f"{reply!r} is no answer to {request}")

@@ -1,4 +1,8 @@
-"""Answer an instruction several times."""
+"""Answer an instruction several times.
+
+Several answers per instruction are what majority votes, verifiers and preference pairs choose
+from: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", arXiv:2203.11171.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,9 @@ from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 
 
@@ -26,9 +31,9 @@ class Answered(TypedDict):
 
 
 class Responses(RowStage):
-    """Make `n` rows of a row, each with its own response; empty ones are dropped."""
+    """Make `n` rows of a row, each with its own response; unusable ones are dropped."""
 
-    codes: ClassVar[frozenset[str]] = frozenset({"empty", "cut_off"})
+    codes: ClassVar[frozenset[str]] = REPLY_CODES
 
     n: int = Field(default=4, ge=1)
     """Responses per instruction."""
@@ -42,13 +47,6 @@ class Responses(RowStage):
         """Ask `n` times at once."""
         ask: list[Message] = [{"role": "user", "content": row["instruction"]}]
         llm = ctx.llm("generator")
-        answers = await asyncio.gather(*(llm.generate(ask, self.sampling) for _ in range(self.n)))
-        return [_row(answer) for answer in answers]
-
-
-def _row(answer: Completion) -> Answered | Drop:
-    if answer.finish_reason == "length":
-        return Drop("cut_off", f"{answer.completion_tokens} tokens")
-    if not answer.text.strip():
-        return Drop("empty")
-    return {"output": answer.text, "gen": answer.gen}
+        asked = (complete(llm, ask, self.sampling) for _ in range(self.n))
+        replies = await asyncio.gather(*asked)
+        return [r if isinstance(r, Drop) else {"output": r.text, "gen": r.gen} for r in replies]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection, Coroutine
+from typing import Any
 
 from gristmill.engines.requests import Completion, Prompt, Sampling
 from gristmill.errors import PromptTooLong
@@ -14,15 +15,20 @@ REPLY_CODES = frozenset({"empty", "cut_off", "prompt_too_long", "unparsed_judge"
 """What `complete` and `judge` drop with."""
 
 
-async def complete(
+def complete(
     llm: Llm, prompt: Prompt, sampling: Sampling, *, whole: bool = True
-) -> Completion | Drop:
+) -> Coroutine[Any, Any, Completion | Drop]:
     """Return a completion with text in it, or the Drop that its row or child deserves.
 
-    Pass `whole=False` where the beginning is enough, such as a judge's first word.
+    The call is numbered when made, so that `gather` over several is several draws. Pass
+    `whole=False` where the beginning is enough, such as a judge's first word.
     """
+    return _usable(llm.generate(prompt, sampling), whole)
+
+
+async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Drop:
     try:
-        reply = await llm.generate(prompt, sampling)
+        reply = await asked
     except PromptTooLong as error:
         return Drop("prompt_too_long", str(error))
     if whole and reply.finish_reason == "length":
