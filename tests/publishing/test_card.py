@@ -89,7 +89,7 @@ def test_datasets_reads_the_folder_with_its_card(finished, tmp_path) -> None:
 def test_counts_that_an_older_run_lacks_are_left_out(finished) -> None:
     path = finished()
     note = json.loads((path / "ledger.json").read_text())
-    for name in ("calls", "roles", "timeline", "wall_s", "malformed"):
+    for name in ("calls", "roles", "timeline", "wall_s", "input"):
         del note[name]
     (path / "ledger.json").write_text(json.dumps(note))
     _, body = front(card.write(path).read_text())

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from gristmill.errors import InputError
 from gristmill.formats.columns import is_broken, plain
 from gristmill.storage.rows import Row
+from gristmill.text.chat import is_turns
 
 LANGS = {
     **{".py": "python", ".js": "javascript", ".ts": "typescript", ".java": "java", ".c": "c"},
@@ -155,6 +156,8 @@ def _json(part: Part, data: bytes, key: str | None) -> None:
         except ValueError:
             raise InputError(f"{part.name} is not JSON: {_reason(error)}") from error
         return _jsonl(part, data, key)
+    if isinstance(value, dict) and key is None and any(map(is_turns, value.values())):
+        value = [value]
     if isinstance(value, dict):
         value = _list_in(part.name, value, key)
     if not isinstance(value, list):

@@ -103,8 +103,10 @@ class Run:
             self._gather(found, name, shards)
         return found, stop, n_seeds
 
-    def save(self, found: Outcome, stop: Stop, n_seeds: int, extra: Mapping[str, Any]) -> Result:
-        """Check the ledger and write it; the dataset is the caller's to export."""
+    def save(
+        self, found: Outcome, table: pa.Table, stop: Stop, n_seeds: int, extra: Mapping[str, Any]
+    ) -> Result:
+        """Check the ledger and write it: the last file of a run, after its dataset."""
         ledger = lines(self.plan.labels, found.counts)
         made = sum(role["made"] for role in self.meter.calls.values())
         note = {
@@ -123,7 +125,7 @@ class Run:
             **extra,
         }
         write_text(self.path / "ledger.json", json.dumps(note, indent=1))
-        return Result(to_table(found.rows, self.plan.schema), ledger, stop, self.path, note)
+        return Result(table, ledger, stop, self.path, note)
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
         ends: list[int] = []

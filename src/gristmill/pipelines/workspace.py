@@ -19,6 +19,7 @@ import yaml
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.errors import StorageError
+from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, write_malformed
 from gristmill.pipelines.plan import Plan, build, check
 from gristmill.pipelines.progress import Meter, Progress
@@ -27,8 +28,8 @@ from gristmill.pipelines.run import Result, Run, Step
 from gristmill.pipelines.runners import LocalRunner, Runner
 from gristmill.pipelines.seeds import read_seeds, seed_rows
 from gristmill.storage.answers import Answers
-from gristmill.storage.rows import Row
-from gristmill.storage.shards import lock, write_parquet, write_text
+from gristmill.storage.rows import Row, to_table
+from gristmill.storage.shards import lock, write_text
 
 T = TypeVar("T")
 
@@ -136,11 +137,13 @@ async def _run(
         for client in clients.values():
             await client.stop()
         await runner.close()
-    result = work.save(found, stop, n_seeds, {"input": prepared.seeds.summary()})
     write_malformed(path / "malformed.jsonl", prepared.seeds.malformed)
-    data = result.folder / "data" / "train-00000-of-00001.parquet"
-    write_parquet(data, result.dataset)
-    return result
+    table, export = to_table(found.rows, prepared.plan.schema), prepared.recipe.export
+    files = await (step or _bare)(
+        "export", lambda: asyncio.to_thread(write_dataset, table, path / "dataset", export)
+    )
+    note = {"input": prepared.seeds.summary(), "dataset": files}
+    return work.save(found, table, stop, n_seeds, note)
 
 
 def _claim(path: Path, prepared: Prepared) -> None:

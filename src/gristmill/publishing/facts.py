@@ -187,8 +187,8 @@ def roles(run: RunFiles) -> list[dict[str, Any]]:
 
 def malformed(run: RunFiles) -> int | None:
     """Return how many lines of the input could not be read; None when nobody counted."""
-    found = run.note.get("malformed")
-    return len(found) if isinstance(found, list | dict) else found
+    found: int | None = run.note.get("input", {}).get("malformed")
+    return found
 
 
 def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:

@@ -1,0 +1,257 @@
+"""What trainers get: every format, the split, and the folder as `datasets` reads it."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from gristmill.formats.exports import Export, held_out, write_dataset
+from gristmill.formats.readers import Seeds, SeedSpec, from_rows, read
+from gristmill.pipelines.seeds import seed_rows
+from gristmill.storage.rows import SYSTEM, schema_of, to_table
+
+FORMATS: list[Any] = ["messages", "sharegpt", "alpaca", "prompt-completion"]
+CALL = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]
+TOOLED = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "What is f(1)?"},
+    {"role": "assistant", "content": None, "tool_calls": CALL},
+    {"role": "tool", "content": "42", "tool_call_id": "1"},
+    {"role": "assistant", "content": "42."},
+]
+LONG = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Hi"},
+    {"role": "assistant", "content": "Hello"},
+    {"role": "user", "content": "Bye"},
+    {"role": "assistant", "content": "Bye!"},
+]
+
+
+def table_of(seeds: Seeds) -> pa.Table:
+    return to_table(seed_rows(seeds), schema_of({**seeds.columns, **SYSTEM}))
+
+
+def export(rows: list[Any], folder: Path, *formats: Any, rate: float = 0.0) -> dict[str, int]:
+    wanted = Export(formats=list(formats or FORMATS), validation_rate=rate)
+    return write_dataset(table_of(from_rows(rows)), folder, wanted)
+
+
+def lines(folder: Path, form: str, split: str = "train") -> list[Any]:
+    text = (folder / "exports" / form / f"{split}.jsonl").read_bytes().decode()
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_one_exchange_in_every_format(tmp_path) -> None:
+    files = export([{"instruction": "Add.", "input": "1 2", "output": "3", "x": 1}], tmp_path)
+    turns = [{"role": "user", "content": "Add.\n\n1 2"}, {"role": "assistant", "content": "3"}]
+    said = [{"from": "human", "value": "Add.\n\n1 2"}, {"from": "gpt", "value": "3"}]
+    assert lines(tmp_path, "messages") == [{"messages": turns}]
+    assert lines(tmp_path, "sharegpt") == [{"conversations": said}]
+    assert lines(tmp_path, "alpaca") == [{"instruction": "Add.", "input": "1 2", "output": "3"}]
+    assert lines(tmp_path, "prompt-completion") == [{"prompt": "Add.\n\n1 2", "completion": "3"}]
+    assert files == {
+        "data/train-00000-of-00001.parquet": 1,
+        **{f"exports/{form}/train.jsonl": 1 for form in FORMATS},
+    }
+
+
+def test_conversations_are_exported_whole_with_all_that_their_turns_carry(tmp_path) -> None:
+    export([{"messages": TOOLED, "tools": [{"name": "f", "x": 1}, {"name": "g"}]}], tmp_path)
+    assert lines(tmp_path, "messages") == [
+        {"messages": TOOLED, "tools": [{"name": "f", "x": 1}, {"name": "g"}]}
+    ]
+    assert lines(tmp_path, "prompt-completion") == [
+        {"prompt": TOOLED[:4], "completion": TOOLED[4:]}
+    ]
+    (shared,) = lines(tmp_path, "sharegpt")
+    assert shared["conversations"][2] == {"from": "gpt", "value": None, "tool_calls": CALL}
+    assert not (tmp_path / "exports" / "alpaca").exists(), "alpaca has no place for tools"
+
+
+def test_alpaca_has_a_history_for_every_row_if_one_row_needs_it(tmp_path) -> None:
+    export([{"messages": LONG}, {"instruction": "i", "output": "o"}], tmp_path, "alpaca")
+    found = sorted(lines(tmp_path, "alpaca"), key=lambda line: line["instruction"])
+    assert found == [
+        {
+            "instruction": "Bye",
+            "input": "",
+            "output": "Bye!",
+            "system": "Be brief.",
+            "history": [["Hi", "Hello"]],
+        },
+        {"instruction": "i", "input": "", "output": "o", "system": "", "history": []},
+    ]
+
+
+def test_a_rewritten_answer_takes_the_place_of_the_conversation(tmp_path) -> None:
+    table = table_of(from_rows([{"messages": LONG}]))
+    place = table.column_names.index("output")
+    table = table.set_column(place, "output", pa.array(["Goodbye."]))
+    write_dataset(table, tmp_path, Export(formats=["messages"]))
+    assert lines(tmp_path, "messages")[0]["messages"] == [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Goodbye."},
+    ]
+
+
+def test_rows_without_an_answer_are_only_in_the_parquet_files(tmp_path) -> None:
+    rows = [{"instruction": "a"}, {"instruction": "b", "output": "c"}, {"messages": LONG[:2]}]
+    files = export(rows, tmp_path, "messages")
+    assert files == {"data/train-00000-of-00001.parquet": 3, "exports/messages/train.jsonl": 1}
+
+
+def test_labels_of_sharegpt_and_roles_of_chatml_come_back_as_they_were(tmp_path) -> None:
+    said = [
+        {"from": "human", "value": "Hi"},
+        {"from": "function_call", "value": "{}"},
+        {"from": "observation", "value": "1"},
+        {"from": "gpt", "value": "One"},
+    ]
+    export([{"conversations": said}], tmp_path / "a", "sharegpt")
+    assert lines(tmp_path / "a", "sharegpt") == [{"conversations": said}]
+    parts = [{"type": "text", "text": "Look"}, {"type": "image_url", "image_url": {"url": "u"}}]
+    turns = [
+        {"role": "developer", "content": "Be brief."},
+        {"role": "user", "content": parts, "name": "ann"},
+        {"role": "assistant", "content": "Yes"},
+    ]
+    export([{"messages": turns}], tmp_path / "b", "messages")
+    assert lines(tmp_path / "b", "messages") == [{"messages": turns}]
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_spreadsheet_finds_no_formula_in_csv(cell, tmp_path) -> None:
+    row = {"instruction": cell, "output": 'a "quoted",\nlong = cell', "n": -5, cell: "x"}
+    export([row], tmp_path, "csv")
+    path = tmp_path / "exports" / "csv" / "train.csv"
+    with path.open(encoding="utf-8", newline="") as handle:
+        (line,) = csv.DictReader(handle)
+    assert line["instruction"] == f"'{cell}"
+    assert line["output"] == row["output"]
+    assert line["n"] == "-5"
+    assert all(not name.startswith(("=", "+", "-", "@", "\t", "\r")) for name in line)
+
+
+TREE = st.lists(
+    st.tuples(st.sampled_from("abcdefghij"), st.sampled_from("uvwxyz"), st.booleans()),
+    min_size=1,
+    max_size=60,
+)
+
+
+@given(tree=TREE, rate=st.sampled_from([0.1, 0.3, 0.5]), order=st.randoms())
+def test_no_root_and_no_question_is_on_both_sides(tree, rate, order) -> None:
+    rows = [
+        {"id": f"{i}", "root": root, "parents": [root], "instruction": text if same else f"{i}"}
+        for i, (root, text, same) in enumerate(tree)
+    ]
+
+    def split(some: list[Any]) -> dict[str, bool]:
+        schema = pa.schema([(k, SYSTEM.get(k, pa.string())) for k in rows[0]])
+        table = pa.Table.from_pylist(some, schema=schema)
+        return dict(zip(table["id"].to_pylist(), held_out(table, rate), strict=True))
+
+    sides = split(rows)
+    for column in ("root", "instruction"):
+        for value in {row[column] for row in rows}:
+            assert len({sides[row["id"]] for row in rows if row[column] == value}) == 1
+    assert not all(sides.values())
+    assert split(order.sample(rows, len(rows))) == sides
+
+
+def test_about_the_share_asked_for_is_held_out(tmp_path) -> None:
+    rows = [{"instruction": f"Say {i}.", "output": f"{i}"} for i in range(2000)]
+    files = export(rows, tmp_path, "messages", rate=0.05)
+    held = files["data/validation-00000-of-00001.parquet"]
+    assert 70 <= held <= 130
+    assert files["exports/messages/validation.jsonl"] == held
+    assert files["exports/messages/train.jsonl"] == 2000 - held
+
+
+def test_another_export_leaves_no_file_of_the_one_before(tmp_path) -> None:
+    rows = [{"instruction": f"Say {i}.", "output": f"{i}"} for i in range(50)]
+    export(rows, tmp_path, *FORMATS, rate=0.3)
+    files = export(rows, tmp_path, "alpaca")
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == files.keys()
+
+
+def test_datasets_reads_the_folder_and_every_export_as_they_are(tmp_path) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = [{"instruction": f"Say {i}.", "output": f"{i}", "n": i} for i in range(40)]
+    files = export(rows, tmp_path / "d", *FORMATS, "csv", rate=0.3)
+    cache = str(tmp_path / "cache")
+    loaded = datasets.load_dataset(str(tmp_path / "d"), cache_dir=cache)
+    assert {split: len(part) for split, part in loaded.items()} == {
+        "train": files["data/train-00000-of-00001.parquet"],
+        "validation": files["data/validation-00000-of-00001.parquet"],
+    }
+    assert sorted([*loaded["train"]["n"], *loaded["validation"]["n"]]) == list(range(40))
+    for form in FORMATS:
+        folder = tmp_path / "d" / "exports" / form
+        paths = {split: str(folder / f"{split}.jsonl") for split in ("train", "validation")}
+        found = datasets.load_dataset("json", data_files=paths, cache_dir=cache)
+        assert len(found["train"]) + len(found["validation"]) == 40
+
+
+def test_an_unknown_format_or_key_is_refused() -> None:
+    with pytest.raises(ValidationError, match="'messages', 'alpaca'"):
+        Export.model_validate({"formats": ["message"]})
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Export.model_validate({"format": []})
+
+
+def test_an_empty_dataset_still_loads_with_its_columns(tmp_path) -> None:
+    table = table_of(from_rows([{"instruction": "a", "output": "b"}])).slice(0, 0)
+    assert write_dataset(table, tmp_path, Export(formats=["messages"], validation_rate=0.5)) == {
+        "data/train-00000-of-00001.parquet": 0
+    }
+    assert pq.read_table(tmp_path / "data").schema.equals(table.schema)
+
+
+NASTY = st.text(
+    st.one_of(
+        st.characters(codec="utf-8"), st.sampled_from('\u2028\u2029\x85\r\n\0\x1e\ufeff"\\,=')
+    ),
+    min_size=1,
+)
+SLOW = settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@SLOW
+@given(pairs=st.lists(st.tuples(NASTY, NASTY, NASTY), min_size=1, max_size=5))
+@pytest.mark.parametrize("form", FORMATS)
+def test_texts_survive_writing_reading_exporting_and_reading_again(
+    form, pairs, tmp_path_factory
+) -> None:
+    folder = tmp_path_factory.mktemp("trip")
+    rows = [
+        {"messages": [{"role": "system", "content": system}, *pair(asked, answered)]}
+        for system, asked, answered in pairs
+    ]
+    (folder / "in.jsonl").write_bytes("\r\n".join(map(json.dumps, rows)).encode())
+    first = read(SeedSpec(path=str(folder / "in.jsonl")))
+    write_dataset(table_of(first), folder / "d", Export(formats=[form]))
+    again = read(SeedSpec(path=str(folder / "d" / "exports" / form / "train.jsonl")))
+    texts = sorted((row["instruction"], row["output"]) for row in again.rows)
+    assert texts == sorted((asked, answered) for _, asked, answered in pairs)
+    if form != "alpaca":
+        key = "messages"
+        assert sorted(map(str, (row[key] for row in again.rows))) == sorted(
+            map(str, (row[key] for row in first.rows))
+        )
+    assert again.malformed == first.malformed == []
+
+
+def pair(asked: str, answered: str) -> list[Any]:
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
