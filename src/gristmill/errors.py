@@ -9,6 +9,7 @@ GristmillError              1  a bug of a stage or of gristmill
 ├── StorageError            1  a run directory contradicts itself, or the disk is full
 ├── LedgerError             1  rows are lost or counted twice
 ├── EngineError             1  a machine failed: the model or sandbox could not be called at all
+│   └── EngineLost             the engine itself is gone: it is started again, then asked again
 ├── PromptTooLong           1  a request that no retry can make fit; the row is rejected
 ├── TooManyErrors           3  more rows failed than the recipe allows
 └── RunLocked               4  another process holds the workspace
@@ -55,6 +56,10 @@ class LedgerError(GristmillError):
 
 class EngineError(GristmillError):
     """A machine failed: worth asking again, never an answer."""
+
+
+class EngineLost(EngineError):
+    """The engine behind a request is gone, and every request that it held with it."""
 
 
 class PromptTooLong(GristmillError):

@@ -1,9 +1,18 @@
-"""A tiny random model, made once per session."""
+"""A tiny random model, made once per session, and vLLM, started once per session."""
 
+import asyncio
 import importlib.util
+import threading
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from gristmill.engines.remote import Remote
+from gristmill.engines.vllm import Vllm
+
+Wait = Callable[..., Any]
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +26,28 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec.loader.exec_module(module)
     made: Path = module.make(tmp_path_factory.mktemp("tiny"))
     return made
+
+
+@pytest.fixture(scope="session")
+def wait() -> Iterator[Wait]:
+    """Run coroutines of many tests in one loop: an engine lives in the loop that started it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+
+    def call(work: Coroutine[Any, Any, Any], limit_s: float = 400) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, loop).result(limit_s)
+
+    yield call
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def vllm(tiny: Path, wait: Wait) -> Iterator[Remote]:
+    """Return the real vLLM in a Ray actor, with the tiny model: it answers nonsense."""
+    remote = Remote(engine=Vllm(model=str(tiny), max_model_len=256, max_num_seqs=32))
+    wait(remote.start())
+    yield remote
+    wait(remote.stop())

@@ -1,0 +1,76 @@
+"""Ray, started when the first thing needs it and stopped when the last has gone."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from gristmill.errors import RequirementError
+
+STARTED_WITH = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # An actor that is killed takes the engine's processes with it.
+    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
+}
+"""What must be in the environment before Ray starts; no usage report leaves the machine."""
+OBJECTS_BYTES = 256 * 2**20
+"""Shared memory of a local Ray: requests and answers are small and leave at once."""
+
+_gate = threading.Lock()
+_users: list[bool] = []
+"""One entry per user of Ray in this process; True where we started it ourselves."""
+
+
+def connect(address: str | None = None) -> None:
+    """Join the cluster at `address` or RAY_ADDRESS, or start a local one; once per `release`."""
+    with _gate:
+        os.environ.update({k: os.environ.get(k, v) for k, v in STARTED_WITH.items()})
+        import ray
+
+        address = address or os.environ.get("RAY_ADDRESS")
+        ours = not ray.is_initialized()
+        if ours:
+            quiet: dict[str, Any] = {
+                "log_to_driver": False,
+                "logging_level": "ERROR",
+                "namespace": "gristmill",
+            }
+            if not address or address == "local":
+                quiet |= {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
+            try:
+                ray.init(address=address or "local", **quiet)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise RequirementError(
+                    f"Ray could not be reached at '{address or 'local'}': {error}; start it with "
+                    "`ray start --head`, or leave --ray and RAY_ADDRESS out"
+                ) from error
+        _users.append(ours)
+
+
+def release() -> None:
+    """Say that one user has gone; a Ray that we started stops with the last one."""
+    with _gate:
+        if not _users:
+            return
+        _users.sort()  # the one that started it leaves last
+        if _users.pop(0) and not _users:
+            import ray
+
+            ray.shutdown()
+
+
+def gpus() -> float:
+    """Return the number of GPUs in the cluster."""
+    import ray
+
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return resources.get("GPU", 0.0)
+
+
+def environment() -> dict[str, str]:
+    """Return what an actor must find in its environment, on whichever machine it runs."""
+    carried = ["PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE"]
+    found = {name: os.environ[name] for name in carried if os.environ.get(name)}
+    return {**found, "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}

@@ -1,0 +1,101 @@
+"""The far side of `Remote`: an engine in a process of its own, a Ray actor."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import traceback
+from typing import Any
+
+from gristmill import errors
+from gristmill.engines.base import Engine
+from gristmill.engines.requests import Request
+from gristmill.errors import EngineError, EngineLost, GristmillError
+
+Outcome = tuple[str, Any]
+"""("ok", answer), or the name of an error in `gristmill.errors` and its message."""
+GATHER_S = 0.005
+"""How long the first finished answer waits for others."""
+
+
+class Host:
+    """Takes requests in batches and hands back answers one by one as they finish."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._done: list[tuple[int, Outcome]] = []
+        self._some = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> Outcome:
+        """Load the engine."""
+        return await outcome(self.engine.start())
+
+    async def submit(self, batch: list[tuple[int, Request]]) -> None:
+        """Begin to answer a batch of numbered requests."""
+        for number, request in batch:
+            task = asyncio.create_task(self._answer(number, request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def poll(self) -> list[tuple[int, Outcome]]:
+        """Wait for finished answers; empty after a while without any: the process lives."""
+        try:
+            await asyncio.wait_for(self._some.wait(), 2.0)
+        except TimeoutError:
+            return []
+        if len(self._done) < 64:
+            await asyncio.sleep(GATHER_S)
+        done, self._done = self._done, []
+        self._some.clear()
+        return done
+
+    async def metrics(self) -> dict[str, float]:
+        """Return the engine's own counters, where it has any."""
+        read = getattr(self.engine, "metrics", None)
+        return dict(await read()) if read else {}
+
+    async def pids(self) -> list[int]:
+        """Return the number of this process and of those that it started."""
+        import psutil
+
+        children = psutil.Process().children(recursive=True)
+        return [os.getpid(), *(child.pid for child in children)]
+
+    async def stop(self) -> Outcome:
+        """End the engine."""
+        return await outcome(self.engine.stop())
+
+    async def _answer(self, number: int, request: Request) -> None:
+        made = await outcome(getattr(self.engine, request.op)(request))
+        if made[0] == EngineLost.__name__:
+            leave()
+        self._done.append((number, made))
+        self._some.set()
+
+
+async def outcome(call: Any) -> Outcome:
+    """Await a call; an error becomes its name and message, so that it can cross processes."""
+    try:
+        return "ok", await call
+    except GristmillError as error:
+        return type(error).__name__, str(error)
+    except Exception:  # noqa: BLE001 - an engine's process: the caller gets the traceback
+        return EngineError.__name__, traceback.format_exc()
+
+
+def result(made: Outcome) -> Any:
+    """Return the answer of an outcome, or raise its error."""
+    name, value = made
+    if name == "ok":
+        return value
+    raise getattr(errors, name, EngineError)(value)
+
+
+def leave() -> None:
+    """End this process and its children hard: a dead engine is not shut down in order."""
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):
+        child.kill()
+    os._exit(1)

@@ -1,0 +1,83 @@
+"""A model's tokenizer and chat template: prompts to token ids, token ids to text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gristmill.engines.models import template_hash
+from gristmill.engines.requests import Prompt
+from gristmill.errors import RecipeError
+
+LAST = 6
+"""Prompt tokens in front of a text while it is decoded: a first space depends on its left side."""
+
+
+class Tokens:
+    """The tokenizer of one model. Equal prompts that follow each other are encoded once."""
+
+    def __init__(self, model: Path | str, revision: str | None = None) -> None:
+        from transformers import AutoTokenizer
+
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(model), revision=revision)
+        self.model = str(model)
+        self.template = template_hash(self.tokenizer.chat_template)
+        self._known: dict[Any, list[int]] = {}
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """Return the ids of a prompt: text as it is, messages through the chat template."""
+        chat = not isinstance(prompt, str)
+        key = tuple((m["role"], m["content"]) for m in prompt) if chat else prompt  # type: ignore[index]
+        if (ids := self._known.get(key)) is None:
+            if len(self._known) >= 4096:
+                self._known.clear()
+            text = self.render(prompt)
+            ids = self.tokenizer(text, add_special_tokens=not chat)["input_ids"]
+            self._known[key] = ids
+        return ids
+
+    def render(self, prompt: Prompt) -> str:
+        """Return the text that the model reads, up to where its answer begins."""
+        if isinstance(prompt, str):
+            return prompt
+        if not self.template:
+            raise RecipeError(
+                f"model '{self.model}' has no chat template, so it cannot be asked with messages; "
+                "use a chat model, or a stage that gives it plain text to continue"
+            )
+        rendered: str = self.tokenizer.apply_chat_template(
+            prompt, tokenize=False, add_generation_prompt=True
+        )
+        return rendered
+
+    def decode(self, prompt: Sequence[int], ids: Sequence[int]) -> str:
+        """Return the text that the ids add to a prompt, special tokens left out."""
+        before = list(prompt[-LAST:])
+        left: str = self.tokenizer.decode(before, skip_special_tokens=True)
+        both: str = self.tokenizer.decode([*before, *ids], skip_special_tokens=True)
+        if both.startswith(left):
+            return both[len(left) :]
+        alone: str = self.tokenizer.decode(ids, skip_special_tokens=True)
+        return alone
+
+    def first_ids(self, labels: Sequence[str]) -> dict[str, list[int]]:
+        """Return the first ids of every way to write each label: as it is, after a space."""
+        found: dict[str, list[int]] = {}
+        owner: dict[int, str] = {}
+        for label in labels:
+            written = [self._plain(label), self._plain(f" {label}")]
+            # A space that is a token of its own begins every label and tells none of them.
+            ids = sorted({ids[0] for ids in written if ids and ids[:1] != self._plain(" ")[:1]})
+            for id_ in ids:
+                if owner.setdefault(id_, label) != label:
+                    raise RecipeError(
+                        f"labels '{owner[id_]}' and '{label}' begin with the same token of "
+                        f"'{self.model}'; give labels that differ in their first letter"
+                    )
+            found[label] = ids
+        return found
+
+    def _plain(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return ids

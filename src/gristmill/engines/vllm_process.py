@@ -1,0 +1,220 @@
+"""The living part of the vLLM engine: its processes, their pulse and their end."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import multiprocessing
+import os
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from gristmill.engines.tokens import Tokens
+from gristmill.errors import EngineError, EngineLost
+
+log = logging.getLogger(__name__)
+
+SILENT = {
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_CONFIGURE_LOGGING": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""No usage report leaves the machine, and no start-up log reaches the terminal."""
+
+
+class Process:
+    """One `AsyncLLM` with its engine processes. It is started once and, when lost, thrown away."""
+
+    def __init__(self, engine: Any, tokens: Tokens, revision: str, silence_s: float) -> None:
+        self.engine, self.tokens, self.revision = engine, tokens, revision
+        self.max_model_len: int = engine.model_config.max_model_len
+        self.metrics: dict[str, float] = defaultdict(float)
+        self.is_lost = False
+        self._silence_s = silence_s
+        self._pulse = time.monotonic()
+        self._in_flight = 0
+        self._numbers = itertools.count()
+        self._processes = children(engine)
+        self._watch: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def start(cls, arguments: dict[str, Any], silence_s: float) -> Process:
+        """Load the model; the event loop stays free meanwhile."""
+        for name, value in SILENT.items():
+            os.environ.setdefault(name, value)
+        box: list[Process] = []
+        try:
+            engine = await asyncio.to_thread(_load, arguments, box)
+            revision = arguments.get("revision")
+            tokens = await asyncio.to_thread(Tokens, arguments["model"], revision)
+        except (RuntimeError, ValueError, OSError) as error:
+            raise EngineError(f"vLLM could not start with {arguments}: {error}") from error
+        process = cls(engine, tokens, revision or "", silence_s)
+        box.append(process)
+        await engine.collective_rpc("end_with", args=(os.getpid(),))
+        process._watch = asyncio.create_task(process._watch_pulse())
+        return process
+
+    async def ask(self, ids: list[int], **sampling: Any) -> Any:
+        """Return the finished `CompletionOutput` of one request."""
+        from vllm import SamplingParams
+        from vllm.inputs.engine import tokens_input
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        params = SamplingParams(
+            **sampling, output_kind=RequestOutputKind.FINAL_ONLY, skip_clone=True
+        )
+        if not self._in_flight:
+            self._pulse = time.monotonic()
+        self._in_flight += 1
+        try:
+            async for out in self.engine.generate(
+                tokens_input(ids), params, str(next(self._numbers))
+            ):
+                if out.finished:
+                    return out.outputs[0]
+        except EngineDeadError as error:
+            self.is_lost = True
+            raise EngineLost("the vLLM engine died; its log is above") from error
+        except EngineGenerateError as error:
+            if self.engine.errored:
+                self.is_lost = True
+                raise EngineLost("the vLLM engine died while it answered") from error
+            raise EngineError(f"vLLM refused a request: {error.__cause__ or error}") from error
+        finally:
+            self._in_flight -= 1
+        raise EngineError("vLLM ended a request without an answer")
+
+    async def stop(self) -> None:
+        """End the engine; what does not go in time is killed."""
+        for task in (self._watch, self.engine.output_handler):
+            if task is not None:
+                task.cancel()
+        await asyncio.to_thread(self.engine.shutdown, timeout=3)
+        kill(self._processes)
+        multiprocessing.active_children()  # reaps what has ended
+
+    def record(self, scheduler: Any, iteration: Any) -> None:
+        """Take note of one step: it proves that the engine is alive."""
+        self._pulse = time.monotonic()
+        made = self.metrics
+        made["vllm:iterations"] += 1
+        if scheduler is not None:
+            made["vllm:num_requests_running"] = scheduler.num_running_reqs
+            made["vllm:num_requests_waiting"] = scheduler.num_waiting_reqs
+            made["vllm:kv_cache_usage_perc"] = scheduler.kv_cache_usage
+            made["vllm:prefix_cache_queries"] += scheduler.prefix_cache_stats.queries
+            made["vllm:prefix_cache_hits"] += scheduler.prefix_cache_stats.hits
+        if iteration is not None:
+            made["vllm:prompt_tokens"] += iteration.num_prompt_tokens
+            made["vllm:generation_tokens"] += iteration.num_generation_tokens
+            made["vllm:num_preemptions"] += iteration.num_preempted_reqs
+            made["vllm:request_success"] += len(iteration.finished_requests)
+
+    async def _watch_pulse(self) -> None:
+        """Kill an engine that has work and makes no step; its requests are asked again."""
+        while not self.is_lost:
+            await asyncio.sleep(min(1.0, self._silence_s / 4))
+            silent_s = time.monotonic() - self._pulse
+            if self._in_flight and silent_s > self._silence_s:
+                log.error("engine=vllm silent_s=%.0f in_flight=%d", silent_s, self._in_flight)
+                self.is_lost = True
+                kill(self._processes)
+
+
+def _load(arguments: dict[str, Any], box: list[Process]) -> Any:
+    """Build the `AsyncLLM`. Blocks for as long as the model loads."""
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.platforms import current_platform
+    from vllm.v1.engine.async_llm import AsyncLLM
+    from vllm.v1.metrics.loggers import StatLoggerBase
+
+    arguments["worker_extension_cls"] = f"{__name__}.{Leash.__name__}"
+    if current_platform.is_cpu():
+        arguments = {"enforce_eager": True, "kv_cache_memory_bytes": 2**30, **arguments}
+
+    class Steps(StatLoggerBase):
+        """Hands every step to the process, which exists only after the engine."""
+
+        def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
+            pass
+
+        def record(
+            self,
+            scheduler_stats: Any,
+            iteration_stats: Any,
+            mm_cache_stats: Any = None,
+            engine_idx: int = 0,
+        ) -> None:
+            for process in box:
+                process.record(scheduler_stats, iteration_stats)
+
+        def log_engine_initialized(self) -> None:
+            pass
+
+    # Our own logger alone: the default one keeps a registry per process and costs every step.
+    args = AsyncEngineArgs(**arguments, disable_log_stats=True, enable_log_requests=False)
+    with environment(one_process=current_platform.is_cpu() and not args.tensor_parallel_size > 1):
+        return AsyncLLM.from_engine_args(args, stat_loggers=[Steps])
+
+
+@contextmanager
+def environment(*, one_process: bool) -> Iterator[None]:
+    """Set what the engine's processes inherit, and take it back: vLLM leaves LD_PRELOAD behind."""
+    before = dict(os.environ)
+    if one_process:
+        # Core and worker in one process: half the start-up time, no hand-over at every step.
+        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+class Leash:
+    """Mixed into vLLM's worker: ends the engine when the process that started it is gone."""
+
+    def end_with(self, pid: int) -> None:
+        """Watch a process from a thread; vLLM's engine core would outlive it for ever."""
+        import psutil
+
+        owner, core = psutil.Process(pid), psutil.Process().parent()
+        kin = [core] if core is not None and core.pid != pid else []
+        threading.Thread(target=_end_with, args=(owner, kin), daemon=True).start()
+
+
+def _end_with(owner: Any, kin: list[Any]) -> None:
+    import psutil
+
+    with suppress(psutil.NoSuchProcess):
+        while owner.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    kill(kin)
+    os._exit(1)
+
+
+def children(engine: Any) -> list[Any]:
+    """Return the processes of an engine: its core and the core's workers."""
+    import psutil
+
+    cores = [psutil.Process(p.pid) for p in engine.engine_core.resources.engine_manager.processes]
+    return [*cores, *(worker for core in cores for worker in core.children(recursive=True))]
+
+
+def kill(processes: list[Any]) -> None:
+    """Kill what is still running of these processes; a number that was reused is left alone."""
+    import psutil
+
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()

@@ -1,0 +1,166 @@
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from gristmill.engines.base import Engine
+from gristmill.engines.client import Client
+from gristmill.engines.remote import Remote
+from gristmill.engines.requests import Completion, Generate, Op, Sampling
+from gristmill.errors import EngineError, EngineLost, PromptTooLong
+from gristmill.storage.answers import Answers
+
+pytestmark = pytest.mark.slow
+SAMPLING = Sampling(0.0)
+
+
+class Slow(Engine):
+    """Answers after a time that the prompt names; remembers how many it held at once."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate"})
+    window: int = 4
+    replicas: int = 1
+    log: Path
+
+    @property
+    def identity(self) -> str:
+        return "slow"
+
+    async def start(self) -> None:
+        self.note("start")
+
+    async def stop(self) -> None:
+        self.note("stop")
+
+    async def generate(self, request: Generate) -> Completion:
+        self.note(f"in {request.prompt}")
+        what, _, wait = str(request.prompt).partition(":")
+        await asyncio.sleep(float(wait or 0))
+        self.note(f"out {request.prompt}")
+        if what == "long":
+            raise PromptTooLong("too long by 3 tokens")
+        if what == "bug":
+            raise ZeroDivisionError("in the engine")
+        if what == "die":
+            raise EngineLost("gone")
+        return Completion(f"{what} by {os.getpid()}", "stop", 1, 1)
+
+    def note(self, what: str) -> None:
+        with self.log.open("a") as opened:
+            opened.write(what + "\n")
+
+
+Do = Callable[[Remote], Coroutine[Any, Any, Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_once():
+    """Ray itself starts once for these tests."""
+    from gristmill.engines import cluster
+
+    cluster.connect()
+    yield
+    cluster.release()
+
+
+@pytest.fixture
+def using(tmp_path: Path) -> Callable[..., Any]:
+    def use(do: Do, **changes: Any) -> Any:
+        async def go() -> Any:
+            remote = Remote(engine=Slow(log=tmp_path / "log", **changes))
+            await remote.start()
+            try:
+                return await asyncio.wait_for(do(remote), 100)
+            finally:
+                await remote.stop()
+
+        return asyncio.run(go())
+
+    return use
+
+
+def ask(remote: Remote, prompt: str) -> Coroutine[Any, Any, Completion]:
+    return remote.generate(Generate(prompt, SAMPLING))
+
+
+def test_it_answers_from_another_process_and_ends_it(using: Any, tmp_path: Path) -> None:
+    async def do(remote: Remote) -> Any:
+        return await ask(remote, "a"), await remote.pids()
+
+    answer, [[pid, *_]] = using(do)
+    assert answer.text == f"a by {pid}" != f"a by {os.getpid()}"
+    assert (tmp_path / "log").read_text().split("\n")[-2] == "stop"
+
+
+def test_a_quick_answer_does_not_wait_for_a_slow_one(using: Any) -> None:
+    async def do(remote: Remote) -> bool:
+        slow = asyncio.ensure_future(ask(remote, "slow:60"))
+        await ask(remote, "quick")
+        return slow.done() or not slow.cancel()
+
+    assert using(do) is False
+
+
+def test_no_more_than_the_window_is_inside_and_the_order_is_kept(
+    using: Any, tmp_path: Path
+) -> None:
+    async def do(remote: Remote) -> None:
+        await asyncio.gather(*(ask(remote, f"{i}:0.01") for i in range(40)))
+
+    using(do, window=3)
+    inside = most = 0
+    entered = []
+    for line in (tmp_path / "log").read_text().splitlines():
+        if line.startswith("in "):
+            entered.append(int(line[3:].partition(":")[0]))
+        inside += line.startswith("in ") - line.startswith("out ")
+        most = max(most, inside)
+    assert most == 3
+    assert entered == list(range(40))
+
+
+def test_an_error_is_the_same_error_on_this_side(using: Any) -> None:
+    async def do(remote: Remote) -> Any:
+        asked = [ask(remote, prompt) for prompt in ("long", "bug", "fine")]
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    too_long, bug, fine = using(do)
+    assert isinstance(too_long, PromptTooLong)
+    assert str(too_long) == "too long by 3 tokens"
+    assert isinstance(bug, EngineError)
+    assert "ZeroDivisionError: in the engine" in str(bug)
+    assert fine.text.startswith("fine")
+
+
+def test_replicas_share_the_work(using: Any) -> None:
+    async def do(remote: Remote) -> Any:
+        return await asyncio.gather(*(ask(remote, f"{i}:0.05") for i in range(16)))
+
+    assert len({answer.text.split()[-1] for answer in using(do, replicas=2)}) == 2
+
+
+@pytest.mark.parametrize("death", ["killed", "left"])
+def test_a_dead_actor_is_replaced_and_its_requests_are_asked_again(
+    using: Any, tmp_path: Path, death: str
+) -> None:
+    async def do(remote: Remote) -> Any:
+        client = Client(remote, Answers(tmp_path / "answers"))
+        await client.ask(Generate("first", SAMPLING))
+        waiting = [
+            asyncio.ensure_future(client.ask(Generate(f"{i}:0.5", SAMPLING))) for i in range(6)
+        ]
+        await asyncio.sleep(0.1)
+        if death == "killed":
+            os.kill((await remote.pids())[0][0], signal.SIGKILL)
+        else:
+            with pytest.raises(EngineLost):
+                await ask(remote, "die")
+        return await asyncio.gather(*waiting)
+
+    answers = using(do, window=10)
+    assert [answer.text.split()[0] for _, answer in answers] == list("012345")
+    assert (tmp_path / "log").read_text().splitlines().count("start") == 2

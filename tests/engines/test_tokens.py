@@ -1,0 +1,47 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from gristmill.engines.tokens import Tokens
+from gristmill.errors import RecipeError
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def tokens(tiny: Path) -> Tokens:
+    return Tokens(tiny)
+
+
+def test_messages_go_through_the_template_and_text_does_not(tokens: Tokens) -> None:
+    ids = tokens.encode([{"role": "user", "content": "Add one."}])
+    assert tokens.tokenizer.decode(ids) == "<|user|>\nAdd one.<|end|>\n<|assistant|>\n"
+    assert tokens.tokenizer.decode(tokens.encode("def add(")) == "def add("
+
+
+@pytest.mark.parametrize("text", [" one", "two\n", "é ü", " "])
+def test_decoding_gives_back_exactly_what_was_added(tokens: Tokens, text: str) -> None:
+    ids = tokens.encode(text)
+    assert tokens.decode(tokens.encode("before"), ids) == text
+    assert tokens.decode([], [*ids, tokens.tokenizer.eos_token_id]) == text
+
+
+def test_a_label_is_known_by_both_ways_to_write_it(tokens: Tokens) -> None:
+    found = tokens.first_ids(("yes", "no"))
+    written = {label: {tokens.encode(label)[0]} for label in ("yes", "no")}
+    assert written["yes"] <= set(found["yes"])
+    assert not set(found["yes"]) & set(found["no"])
+
+
+def test_labels_that_begin_alike_are_refused(tokens: Tokens) -> None:
+    with pytest.raises(RecipeError, match="'A' and 'A1' begin with the same token"):
+        tokens.first_ids(("A", "A1"))
+
+
+def test_a_model_without_a_template_takes_no_messages(tiny: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "plain"))
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
+    with pytest.raises(RecipeError, match="no chat template"):
+        Tokens(folder).encode([{"role": "user", "content": "Hi"}])

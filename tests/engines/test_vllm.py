@@ -1,0 +1,146 @@
+import asyncio
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gristmill.engines.client import Client
+from gristmill.engines.remote import Remote
+from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
+from gristmill.engines.vllm import Vllm
+from gristmill.errors import InputError, PromptTooLong, RecipeError
+from gristmill.storage.answers import Answers
+
+Wait = Callable[..., Any]
+slow = pytest.mark.slow
+HOT = Sampling(1.0, max_tokens=24)
+ASK: list[Message] = [{"role": "user", "content": "Write a function."}]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> str:
+    (tmp_path / "config.json").write_text('{"max_position_embeddings": 512}')
+    (tmp_path / "model.safetensors").write_bytes(b"weights")
+    return str(tmp_path)
+
+
+def test_the_identity_is_what_decides_answers_and_nothing_else(folder: str) -> None:
+    one = Vllm(model=folder)
+    for same in [{"replicas": 2}, {"gpu_memory_utilization": 0.5}, {"max_num_seqs": 8}]:
+        assert Vllm(model=folder, **same).identity == one.identity
+    for other in [{"dtype": "bfloat16"}, {"max_model_len": 64}, {"kv_cache_dtype": "fp8"}]:
+        assert Vllm(model=folder, **other).identity != one.identity
+    before = one.identity
+    (Path(folder) / "tokenizer.json").write_text("other")
+    assert Vllm(model=folder).identity != before
+
+
+def test_it_crosses_processes_before_it_starts(folder: str) -> None:
+    engine = Vllm(model=folder)
+    assert pickle.loads(pickle.dumps(engine)) == engine
+
+
+def test_a_missing_model_and_an_impossible_length_are_found_without_loading(folder: str) -> None:
+    with pytest.raises(InputError, match="cannot be found"):
+        Vllm(model="/no/such/model").check()
+    with pytest.raises(RecipeError, match=r"max_model_len=513.*at most 512"):
+        Vllm(model=folder, max_model_len=513).check()
+    Vllm(model=folder, max_model_len=512).check()
+
+
+@slow
+def test_the_same_draw_gives_the_same_text_and_others_differ(vllm: Remote, wait: Wait) -> None:
+    async def go() -> list[Completion]:
+        draws = [11, 2**59 + 12, 2**59 + 13, 14, 11]
+        return await asyncio.gather(*(vllm.generate(Generate(ASK, HOT, draw)) for draw in draws))
+
+    first, *others, again = wait(go())
+    assert again.text == first.text
+    assert len({answer.text for answer in [first, *others]}) == 4
+
+
+@slow
+def test_a_completion_says_how_it_ended_and_what_it_cost(vllm: Remote, wait: Wait) -> None:
+    made = wait(vllm.generate(Generate(ASK, HOT, 1)))
+    assert made.finish_reason == "length"
+    assert (made.prompt_tokens, made.completion_tokens) == (len(made_ids(vllm, ASK)), 24)
+    assert made.template
+    assert wait(vllm.generate(Generate("def f(", HOT, 1))).template == ""
+
+
+def made_ids(vllm: Remote, prompt: Any) -> list[int]:
+    from gristmill.engines.tokens import Tokens
+
+    assert isinstance(vllm.engine, Vllm)
+    return Tokens(vllm.engine.model).encode(prompt)
+
+
+@slow
+def test_a_stop_string_ends_the_text_and_is_not_in_it(vllm: Remote, wait: Wait) -> None:
+    whole = wait(vllm.generate(Generate(ASK, HOT, 5)))
+    stop = whole.text[len(whole.text) // 2 :][:3]
+    cut = wait(vllm.generate(Generate(ASK, replace(HOT, stop=(stop,)), 5)))
+    assert cut.finish_reason == "stop"
+    assert cut.text == whole.text[: whole.text.index(stop)]
+
+
+@slow
+def test_a_prompt_leaves_room_for_one_token_or_is_refused(vllm: Remote, wait: Wait) -> None:
+    fits = "a b " * 200
+    while len(made_ids(vllm, fits)) > 255:
+        fits = fits[:-1]
+    made = wait(vllm.generate(Generate(fits, HOT, 1)))
+    assert made.prompt_tokens + made.completion_tokens == 256
+    assert made.finish_reason == "length"
+    with pytest.raises(PromptTooLong, match="at most max_model_len - 1 = 255"):
+        wait(vllm.generate(Generate(fits + " a b c d", HOT, 1)))
+
+
+@slow
+def test_a_judgement_is_a_distribution_over_the_labels(vllm: Remote, wait: Wait) -> None:
+    probs = wait(vllm.choice(Choice(ASK, ("yes", "no", "?"))))
+    assert list(probs.values) == ["yes", "no", "?"]
+    assert sum(probs.values.values()) == pytest.approx(1)
+    assert 0 < probs.mass < 1
+    assert probs == wait(vllm.choice(Choice(ASK, ("yes", "no", "?"))))
+
+
+@slow
+def test_the_counters_count(vllm: Remote, wait: Wait) -> None:
+    before = wait(vllm.metrics())
+    made = wait(vllm.generate(Generate(ASK, HOT, 77)))
+    after = wait(vllm.metrics())
+    written = after["vllm:generation_tokens"] - before.get("vllm:generation_tokens", 0)
+    assert written == made.completion_tokens
+    assert after["vllm:num_preemptions"] == 0
+
+
+@slow
+def test_a_killed_engine_comes_back_and_every_request_is_answered(
+    vllm: Remote, wait: Wait, tmp_path: Path
+) -> None:
+    import psutil
+
+    async def go() -> list[Any]:
+        client = Client(vllm, Answers(tmp_path / "answers"))
+        long = replace(HOT, max_tokens=200)
+        await client.ask(Generate("first", HOT, 0))
+        asked = [asyncio.ensure_future(client.ask(Generate(f"go {i}", long, i))) for i in range(80)]
+        await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        actor, *engine = (await vllm.pids())[0]
+        assert sum(task.done() for task in asked) < 80
+        os.kill(engine[-1], signal.SIGKILL)
+        answers = await asyncio.gather(*asked)
+        now = (await vllm.pids())[0]
+        assert not set(now) & {actor, *engine}
+        assert not any(psutil.pid_exists(pid) for pid in (actor, *engine))
+        return answers
+
+    answers = wait(go())
+    assert len({key for key, _ in answers}) == 80
+    assert all(answer.completion_tokens > 0 for _, answer in answers)
