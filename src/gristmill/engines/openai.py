@@ -1,0 +1,221 @@
+"""A server that speaks the OpenAI interface: `vllm serve`, or any other.
+
+The key is read from the environment when the engine starts, and appears nowhere else: not in the
+identity, a lock file, a log or an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, PrivateAttr, field_validator
+
+from gristmill.engines.base import Engine
+from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs, Prompt
+from gristmill.errors import EngineError, PromptTooLong, RequirementError
+from gristmill.storage.ids import digest
+
+if TYPE_CHECKING:
+    import httpx
+
+TOO_LONG = (
+    "context_length",
+    "context length",
+    "maximum model length",
+    "max_model_len",
+    "too long",
+    "too many tokens",
+    "maximum input length",
+)
+"""What servers say when a prompt does not fit; each has its own words for it."""
+AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+"""Answers of a server that is busy or restarting."""
+FINISHED = {"stop": "stop", "length": "length"}
+
+
+class OpenAI(Engine):
+    """Writes texts and judges by one token through HTTP; asks again while the server is busy.
+
+    Text is continued by `/completions`, messages are answered by `/chat/completions`. A server
+    may ignore the seed of a draw; the first answer that was stored stays the answer.
+    """
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
+
+    base_url: str = "http://127.0.0.1:8000/v1"
+    model: str
+    """The name that the server knows."""
+    revision: str = ""
+    """Part of the identity: raise it when the server's weights change under the same name."""
+    api_key_env: str | None = None
+    """The environment variable that holds the key; None for a server without one."""
+    max_in_flight: int = Field(default=128, ge=1)
+    """Requests on the wire at once."""
+    timeout_s: float = Field(default=600.0, gt=0)
+    """For one answer."""
+    attempts: int = Field(default=6, ge=1)
+    """Tries before the request fails."""
+    backoff_s: float = Field(default=1.0, ge=0)
+    """Wait before the second try; doubled each time, 60 at most."""
+    top_logprobs: int = Field(default=20, ge=1)
+    """Alternatives that the server gives for one token; labels outside them count as 0."""
+
+    _http: Any = PrivateAttr(default=None)
+    _gate: asyncio.Semaphore | None = PrivateAttr(default=None)
+    _transport: Any = PrivateAttr(default=None)
+
+    @field_validator("base_url")
+    @classmethod
+    def _without_secrets(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")) or "@" in url:
+            raise ValueError(
+                "must be an http or https address without a user and password; "
+                "name the variable that holds the key in api_key_env"
+            )
+        return url.rstrip("/")
+
+    @property
+    def identity(self) -> str:
+        """Name the server, the model and its revision; never the key."""
+        return f"openai:{digest(self.base_url, self.model, self.revision)}"
+
+    @property
+    def window(self) -> int:
+        """Requests on the wire."""
+        return self.max_in_flight
+
+    def check(self) -> None:
+        """Raise when the key is not in the environment."""
+        if self.api_key_env and not os.environ.get(self.api_key_env):
+            raise RequirementError(
+                f"api_key_env names {self.api_key_env}, which is not set; "
+                f"run `export {self.api_key_env}=...` in this shell first"
+            )
+
+    async def start(self) -> None:
+        """Open the connections."""
+        import httpx
+
+        if self._http is not None:
+            return
+        self.check()
+        key = os.environ.get(self.api_key_env or "", "")
+        self._http = httpx.AsyncClient(
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=httpx.Timeout(self.timeout_s, connect=10.0),
+            limits=httpx.Limits(max_connections=self.max_in_flight),
+            transport=self._transport,
+        )
+        self._gate = asyncio.Semaphore(self.max_in_flight)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+
+    async def generate(self, request: Generate) -> Completion:
+        """Write one text."""
+        how = request.sampling
+        asked: dict[str, Any] = {
+            "temperature": how.temperature,
+            "top_p": how.top_p,
+            "max_tokens": how.max_tokens,
+        }
+        if how.stop:
+            asked["stop"] = list(how.stop)
+        if request.draw is not None:
+            asked["seed"] = request.draw % 2**31  # some servers take 32 bits and no sign
+        reply = await self._ask(request.prompt, asked)
+        made, used = _first(reply), reply.get("usage") or {}
+        text = made["text"] if isinstance(request.prompt, str) else made["message"]["content"]
+        reason = made.get("finish_reason")
+        if reason not in FINISHED:
+            raise EngineError(f"{self.base_url} ended an answer by {reason!r}")
+        return Completion(
+            text or "",
+            reason,
+            int(used.get("prompt_tokens", 0)),
+            int(used.get("completion_tokens", 0)),
+            str(reply.get("model", self.model)),
+            self.revision,
+        )
+
+    async def choice(self, request: Choice) -> Probs:
+        """Judge by one token: the labels' shares among the alternatives that the server gives."""
+        chat = not isinstance(request.prompt, str)
+        wanted = {"logprobs": True, "top_logprobs": self.top_logprobs}
+        asked = wanted if chat else {"logprobs": self.top_logprobs}
+        reply = await self._ask(request.prompt, {"max_tokens": 1, "temperature": 0.0, **asked})
+        given = _first(reply).get("logprobs")
+        if not given:
+            raise EngineError(f"{self.base_url} gives no logprobs, so it cannot judge by a token")
+        tops = (
+            {top["token"]: top["logprob"] for top in given["content"][0]["top_logprobs"]}
+            if chat
+            else given["top_logprobs"][0]
+        )
+        sums = dict.fromkeys(request.labels, 0.0)
+        for token, logprob in tops.items():
+            if token.strip() in sums:
+                sums[token.strip()] += math.exp(logprob)
+        mass = math.fsum(sums.values())
+        if mass <= 0:
+            seen = sorted(tops, key=tops.__getitem__, reverse=True)[:5]
+            raise EngineError(
+                f"none of {list(request.labels)} is among the {len(tops)} likeliest tokens; "
+                f"the likeliest are {seen}"
+            )
+        used = reply.get("usage") or {}
+        shares = {label: p / mass for label, p in sums.items()}
+        return Probs(shares, min(1.0, mass), int(used.get("prompt_tokens", 0)))
+
+    async def _ask(self, prompt: Prompt, asked: dict[str, Any]) -> dict[str, Any]:
+        """Post, and post again with growing waits while the server is busy or away."""
+        import httpx
+
+        if self._http is None or self._gate is None:
+            await self.start()
+        assert self._gate is not None
+        chat = not isinstance(prompt, str)
+        url = f"{self.base_url}/{'chat/completions' if chat else 'completions'}"
+        body = {"model": self.model, "messages" if chat else "prompt": prompt, **asked}
+        why = ""
+        for attempt in range(self.attempts):
+            if attempt:
+                await asyncio.sleep(min(60.0, self.backoff_s * 2 ** (attempt - 1)))
+            try:
+                async with self._gate:
+                    reply = await self._http.post(url, json=body)
+            except httpx.HTTPError as error:
+                why = f"{type(error).__name__} {error}".strip()
+                continue
+            if reply.status_code not in AGAIN:
+                return _read(url, reply)
+            why = f"status {reply.status_code}"
+        raise EngineError(f"{url} did not answer in {self.attempts} attempts: {why}")
+
+
+def _read(url: str, reply: httpx.Response) -> dict[str, Any]:
+    """Return the body of an answer; a refusal becomes the error that fits."""
+    if reply.is_success:
+        try:
+            return dict(reply.json())
+        except (json.JSONDecodeError, TypeError) as error:
+            raise EngineError(f"{url} answered with something that is no JSON object") from error
+    said = reply.text[:500]
+    if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
+        raise PromptTooLong(f"{url} refused the prompt: {said}")
+    hint = "; is the key in api_key_env right?" if reply.status_code in (401, 403) else ""
+    raise EngineError(f"{url} answered {reply.status_code}{hint}: {said}")
+
+
+def _first(reply: dict[str, Any]) -> dict[str, Any]:
+    choices = reply.get("choices")
+    if not choices:
+        raise EngineError(f"an answer without choices: {str(reply)[:300]}")
+    return dict(choices[0])

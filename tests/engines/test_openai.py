@@ -1,0 +1,225 @@
+import asyncio
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import ValidationError
+
+from gristmill.engines.openai import OpenAI
+from gristmill.engines.requests import Choice, Generate, Message, Sampling
+from gristmill.errors import EngineError, PromptTooLong, RequirementError
+
+ASK: list[Message] = [{"role": "user", "content": "Hi"}]
+HOT = Sampling(0.7, max_tokens=9, stop=("END",))
+USED = {"prompt_tokens": 3, "completion_tokens": 2}
+Handle = Callable[[dict[str, Any], httpx.Request], Any]
+
+
+def chat(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
+    made = {"message": {"content": text}, "finish_reason": reason, **more}
+    return {"model": "served", "choices": [made], "usage": USED}
+
+
+@pytest.fixture
+def using() -> Callable[..., Any]:
+    """Ask an engine whose server is a function; return the answer and what the server got."""
+
+    def use(handle: Handle, request: Any, **changes: Any) -> tuple[Any, list[httpx.Request]]:
+        got: list[httpx.Request] = []
+
+        def serve(asked: httpx.Request) -> httpx.Response:
+            got.append(asked)
+            made = handle(json.loads(asked.content), asked)
+            return made if isinstance(made, httpx.Response) else httpx.Response(200, json=made)
+
+        async def go() -> Any:
+            engine = OpenAI(model="m", backoff_s=0, **changes)
+            engine._transport = httpx.MockTransport(serve)
+            try:
+                return await getattr(engine, request.op)(request)
+            finally:
+                await engine.stop()
+
+        return asyncio.run(go()), got
+
+    return use
+
+
+def test_messages_go_to_chat_with_all_of_the_sampling(using: Any) -> None:
+    answer, [asked] = using(lambda body, _: chat("Hello."), Generate(ASK, HOT, 2**40 + 5))
+    assert asked.url == "http://127.0.0.1:8000/v1/chat/completions"
+    assert json.loads(asked.content) == {
+        "model": "m",
+        "messages": ASK,
+        "temperature": 0.7,
+        "top_p": 1.0,
+        "max_tokens": 9,
+        "stop": ["END"],
+        "seed": 5,
+    }
+    assert (answer.text, answer.finish_reason, answer.tokens) == ("Hello.", "stop", 5)
+    assert answer.model == "served"
+
+
+def test_text_is_continued(using: Any) -> None:
+    reply = {"choices": [{"text": " b", "finish_reason": "length"}], "usage": USED}
+    answer, [asked] = using(lambda *_: reply, Generate("a", Sampling(0.0)))
+    assert asked.url.path == "/v1/completions"
+    assert json.loads(asked.content)["prompt"] == "a"
+    assert "seed" not in json.loads(asked.content)
+    assert (answer.text, answer.finish_reason) == (" b", "length")
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_busy_server_is_asked_again(using: Any, status: int) -> None:
+    replies = iter([httpx.Response(status), httpx.Response(status), chat("now")])
+    answer, got = using(lambda *_: next(replies), Generate(ASK, HOT))
+    assert (answer.text, len(got)) == ("now", 3)
+
+
+def test_a_server_that_stays_away_fails_after_its_attempts(using: Any) -> None:
+    asked = []
+
+    def refuse(body: dict[str, Any], request: httpx.Request) -> None:
+        asked.append(1)
+        raise httpx.ConnectError("refused")
+
+    with pytest.raises(EngineError, match="did not answer in 3 attempts: ConnectError refused"):
+        using(refuse, Generate(ASK, HOT), attempts=3)
+    assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "said", ["This model's maximum context length is 8 tokens", "context_length_exceeded"]
+)
+def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) -> None:
+    reply = httpx.Response(400, json={"error": {"message": said}})
+    with pytest.raises(PromptTooLong, match="refused the prompt"):
+        using(lambda *_: reply, Generate(ASK, HOT))
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (httpx.Response(400, text="unknown field"), "answered 400: unknown field"),
+        (httpx.Response(401, text="no"), r"answered 401; is the key in api_key_env right\?"),
+        (httpx.Response(200, text="<html>"), "no JSON object"),
+        ({"choices": []}, "without choices"),
+        (chat("x", "content_filter"), "by 'content_filter'"),
+    ],
+)
+def test_an_answer_that_is_none_is_an_engine_error(using: Any, reply: Any, words: str) -> None:
+    with pytest.raises(EngineError, match=words):
+        using(lambda *_: reply, Generate(ASK, HOT))
+
+
+def test_a_choice_adds_up_the_ways_to_write_a_label(using: Any) -> None:
+    found = {"yes": 0.3, " yes": 0.1, "no": 0.2, "maybe": 0.4}
+    tops = [{"token": token, "logprob": math.log(p)} for token, p in found.items()]
+    reply = chat("yes", "length", logprobs={"content": [{"top_logprobs": tops}]})
+    answer, [asked] = using(lambda *_: reply, Choice(ASK, ("yes", "no")))
+    assert json.loads(asked.content)["max_tokens"] == 1
+    assert answer.values == pytest.approx({"yes": 2 / 3, "no": 1 / 3})
+    assert answer.mass == pytest.approx(0.6)
+
+
+def test_a_choice_without_any_label_is_no_answer(using: Any) -> None:
+    tops = [{"token": "hm", "logprob": 0.0}]
+    reply = chat("hm", "length", logprobs={"content": [{"top_logprobs": tops}]})
+    with pytest.raises(EngineError, match=r"likeliest are \['hm'\]"):
+        using(lambda *_: reply, Choice(ASK, ("yes", "no")))
+
+
+def test_the_key_is_sent_and_shown_nowhere(
+    using: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SECRET_NAME", "s3cr3t")
+    engine = OpenAI(model="m", api_key_env="SECRET_NAME")
+    monkeypatch.setenv("SECRET_NAME", "other")
+    assert engine.identity == OpenAI(model="m").identity
+    monkeypatch.setenv("SECRET_NAME", "s3cr3t")
+    reply = httpx.Response(500, text="busy")
+    with caplog.at_level("DEBUG"), pytest.raises(EngineError) as caught:
+        using(lambda *_: reply, Generate(ASK, HOT), api_key_env="SECRET_NAME", attempts=1)
+    _, [asked] = using(lambda *_: chat("x"), Generate(ASK, HOT), api_key_env="SECRET_NAME")
+    assert asked.headers["authorization"] == "Bearer s3cr3t"
+    shown = f"{engine!r} {engine.model_dump_json()} {caught.value} {caplog.text}"
+    assert "s3cr3t" not in shown
+
+
+def test_a_missing_key_and_a_key_in_the_address_are_refused() -> None:
+    with pytest.raises(RequirementError, match="NO_SUCH_KEY, which is not set"):
+        OpenAI(model="m", api_key_env="NO_SUCH_KEY").check()
+    with pytest.raises(ValidationError, match="without a user and password"):
+        OpenAI(model="m", base_url="http://user:pass@host/v1")
+
+
+@pytest.fixture(scope="module")
+def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real `vllm serve` on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = (tmp_path_factory.mktemp("server") / "log").open("w")
+    options = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
+    options += ["--max-model-len", "256", "--max-num-seqs", "16", "--enforce-eager"]
+    quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "vllm"), "serve", str(tiny), *options],
+        env={**os.environ, **quiet},
+        stdout=log,
+        stderr=log,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(500):
+            if process.poll() is not None:
+                pytest.fail(f"vllm serve ended: {Path(log.name).read_text()[-2000:]}")
+            try:
+                if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2).is_success:
+                    break
+            except httpx.HTTPError:
+                time.sleep(1)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(60)
+        log.close()
+
+
+@pytest.mark.slow
+def test_a_real_vllm_server_answers_refuses_and_judges(server: str) -> None:
+    async def go() -> Any:
+        engine = OpenAI(model="tiny", base_url=server)
+        asked = [
+            engine.generate(Generate(ASK, Sampling(1.0, max_tokens=8), draw)) for draw in (1, 2, 1)
+        ]
+        chats = await asyncio.gather(*asked)
+        text = await engine.generate(Generate("def f(", Sampling(0.0, max_tokens=8)))
+        with pytest.raises(PromptTooLong):
+            await engine.generate(Generate("a b " * 400, Sampling(0.0, max_tokens=8)))
+        probs = []
+        for prompt in (ASK, "Yes or no? "):
+            try:
+                probs.append(await engine.choice(Choice(prompt, tuple("abcdefghijklm"))))
+            except EngineError as error:
+                probs.append(error)
+        await engine.stop()
+        return chats, text, probs
+
+    (one, two, again), text, probs = asyncio.run(go())
+    assert one.text == again.text != two.text
+    assert one.completion_tokens == 8
+    assert one.prompt_tokens > 0
+    assert text.finish_reason == "length"
+    for answer in probs:
+        assert "likeliest" in str(answer) or sum(answer.values.values()) == pytest.approx(1)
