@@ -98,6 +98,19 @@ def run(
         RunLocked: Another process holds the workspace.
     """
     prepared = prepare(recipe, seeds, engines)
+    return execute(prepared, runner, workspace, folder=folder, step=step, progress=progress)
+
+
+def execute(
+    prepared: Prepared,
+    runner: Runner | None = None,
+    workspace: Path = Path(),
+    *,
+    folder: Path | None = None,
+    step: Step | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Result:
+    """Run what `prepare` has checked, as `run` does."""
     path = folder or workspace / "runs" / prepared.name
     with (
         lock(workspace / ".gristmill" / "lock"),

@@ -1,0 +1,7 @@
+"""`python -m gristmill` is `build-dataset`."""
+
+import sys
+
+from gristmill.cli import main
+
+sys.exit(main())

@@ -1,0 +1,189 @@
+"""`build-dataset`: arguments, exit codes, and the last place where an error is caught.
+
+Nothing heavy is imported before a command needs it: `--help` must answer in 0.4 s.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from gristmill.commands.screen import Screen, opened
+
+INTERRUPTED = 130
+SILENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+"""No telemetry leaves the machine, also from the processes that a run starts."""
+EPILOG = """exit codes: 0 done; 1 a machine or a bug; 2 the recipe, the usage or a missing
+requirement; 3 stopped by target, budget, error rate or a gate; 4 another run holds the
+workspace; 130 Ctrl-C. After 1, 3 and 130 the same command goes on where it stopped."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    try:
+        args = parser().parse_args(argv)
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    for name, value in SILENT.items():
+        os.environ.setdefault(name, value)
+    _listen()
+    try:
+        with opened(json_lines=args.json, quiet=args.quiet) as screen:
+            return _call(args, screen)
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the grammar of the command line."""
+    top = argparse.ArgumentParser(
+        prog="build-dataset",
+        description="Turn seeds into an instruction-tuning dataset that can be trusted.",
+        epilog=EPILOG,
+    )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    run = _add(commands, "run", "building", "run a recipe, or go on with one that stopped")
+    _recipe_options(run)
+    _run_options(run)
+    check = _add(commands, "check", "building", "check a recipe and show the plan; loads no model")
+    _recipe_options(check)
+    check.add_argument("--online", action="store_true", help="ask the Hub as well")
+    preview = _add(commands, "preview", "building", "run 10 rows and show them before the full run")
+    _recipe_options(preview)
+    _run_options(preview)
+    preview.add_argument("-n", type=_positive, default=10, help="seeds to run (10)")
+    found = _add(commands, "list", "looking", "list recipes, stages or runs")
+    found.add_argument("what", nargs="?", choices=("recipes", "stages", "runs"), help="all if left")
+    show = _add(commands, "show", "looking", "show a recipe, a stage, a run or a row")
+    show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
+    status = _add(commands, "status", "looking", "what a run has finished, and its ledger")
+    status.add_argument("run", metavar="RUN", help="a run's folder, its name, or `last`")
+    trace = _add(commands, "trace", "looking", "from a row back to its seed, with every call")
+    trace.add_argument("run", metavar="RUN")
+    trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")
+    _sharing(commands)
+    return top
+
+
+def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    report = _add(commands, "report", "sharing", "write a run's HTML report again")
+    report.add_argument("run", metavar="RUN")
+    publish = _add(commands, "publish", "sharing", "push a run's dataset to the Hub, privately")
+    publish.add_argument("run", metavar="RUN")
+    publish.add_argument("repo", metavar="OWNER/NAME")
+    publish.add_argument("--public", action="store_true", help="let everybody see it")
+    init = _add(commands, "init", "sharing", "write a recipe to edit")
+    init.add_argument("name", help="letters, digits and _; written to NAME.yaml")
+    init.add_argument("--from", dest="origin", default="curate", help="a shipped recipe (curate)")
+    schedule = _add(commands, "schedule", "sharing", "serve a Prefect deployment until Ctrl-C")
+    _recipe_options(schedule)
+    _run_options(schedule)
+    schedule.add_argument("--cron", required=True, help="such as '0 3 * * *'")
+    schedule.add_argument("--name", help="of the deployment; the recipe's name if left out")
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, module: str, text: str
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(command=name, module=module)
+    command.add_argument(
+        "--workspace", type=Path, default=Path(), metavar="DIR",
+        help="folder of .gristmill/ (answers) and runs/; the current one if left out",
+    )  # fmt: skip
+    command.add_argument("--json", action="store_true", help="one JSON object on the last line")
+    command.add_argument("--quiet", action="store_true", help="only results and errors")
+    return command
+
+
+def _recipe_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("recipe", metavar="RECIPE", help="a shipped recipe's name, or a file")
+    command.add_argument(
+        "--set", dest="sets", action="append", default=[], metavar="A.B=V",
+        help="set any value, such as stages.-1.k=500; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--input", dest="inputs", action="append", default=[], metavar="PATH",
+        help="seeds: a file, a folder or hub:owner/name; may be repeated",
+    )  # fmt: skip
+    command.add_argument(
+        "--map", dest="maps", type=_pair, action="append", default=[], metavar="COLUMN=YOURS",
+        help="which of your columns is ours, such as output=answer; may be repeated",
+    )  # fmt: skip
+    command.add_argument("--target", type=_positive, metavar="N", help="rows wanted")
+    command.add_argument(
+        "--allow-plugins", action="store_true",
+        help="import stages from modules outside gristmill: that runs their code",
+    )  # fmt: skip
+    command.add_argument(
+        "--yes-run-code-without-isolation", action="store_true", dest="unisolated",
+        help="run generated code with your rights where no sandbox works",
+    )  # fmt: skip
+
+
+def _run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--local", action="store_true", help="in this process, without Ray")
+    command.add_argument("--no-prefect", action="store_true", help="without a Prefect flow")
+    command.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster to use")
+
+
+class _Version(argparse.Action):
+    """Look the version up only when it is asked for."""
+
+    def __call__(self, *_: object, **__: object) -> None:
+        """Print it and leave."""
+        from importlib import metadata
+
+        sys.stdout.write(metadata.version("gristmill") + "\n")
+        sys.exit(0)
+
+
+def _positive(text: str) -> int:
+    if not text.replace("_", "").isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found '{text}'")
+    return int(text)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    ours, equals, theirs = text.partition("=")
+    if not (ours and equals and theirs):
+        raise argparse.ArgumentTypeError(f"expected COLUMN=YOURS as output=answer, found '{text}'")
+    return ours, theirs
+
+
+def _listen() -> None:
+    """Let Ctrl-C and a polite kill both end a run cleanly, also when started in the background."""
+    try:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    except ValueError:  # not the main thread: whoever called us listens
+        return
+
+
+def _call(args: argparse.Namespace, screen: Screen) -> int:
+    """Call the command; every error becomes one message and an exit code."""
+    try:
+        command = getattr(import_module(f"gristmill.commands.{args.module}"), f"do_{args.command}")
+        return int(command(args, screen))
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        screen.err.write("stopped; nothing finished is lost: the same command goes on from here\n")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the command line is the last boundary
+        from gristmill.commands.failing import explain
+
+        return explain(error, args, screen)

@@ -1,0 +1,207 @@
+"""run, check and preview: a recipe, from the plan to the dataset."""
+
+from __future__ import annotations
+
+import argparse
+from shutil import rmtree
+from typing import Any
+
+from gristmill.commands.bar import watching
+from gristmill.commands.rows import row_lines
+from gristmill.commands.screen import Screen
+from gristmill.flows.order import Order
+from gristmill.pipelines.recipe import Budget, Recipe
+from gristmill.pipelines.run import Result
+from gristmill.pipelines.waves import misses
+from gristmill.pipelines.workspace import Prepared, prepare
+from gristmill.storage.rows import SYSTEM
+
+STOPPED = 3
+OWN = (*SYSTEM, "calls")
+"""Columns that the core gives to seeds."""
+WHY = {
+    "target": "the target is reached",
+    "seeds": "all seeds are used",
+    "budget": "the token budget is spent",
+    "yield": "another round would give too little",
+}
+
+
+def order_of(args: argparse.Namespace) -> Order:
+    """Return what the arguments ask for as plain data."""
+    return Order(
+        recipe=args.recipe,
+        sets=tuple(args.sets),
+        inputs=tuple(args.inputs),
+        map=dict(args.maps),
+        target=args.target,
+        workspace=args.workspace,
+        local=getattr(args, "local", True),
+        ray=getattr(args, "ray", None),
+    )
+
+
+def do_run(args: argparse.Namespace, screen: Screen) -> int:
+    """Run a recipe to its end."""
+    order = order_of(args)
+    recipe, result = (_bare if args.no_prefect else _in_flow)(order, screen)
+    late = misses(recipe, result.stop) or result.stop == "budget"
+    if args.json:
+        screen.result(summary(result))
+    else:
+        _ending(result, recipe, screen)
+    return STOPPED if late else 0
+
+
+def _bare(order: Order, screen: Screen) -> tuple[Recipe, Result]:
+    prepared = order.prepare()
+    with watching(screen) as progress:
+        return prepared.recipe, order.execute(prepared, progress)
+
+
+def _in_flow(order: Order, screen: Screen) -> tuple[Recipe, Result]:
+    """Run as a Prefect flow; its server starts while the recipe is checked."""
+    from gristmill.flows.server import serving
+
+    with serving(order.workspace) as server:
+        prepared = order.prepare()
+        server.wait()
+        from gristmill.flows.build import build_in_flow
+
+        with watching(screen) as progress:
+            return prepared.recipe, build_in_flow(order, prepared, progress)
+
+
+def summary(result: Result) -> dict[str, Any]:
+    """Return what `run --json` promises."""
+    names = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
+    lines = result.ledger
+    return {
+        "run_dir": str(result.path),
+        "dataset": str(result.folder),
+        "kept": result.dataset.num_rows,
+        "rejected": sum(line["rejected"] + line["rejected_children"] for line in lines),
+        "failed": sum(line["failed"] for line in lines),
+        "stop_reason": result.stop,
+        "tokens": result.note["tokens"],
+        "calls": result.note["calls"],
+        "wall_s": result.note["wall_s"],
+        "stages": [{"label": x["stage"], **{n: x[n] for n in names}} for x in lines],
+    }
+
+
+def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
+    told = summary(result)
+    wanted = f" of the {recipe.target:,} wanted" if recipe.target else ""
+    screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
+    if not told["kept"]:
+        screen.line("no row was kept: `build-dataset status last` shows where they left, and why")
+    elif misses(recipe, result.stop):
+        screen.line("the target was not met: give more seeds, relax a filter, or lower the target")
+    for name, path in (
+        ("dataset", result.folder),
+        ("card", result.folder / "README.md"),
+        ("report", result.report),
+    ):
+        if path.exists():
+            screen.line(f"{name:8} {path}")
+    calls = told["calls"]
+    screen.line(
+        f"{'calls':8} {calls['made']:,} made, {calls['replayed']:,} replayed; "
+        f"{told['tokens']:,} tokens; {told['wall_s']:.1f} s"
+    )
+    screen.line(f"{'next':8} {_next(result, told)}")
+
+
+def _next(result: Result, told: dict[str, Any]) -> str:
+    if not told["kept"]:
+        return f"build-dataset status {result.path}"
+    return f"build-dataset trace {result.path} {result.dataset['id'][0].as_py()}"
+
+
+def do_check(args: argparse.Namespace, screen: Screen) -> int:
+    """Check a recipe and show what it would do."""
+    prepared = order_of(args).prepare()
+    if args.json:
+        screen.result(_plan(prepared))
+        return 0
+    recipe, plan = prepared.recipe, prepared.plan
+    screen.line(f"{recipe.name}: {len(prepared.seeds):,} seeds, run folder runs/{prepared.name}")
+    uses = plan.uses
+    screen.table(
+        ["stage", "use", "asks", "reads", "writes"],
+        [
+            (
+                use.label,
+                f"{use.folder}.{type(use.stage).__module__.rpartition('.')[2]}",
+                ", ".join(sorted(use.stage.needs())),
+                _some(sorted(use.reads)),
+                _some(sorted(use.lands.values())),
+            )
+            for use in uses
+        ],
+    )
+    for role, engine in prepared.engines.items():
+        screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
+    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
+    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
+    screen.line(f"target: {wanted}{limit}")
+    screen.line(f"next: build-dataset preview {args.recipe}, then build-dataset run {args.recipe}")
+    return 0
+
+
+def _plan(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "name": prepared.recipe.name,
+        "run": prepared.name,
+        "seeds": len(prepared.seeds),
+        "target": prepared.recipe.target,
+        "engines": {role: engine.identity for role, engine in prepared.engines.items()},
+        "stages": [
+            {
+                "label": use.label,
+                "folder": use.folder,
+                "needs": use.stage.needs(),
+                "reads": sorted(use.reads),
+                "writes": sorted(use.lands.values()),
+                "codes": sorted(use.stage.codes),
+            }
+            for use in prepared.plan.uses
+        ],
+    }
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    more = f" +{len(names) - limit}" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def do_preview(args: argparse.Namespace, screen: Screen) -> int:
+    """Run the first seeds of a recipe and show what comes out, without target and rounds.
+
+    They are the seeds that the full run takes first, so it does not pay for them again.
+    """
+    order = order_of(args)
+    recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
+    prepared = prepare(recipe)
+    first = [{k: v for k, v in row.items() if k not in OWN} for row in prepared.seeds[: args.n]]
+    folder = args.workspace / ".gristmill" / "preview" / recipe.name
+    rmtree(folder, ignore_errors=True)
+    with watching(screen) as progress:
+        result = order.execute(prepare(recipe, first), progress, folder=folder)
+    if args.json:
+        screen.result({**summary(result), "rows": result.dataset.to_pylist()})
+        return 0
+    for row in result.dataset.to_pylist():
+        for line in row_lines(row):
+            screen.line(line)
+        screen.line()
+    told = summary(result)
+    screen.line(f"{told['kept']} rows from {len(first)} seeds; these left:")
+    for entry in result.ledger:
+        for code, n in entry["codes"].items():
+            screen.line(f"  {n:6,} {entry['stage']}: {code}")
+    seconds, calls = told["wall_s"], told["calls"]
+    screen.line(f"{calls['made']:,} calls made, {told['tokens']:,} tokens, {seconds:.1f} s")
+    screen.line(f"next: build-dataset run {args.recipe} (it uses these answers again)")
+    return 0

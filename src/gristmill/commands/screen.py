@@ -1,0 +1,82 @@
+"""What a command writes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Where a command writes."""
+
+    out: TextIO
+    """The real stdout. Engines print too: what they print goes to stderr."""
+    err: TextIO
+    json: bool = False
+    quiet: bool = False
+
+    def line(self, text: str = "") -> None:
+        """Write a line for a person; with `--json` it goes to stderr, with `--quiet` nowhere."""
+        if not self.quiet:
+            (self.err if self.json else self.out).write(text + "\n")
+
+    def note(self, text: str) -> None:
+        """Write a line about the work to stderr."""
+        if not self.quiet:
+            self.err.write(text + "\n")
+
+    def result(self, data: Any) -> None:
+        """Write the one JSON object that `--json` promises, on one line."""
+        self.out.write(json.dumps(data, ensure_ascii=False, default=str) + "\n")
+        self.out.flush()
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Write aligned columns, numbers to the right."""
+        body = [[_cell(value) for value in row] for row in rows]
+        right = [
+            bool(body) and all(row[i].replace(",", "").replace(".", "").isdigit() for row in body)
+            for i in range(len(heads))
+        ]
+        widths = [max(len(row[i]) for row in [list(heads), *body]) for i in range(len(heads))]
+        for row in [list(heads), *body]:
+            cells = [
+                cell.rjust(width) if is_right else cell.ljust(width)
+                for cell, width, is_right in zip(row, widths, right, strict=True)
+            ]
+            self.line("  ".join(cells).rstrip())
+
+
+@contextmanager
+def opened(*, json_lines: bool, quiet: bool) -> Iterator[Screen]:
+    """Keep the real stdout for the command alone, also against what C code prints."""
+    sys.stdout.flush()
+    try:
+        is_real = sys.stdout.fileno() == 1
+    except (OSError, ValueError):
+        is_real = False
+    real = sys.stdout
+    if not is_real:
+        with redirect_stdout(sys.stderr):
+            yield Screen(real, sys.stderr, json_lines, quiet)
+        return
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(kept), "w", encoding="utf-8", errors="replace") as out:
+            yield Screen(out, sys.stderr, json_lines, quiet)
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -1,0 +1,72 @@
+"""What to build, as plain data: the command line fills it, a deployment carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from gristmill.pipelines.progress import Progress
+from gristmill.pipelines.recipe import Recipe
+from gristmill.pipelines.run import Result, Step
+from gristmill.pipelines.runners import LocalRunner, Runner
+from gristmill.pipelines.workspace import Prepared, execute, prepare
+
+
+class Order(BaseModel):
+    """A recipe with everything that the command line can add to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    recipe: str
+    """A shipped recipe's name or a path."""
+    sets: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    map: dict[str, str] = {}
+    target: int | None = None
+    workspace: Path = Path()
+    """The folder of `.gristmill/` (answers and lock) and `runs/`."""
+    local: bool = False
+    """In this process, without Ray."""
+    ray: str | None = None
+    """The address of a Ray cluster, or `auto`."""
+
+    def load(self) -> Recipe:
+        """Return the recipe with the changes applied."""
+        target = [] if self.target is None else [f"target={self.target}"]
+        return Recipe.load(self.recipe, [*self.sets, *target], self.inputs, self.map)
+
+    def runner(self) -> Runner:
+        """Return where the rows are worked on."""
+        return LocalRunner()
+
+    def prepare(self) -> Prepared:
+        """Check everything that can be checked without loading a model."""
+        return prepare(self.load())
+
+    def execute(
+        self,
+        prepared: Prepared,
+        progress: Callable[[Progress], None] | None = None,
+        step: Step | None = None,
+        folder: Path | None = None,
+    ) -> Result:
+        """Run it to its end; `folder` replaces the usual one."""
+        return execute(
+            prepared, self.runner(), self.workspace, folder=folder, progress=progress, step=step
+        )
+
+    def absolute(self) -> Order:
+        """Return the same order for a process that starts in another folder."""
+        here = {
+            "workspace": self.workspace.absolute(),
+            "inputs": tuple(_absolute(path) for path in self.inputs),
+            "recipe": _absolute(self.recipe),
+        }
+        return self.model_copy(update=here)
+
+
+def _absolute(path: str) -> str:
+    """Leave names and addresses as they are."""
+    return str(Path(path).absolute()) if Path(path).exists() else path

@@ -1,0 +1,187 @@
+"""The command line in this process: what it prints, where, and the exit code."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gristmill.cli import main
+
+RECIPE = r"""# Two answers for each seed, the six longest kept.
+name: tiny
+seed: 7
+seeds: {path: seeds.jsonl}
+engines:
+  generator: {use: scripted, rules: [["(?s).*", 'So \g<0> {draw}']]}
+stages:
+  - use: filters.length
+    min_chars: 17
+  - use: generators.responses
+    n: 2
+  - use: selectors.longest
+    k: 6
+"""
+BARE = ("--local", "--no-prefect")
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    lines = [json.dumps({"instruction": f"Explain topic {i}."}) for i in range(20)]
+    (tmp_path / "seeds.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def call(capfd):
+    def go(*argv: str) -> tuple[int, str, str]:
+        code = main(argv)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return go
+
+
+def test_run_json_ends_with_one_object_and_nothing_else(call, place) -> None:
+    code, out, err = call("run", "tiny.yaml", "--json", *BARE)
+    assert (code, err) == (0, "")
+    told = json.loads(out)
+    assert out.count("\n") == 1
+    stages = told.pop("stages")
+    assert told.pop("wall_s") > 0
+    run_dir = Path(told.pop("run_dir"))
+    assert Path(told.pop("dataset")) == run_dir / "dataset"
+    assert (place / run_dir / "ledger.json").exists()
+    assert told == {
+        "kept": 6,
+        "rejected": 24,
+        "failed": 0,
+        "stop_reason": "seeds",
+        "tokens": 20 * (3 + 5),
+        "calls": {"made": 20, "replayed": 0},
+    }
+    line = {"entered_ok": 10, "failed": 0, "rejected_children": 0}
+    assert stages[0] == {
+        **line,
+        "label": "length",
+        "in": 20,
+        "rejected": 10,
+        "made": 10,
+        "kept": 10,
+    }
+    assert [stage["kept"] for stage in stages] == [10, 20, 20, 6]
+
+
+def test_run_says_where_everything_is_and_what_comes_next(call) -> None:
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    code, out, _ = call("run", "tiny.yaml", *BARE)
+    assert code == 0
+    assert "6 rows: all seeds are used" in out
+    assert "0 made, 20 replayed" in out
+    assert "next     build-dataset trace runs/tiny-" in out
+    assert "dataset  runs/tiny-" in out
+
+
+def test_a_missed_target_and_a_spent_budget_exit_3_with_what_there_is(call) -> None:
+    code, out, _ = call("run", "tiny.yaml", "--target", "30", *BARE)
+    assert code == 3
+    assert "6 rows of the 30 wanted: all seeds are used" in out
+    assert "give more seeds" in out
+    code, out, _ = call("run", "tiny.yaml", "--set", "budget.tokens=10", "--json", *BARE)
+    assert (code, json.loads(out)["stop_reason"]) == (3, "budget")
+
+
+def test_a_met_target_exits_0(call) -> None:
+    code, out, _ = call("run", "tiny.yaml", "--target", "8", "--json", *BARE)
+    assert (code, json.loads(out)["stop_reason"]) == (0, "target")
+
+
+def test_check_shows_the_plan_and_writes_nothing(call, place) -> None:
+    before = sorted(place.rglob("*"))
+    code, out, _ = call("check", "tiny.yaml")
+    assert code == 0
+    assert "tiny: 20 seeds" in out
+    assert "responses  generators.responses  generator  instruction  gen, output" in out
+    assert sorted(place.rglob("*")) == before
+    code, out, _ = call("check", "tiny.yaml", "--json")
+    assert [stage["label"] for stage in json.loads(out)["stages"]] == [
+        "length",
+        "responses",
+        "longest",
+    ]
+
+
+def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, place) -> None:
+    code, out, _ = call("preview", "tiny.yaml", "--target", "15", *BARE)
+    assert code == 0
+    assert "output: So Explain topic" in out
+    assert "length: too_short" in out
+    assert not (place / "runs").exists()
+    paid = int(out.split(" calls made")[0].split("\n")[-1])
+    code, out, _ = call("run", "tiny.yaml", "--json", *BARE)
+    assert json.loads(out)["calls"] == {"made": 20 - paid, "replayed": paid}
+    assert 0 < paid < 20
+
+
+def test_preview_takes_the_terminal_commands_out_of_rows(call, place) -> None:
+    evil = "Explain \x1b]0;owned\x07topic \x1b[31mred[/red] [bold]x\x9b2J\u202e."
+    (place / "evil.jsonl").write_text(json.dumps({"instruction": evil}))
+    code, out, _ = call("preview", "tiny.yaml", "--input", "evil.jsonl", *BARE)
+    assert code == 0
+    assert "instruction: Explain topic red[/red] [bold]x2J." in out
+    assert "\x1b" not in out
+
+
+def test_list_names_recipes_stages_and_runs(call) -> None:
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    code, out, _ = call("list")
+    assert code == 0
+    assert "filters.length" in out
+    assert "  6 rows" in out
+    _, out, _ = call("list", "stages", "--json")
+    assert {"name": "filters.length", "about": "Keep instructions of a sensible length."} in (
+        json.loads(out)["stages"]
+    )
+
+
+def test_show_knows_recipes_stages_runs_and_rows(call) -> None:
+    told = json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])
+    assert "name: tiny" in call("show", "tiny.yaml")[1]
+    assert "reject codes: too_long, too_short" in call("show", "filters.length")[1]
+    assert "finished: seeds" in call("show", Path(told["run_dir"]).name)[1]
+    run = call("run", "tiny.yaml", *BARE)[1]
+    row = run.split("next     build-dataset trace ")[1].split()[1]
+    _, out, _ = call("show", row[:12])
+    assert f"--- {row}" in out
+    assert "kept at longest" in out
+
+
+def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:
+    run_dir = Path(json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"])
+    (place / run_dir / "ledger.json").unlink()
+    code, out, _ = call("status", "last")
+    assert code == 0
+    assert "not finished; nothing runs here" in out
+    assert "10 rejected by length: too_short" in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "code"),
+    [(["--help"], 0), (["run"], 2), (["fly"], 2), (["run", "a", "--target", "0"], 2)],
+)
+def test_usage_gives_the_usual_exit_codes(argv, code, call) -> None:
+    assert call(*argv)[0] == code
+
+
+def test_quiet_leaves_results_and_errors_only(call) -> None:
+    assert call("run", "tiny.yaml", "--quiet", *BARE) == (0, "", "")
+    code, out, err = call("run", "none.yaml", "--quiet", *BARE)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: no recipe 'none.yaml'")
+
+
+def test_an_error_with_json_is_one_object_too(call) -> None:
+    code, out, _ = call("check", "none.yaml", "--json")
+    told = json.loads(out)
+    assert (code, told["exit_code"], told["kind"]) == (2, 2, "RecipeError")
