@@ -129,7 +129,7 @@ def test_preview_takes_the_terminal_commands_out_of_rows(call, place) -> None:
     (place / "evil.jsonl").write_text(json.dumps({"instruction": evil}))
     code, out, _ = call("preview", "tiny.yaml", "--input", "evil.jsonl", *BARE)
     assert code == 0
-    assert "instruction: Explain topic red[/red] [bold]x2J." in out
+    assert "instruction: Explain topic red[/red] [bold]x." in out
     assert "\x1b" not in out
 
 
@@ -152,9 +152,53 @@ def test_show_knows_recipes_stages_runs_and_rows(call) -> None:
     assert "finished: seeds" in call("show", Path(told["run_dir"]).name)[1]
     run = call("run", "tiny.yaml", *BARE)[1]
     row = run.split("next     build-dataset trace ")[1].split()[1]
-    _, out, _ = call("show", row[:12])
-    assert f"--- {row}" in out
-    assert "kept at longest" in out
+    assert call("show", row[:12])[1] == call("trace", "last", row)[1]
+    code, out, err = call("show", "abcdef0123")
+    assert (code, out) == (2, "")
+    assert "no row's id" in err
+
+
+def test_trace_walks_back_to_the_seed(call) -> None:
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    code, out, _ = call("trace", "last", "0")
+    assert code == 0
+    assert out.index("seed") < out.index("made by responses")
+    told = json.loads(call("trace", "last", "0", "--json")[1])
+    assert [row["stage"] for row in told["line"]] == ["seeds", "responses"]
+    code, _, err = call("trace", "last", "99")
+    assert code == 2
+    assert "the dataset has 6" in err
+
+
+def test_report_writes_card_and_report_again(call, place) -> None:
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    code, out, _ = call("report", "last", "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    paths = [Path(path) for path in json.loads(out).values()]
+    assert [path.name for path in paths] == ["README.md", "report.html"]
+    assert all((place / path).stat().st_size > 1000 for path in paths)
+
+
+def test_init_writes_a_recipe_that_loads_and_overwrites_nothing(call, place) -> None:
+    code, out, _ = call("init", "mine", "--from", "tiny.yaml")
+    assert code == 0
+    assert "build-dataset check mine.yaml" in out
+    text = (place / "mine.yaml").read_text()
+    assert "\nname: mine\n" in text
+    assert "# Two answers for each seed" in text
+    assert call("check", "mine.yaml")[0] == 0
+    code, _, err = call("init", "mine")
+    assert code == 2
+    assert "there already" in err
+    assert call("init", "../mine")[0] == 2
+
+
+def test_a_schedule_without_a_server_says_how_to_start_one(call, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    code, _, err = call("schedule", "tiny.yaml", "--cron", "0 3 * * *")
+    assert code == 2
+    assert "prefect server start" in err
 
 
 def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:

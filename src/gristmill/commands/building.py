@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from shutil import rmtree
 from typing import Any
 
@@ -14,11 +15,9 @@ from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.run import Result
 from gristmill.pipelines.waves import misses
 from gristmill.pipelines.workspace import Prepared, prepare
-from gristmill.storage.rows import SYSTEM
+from gristmill.publishing.escape import printable
 
 STOPPED = 3
-OWN = (*SYSTEM, "calls")
-"""Columns that the core gives to seeds."""
 WHY = {
     "target": "the target is reached",
     "seeds": "all seeds are used",
@@ -126,8 +125,11 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
         screen.result(_plan(prepared))
         return 0
     recipe, plan = prepared.recipe, prepared.plan
-    screen.line(f"{recipe.name}: {len(prepared.seeds):,} seeds, run folder runs/{prepared.name}")
-    uses = plan.uses
+    screen.line(
+        f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
+    )
+    for note in prepared.seeds.notes:
+        screen.line(f"seeds: {printable(note)}")
     screen.table(
         ["stage", "use", "asks", "reads", "writes"],
         [
@@ -138,7 +140,7 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
                 _some(sorted(use.reads)),
                 _some(sorted(use.lands.values())),
             )
-            for use in uses
+            for use in plan.uses
         ],
     )
     for role, engine in prepared.engines.items():
@@ -154,7 +156,7 @@ def _plan(prepared: Prepared) -> dict[str, Any]:
     return {
         "name": prepared.recipe.name,
         "run": prepared.name,
-        "seeds": len(prepared.seeds),
+        "seeds": prepared.seeds.summary(),
         "target": prepared.recipe.target,
         "engines": {role: engine.identity for role, engine in prepared.engines.items()},
         "stages": [
@@ -184,11 +186,14 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     order = order_of(args)
     recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
     prepared = prepare(recipe)
-    first = [{k: v for k, v in row.items() if k not in OWN} for row in prepared.seeds[: args.n]]
+    seeds = prepared.seeds
+    # The order of ids is the order in which a run takes its seeds.
+    first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]
+    few = replace(seeds, rows=[seeds.rows[i] for i in first], ids=[seeds.ids[i] for i in first])
     folder = args.workspace / ".gristmill" / "preview" / recipe.name
-    rmtree(folder, ignore_errors=True)
+    rmtree(folder, ignore_errors=True)  # another preview, perhaps of another recipe
     with watching(screen) as progress:
-        result = order.execute(prepare(recipe, first), progress, folder=folder)
+        result = order.execute(replace(prepared, seeds=few), progress, folder=folder)
     if args.json:
         screen.result({**summary(result), "rows": result.dataset.to_pylist()})
         return 0

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill.commands.finding import LOCK, find_run, ledger_of, runs
-from gristmill.commands.rows import row_lines
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 
@@ -121,35 +120,19 @@ def _parameter(name: str, field: FieldInfo) -> tuple[str, str, Any]:
 
 
 def _show_row(row_id: str, workspace: Path, screen: Screen) -> None:
+    from gristmill.publishing.trace import render, trace
+
     for run in runs(workspace):
-        if row := _row(run, row_id):
-            if screen.json:
-                screen.result({"run": str(run), **row})
-            else:
-                why = row["end_code"] or ""
-                screen.line(f"{run}: {row['end']} at {row['end_at']} {why}".rstrip())
-                for line in row_lines(row, whole=True):
-                    screen.line(line)
-            return
+        try:
+            found = trace(run, row_id)
+        except InputError:
+            continue
+        screen.result(found.as_dict()) if screen.json else screen.line(render(found))
+        return
     raise InputError(
         f"'{row_id}' is no recipe, no stage, no run and no row's id in {workspace / 'runs'}; "
         "see `build-dataset list`"
     )
-
-
-def _row(run: Path, row_id: str) -> dict[str, Any] | None:
-    """Return the last ending of the row whose id starts so."""
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    found = None
-    files = (run / "shards").glob("*/*.parquet")
-    for path in sorted(files, key=lambda path: (path.parent.name.startswith("select"), path)):
-        ids = pq.read_table(path, columns=["id"])["id"]
-        places = pc.indices_nonzero(pc.starts_with(ids, row_id)).to_pylist()
-        if places and len(row_id) >= 4:
-            found = pq.read_table(path).slice(places[0], 1).to_pylist()[0]
-    return found
 
 
 def do_status(args: argparse.Namespace, screen: Screen) -> int:
@@ -218,4 +201,8 @@ def _counted(files: list[Path]) -> list[Path]:
 
 def do_trace(args: argparse.Namespace, screen: Screen) -> int:
     """Walk from a row back to its seed."""
-    raise NotImplementedError
+    from gristmill.publishing.trace import render, trace
+
+    found = trace(find_run(args.run, args.workspace), args.row)
+    screen.result(found.as_dict()) if args.json else screen.line(render(found))
+    return 0

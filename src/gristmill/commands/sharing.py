@@ -1,0 +1,81 @@
+"""report, publish, init and schedule: what comes before and after a run."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from gristmill.commands.building import order_of
+from gristmill.commands.finding import find_run
+from gristmill.commands.screen import Screen
+from gristmill.errors import InputError, RequirementError
+
+HEAD = """\
+# {name}: started from the shipped recipe '{origin}'.
+#
+#   build-dataset check {file} --input YOUR_FILE    what it would do, in a second
+#   build-dataset preview {file} --input YOUR_FILE  ten rows, before the full spend
+#   build-dataset run {file} --input YOUR_FILE
+#
+# `build-dataset list stages` names what can stand under stages, `build-dataset show NAME` its
+# parameters. Any value can be changed for one run: --set stages.-1.k=500
+
+"""
+
+
+def do_report(args: argparse.Namespace, screen: Screen) -> int:
+    """Write the report and the card of a finished run again."""
+    from gristmill.publishing import card, report
+
+    run = find_run(args.run, args.workspace)
+    written = {"card": card.write(run), "report": report.write(run)}
+    if args.json:
+        screen.result({name: str(path) for name, path in written.items()})
+    for name, path in written.items():
+        screen.line(f"{name:8} {path}")
+    return 0
+
+
+def do_publish(args: argparse.Namespace, screen: Screen) -> int:
+    """Push a dataset to the Hub."""
+    raise NotImplementedError
+
+
+def do_init(args: argparse.Namespace, screen: Screen) -> int:
+    """Write a recipe to edit, from a shipped one, comments included."""
+    from gristmill.pipelines.recipe import Recipe, find
+
+    if not re.fullmatch(r"[a-z0-9_]+", args.name):
+        raise InputError(f"'{args.name}': a recipe's name has small letters, digits and _ only")
+    path = Path(f"{args.name}.yaml")
+    if path.exists():
+        raise InputError(f"{path} is there already; choose another name or move it away")
+    text = find(args.origin).read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^name:.*$", f"name: {args.name}", text, count=1)
+    head = HEAD.format(name=args.name, origin=args.origin, file=path)
+    path.write_text(head + text, encoding="utf-8")
+    Recipe.load(path)
+    if args.json:
+        screen.result({"path": str(path)})
+    screen.line(f"{path} is written; edit it, then: build-dataset check {path}")
+    return 0
+
+
+def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
+    """Serve a deployment that runs the recipe by the clock, until Ctrl-C."""
+    from gristmill.flows.server import is_configured
+
+    order = order_of(args).absolute()
+    recipe = order.load()
+    if not is_configured():
+        raise RequirementError(
+            "a schedule needs a Prefect server that keeps the clock: start `prefect server start`, "
+            "then set PREFECT_API_URL=http://127.0.0.1:4200/api and run this command again"
+        )
+    from gristmill.flows.schedule import serve
+
+    name = args.name or recipe.name
+    screen.note(f"serving build-dataset/{name} by cron '{args.cron}'; Ctrl-C ends it")
+    serve(order, name, args.cron)
+    return 0
