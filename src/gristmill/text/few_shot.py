@@ -1,0 +1,35 @@
+"""Prompts for a base model: a system text, then examples made of tagged parts, the last one open.
+
+The text of a prompt is the exact beginning of the text with all parts filled in, so that a model
+can be trained on the second and asked with the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+HEADER = "### Example"
+
+
+class Form(NamedTuple):
+    """One kind of prompt: what is asked for, and the parts of an example in order."""
+
+    system: str
+    parts: tuple[str, ...]
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """The strings that end an answer: the last part's closing tag, the next header."""
+        return f"</{self.parts[-1]}>", HEADER
+
+    def render(self, blocks: Sequence[Mapping[str, str]]) -> str:
+        """Return the text up to the first part that a block lacks."""
+        text = self.system + "\n"
+        for number, block in enumerate(blocks, 1):
+            text += f"\n{HEADER} {number}\n"
+            for part in self.parts:
+                if part not in block:
+                    return f"{text}<{part}>\n"
+                text += f"<{part}>\n{block[part]}\n</{part}>\n"
+        return text
