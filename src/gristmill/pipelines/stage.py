@@ -30,10 +30,11 @@ from typing import (
 )
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.requests import Op
-from gristmill.errors import StageError
+from gristmill.errors import InputError, StageError
 from gristmill.storage.rows import TEXT
 
 SCALARS = {str: TEXT, int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
@@ -114,16 +115,34 @@ class TableStage(Stage):
         return cls.decide
 
     def __call__(self, table: Any) -> pa.Table:
-        """Decide on your own Arrow or Polars table and return the kept rows, best rank first."""
+        """Decide on your own Arrow or Polars table and return the kept rows, best rank first.
+
+        A column `scores.embedding.vector` may also be a field of a struct, or just `vector`.
+        """
         table = table if isinstance(table, pa.Table) else table.to_arrow()
-        if "id" not in table.column_names:
-            table = table.append_column("id", pa.array([str(i) for i in range(len(table))]))
-        decided = self.decide(table.select(["id", *sorted(self.reads())]))
+        ids = pa.array([f"{i:09}" for i in range(len(table))])
+        view = {"id": table["id"] if "id" in table.column_names else ids}
+        view |= {name: self._column(table, name) for name in sorted(self.reads())}
+        decided = self.decide(pa.table(view))
         places = [i for i, keep in enumerate(decided["keep"].to_pylist()) if keep]
         if "rank" in decided.column_names:
             ranks = decided["rank"].to_pylist()
             places.sort(key=lambda i: ranks[i])
         return table.take(places)
+
+    def _column(self, table: pa.Table, path: str) -> Any:
+        head, *inner = path.split(".")
+        for name in (path, path.rpartition(".")[2]):
+            if name in table.column_names:
+                return table[name]
+        if inner and head in table.column_names:
+            return pc.struct_field(table[head], inner)
+        if path in self.optional():
+            return pa.nulls(len(table))
+        raise InputError(
+            f"{type(self).__name__} reads the column '{path}', but the table has "
+            f"{table.column_names}; rename one of them to '{path.rpartition('.')[2]}'"
+        )
 
 
 def decisions(

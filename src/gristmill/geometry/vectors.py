@@ -1,0 +1,38 @@
+"""Vectors: from a column of lists to one array."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
+
+
+def vectors(column: pa.ChunkedArray | pa.Array) -> tuple[Array, Mask]:
+    """Return the vectors that are there and where they are, (m, d) float32 and (n,) bool.
+
+    Null, empty and not finite is not there. ValueError when lengths differ.
+    """
+    chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
+    lengths = pc.fill_null(pc.list_value_length(chunked), 0).to_numpy()
+    there = lengths > 0
+    sizes = np.unique(lengths[there])
+    if len(sizes) > 1:
+        raise ValueError(f"vectors have {', '.join(map(str, sizes))} numbers, expected one length")
+    kept = chunked.filter(pa.array(there))
+    flat = pc.list_flatten(kept).to_numpy() if len(kept) else np.empty(0)
+    array = np.ascontiguousarray(flat, np.float32).reshape(len(kept), -1 if len(kept) else 0)
+    finite = np.isfinite(array).all(axis=1)
+    there[np.flatnonzero(there)[~finite]] = False
+    return array[finite], there
+
+
+def unit(array: Array) -> Array:
+    """Return vectors of length 1, (n, d) -> (n, d) float32; a zero vector stays zero."""
+    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    scaled: Array = (array / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
+    return scaled
