@@ -1,0 +1,112 @@
+"""Instruction-following difficulty: how little the instruction helps to predict the response.
+
+Source: Li et al., "From Quantity to Quality" (Cherry LLM), arXiv:2308.12032, section 2.2, ranks by
+`loss`; Li et al., "Superfiltering", arXiv:2402.00530, ranks by `ppl`. Higher is harder; 1 and above
+means that the instruction does not help, and both drop such rows.
+Differs from the paper: the span is found by token ids and not by a string search; without an
+instruction the response header stays, so every response token is scored in both passes; a row that
+cannot be scored has no score and says why, where the code gives 0; every assistant turn counts,
+given its history, weighted by tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from math import exp
+from typing import NotRequired, TypedDict
+
+from gristmill.engines.requests import LogProbs, Op
+from gristmill.errors import PromptTooLong
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.stage import RowStage
+from gristmill.text.turns import Turn, turns
+
+
+class Answered(TypedDict):
+    """What it reads: `messages` where a row has them, else one exchange."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+    flags: NotRequired[list[str] | None]
+
+
+class Difficulty(TypedDict, total=False):
+    """What it writes; None where no token could be scored."""
+
+    ppl: float | None
+    """exp(nll_cond - nll_uncond): above 0, higher is harder, 1 is no help."""
+    loss: float | None
+    """nll_cond / nll_uncond: the same side of 1 as `ppl`, but another order."""
+    nll_cond: float | None
+    """Nats per response token, given the instruction."""
+    nll_uncond: float | None
+    """Nats per response token, given the response header alone."""
+    n_scored: int
+    """Response tokens that count."""
+    truncated: bool
+    """Whether a part of the response did not fit the scorer."""
+    flags: list[str]
+    """`empty_response`, `empty_prompt`, `truncated` and `prompt_too_long` are added."""
+
+
+class Ifd(RowStage):
+    """Score the response twice, with and without its instruction, over the same tokens."""
+
+    def needs(self) -> dict[str, Op]:
+        """The scorer is a causal language model."""
+        return {"scorer": "score"}
+
+    async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
+        """Sum over assistant turns first, divide by all scored tokens last."""
+        said = turns(row)
+        places = [i for i, turn in enumerate(said) if turn["role"] == "assistant" and i]
+        llm, calls = ctx.llm("scorer"), []
+        for i in places:
+            response = said[i]["content"]
+            calls += [llm.score(said[:i], response), llm.score([], response)]
+        passes = await asyncio.gather(*calls, return_exceptions=True)
+        flags = set[str]()
+        cond, uncond = list[float](), list[float]()
+        for with_it, without in zip(passes[::2], passes[1::2], strict=True):
+            first, second = _values(with_it, flags), _values(without, flags)
+            n = min(len(first), len(second))
+            cond += first[:n]
+            uncond += second[:n]
+        if not cond and not flags:
+            flags.add("empty_response" if places else "empty_prompt")
+        return _difficulty(cond, uncond, flags, row.get("flags") or [])
+
+
+def _values(answer: LogProbs | BaseException, flags: set[str]) -> list[float]:
+    """Return what was scored; what could not be is a flag, what broke is raised."""
+    if isinstance(answer, PromptTooLong):
+        flags.add("prompt_too_long")
+        return []
+    if isinstance(answer, BaseException):
+        raise answer
+    if len(answer.values) < answer.n_response:
+        flags.add("truncated")
+    return answer.values
+
+
+def _difficulty(
+    cond: list[float], uncond: list[float], flags: set[str], before: list[str]
+) -> Difficulty:
+    n = len(cond)
+    found: Difficulty = {
+        "ppl": None,
+        "loss": None,
+        "nll_cond": -sum(cond) / n if n else None,
+        "nll_uncond": -sum(uncond) / n if n else None,
+        "n_scored": n,
+        "truncated": "truncated" in flags,
+    }
+    with_it, without = found["nll_cond"], found["nll_uncond"]
+    if with_it is not None and without is not None:
+        found["ppl"] = exp(min(with_it - without, 700.0))  # exp of more is no float
+        found["loss"] = with_it / without if without > 0 else None
+    if flags:
+        found["flags"] = sorted({*before, *flags})
+    return found

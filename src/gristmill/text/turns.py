@@ -1,0 +1,35 @@
+"""Turns: a row as a conversation, whichever way it came in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypedDict
+
+
+class Turn(TypedDict):
+    """One message: who, and what."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+def question(instruction: str | None, given: str | None) -> str:
+    """Return an instruction and the text that it is about as one message."""
+    return "\n\n".join(part for part in (instruction, given) if part and part.strip())
+
+
+def turns(row: Mapping[str, Any]) -> list[Turn]:
+    """Return a row's conversation: its messages, else one exchange; without empty messages.
+
+    Only an answer may be empty, because that is for a scorer to say.
+    """
+    if messages := row.get("messages"):
+        said = [(m["role"], m["content"] or "") for m in messages]
+    else:
+        asked = question(row.get("instruction"), row.get("input"))
+        said = [("user", asked), ("assistant", row.get("output") or "")]
+    return [
+        {"role": role, "content": content}
+        for role, content in said
+        if content or role == "assistant"
+    ]
