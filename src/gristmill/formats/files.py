@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import fsspec
@@ -12,12 +12,17 @@ import fsspec
 from gristmill.errors import InputError
 from gristmill.formats.parts import suffix_of
 
+SHIPPED = "shipped:"
+"""Begins the path of seeds that come with the package, beside the recipes that name them."""
+RECIPES = Path(__file__).parents[1] / "recipes"
 Groups = Sequence[Collection[str]]
 """Endings of the files of a folder that belong together, the group looked for first in front."""
 
 
 def files(path: str, groups: Groups, notes: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file that a path means, in order of name."""
+    if path.startswith(SHIPPED):
+        path = str(RECIPES / path.removeprefix(SHIPPED))
     try:
         system, inner = fsspec.core.url_to_fs(path)
         if system.isdir(inner):

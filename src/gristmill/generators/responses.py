@@ -1,7 +1,9 @@
 """Answer an instruction several times.
 
-Several answers per instruction are what majority votes, verifiers and preference pairs choose
-from: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning", arXiv:2203.11171.
+Majority votes, verifiers and preference pairs choose among them.
+
+Source: Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models",
+arXiv:2203.11171, section 2.
 """
 
 from __future__ import annotations
