@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from typing import Any, Literal
 
 from gristmill.engines.sandbox.process import Limits, Outcome
 from gristmill.engines.sandbox.program import Program, Status, Verdict
+from gristmill.engines.sandbox.values import is_same, show
 
 HARNESS = "1"
 """Raise it when the same program can get another verdict: it is part of every key."""
@@ -46,13 +48,8 @@ class Report:
 
 
 def judge(program: Program, execute: Execute) -> Verdict:
-    """Run a program as often as its verdict needs: once, or up to four times before a pass."""
+    """Run a program as often as its verdict needs: once, or up to three times before a pass."""
     verdict, report = _run(program, execute)
-    opaque = any(value[0] == "?" for value in report.values.values())
-    asserts = report.plan is not None and report.plan[0] == "asserts"
-    if opaque and verdict.status in ("error", "pass", "fail"):
-        verdict, report = _run(program, execute, mode="asserts")
-        asserts = True
     if verdict.status != "pass" or report.plan is None:
         return verdict
     if not verdict.checks_total:
@@ -60,7 +57,7 @@ def judge(program: Program, execute: Execute) -> Verdict:
     if not report.plan[2] and _accepts_stub(program, execute):
         detail = "the tests also accept functions that return None"
         return replace(verdict, status="weak_tests", detail=detail)
-    if asserts:
+    if report.plan[0] == "asserts":
         canary, _ = _run(program, execute, mode="asserts", canary=True)
         if canary.status == "pass":
             detail = "still passes after an assert was made false"
@@ -107,7 +104,6 @@ def _run(
             stdout=_text(outcome.output["stdout"]),
             stderr=_text(outcome.output["stderr"]),
             wall_ms=round(outcome.wall_s * 1000),
-            cpu_ms=round(outcome.cpu_s * 1000),
             verified_by=report.plan[0] if report.plan else "",
         ),
         report,
@@ -180,13 +176,15 @@ def _take_check(report: Report, parts: list[Any]) -> None:
 def _is_met(report: Report, i: int) -> bool:
     assert report.plan
     mode, _, _, expected = report.plan
-    return mode == "asserts" or report.values[i] == expected[i]
+    return mode == "asserts" or is_same(expected[i], report.values[i])
 
 
 def _weigh(outcome: Outcome, report: Report) -> tuple[Status, str]:
     """Apply the precedence: what happened to the run comes before what the program said."""
     if outcome.end in ENDS:
         return ENDS[outcome.end]
+    if outcome.code == 128 + signal.SIGXCPU:
+        return "timeout", "the limit of CPU time was reached"
     if outcome.end == "infra" or not report.started:
         return "infra_error", _text(outcome.output["stderr"]) or "the sandbox did not start"
     if report.contradiction:
@@ -233,7 +231,7 @@ def _weigh_checks(report: Report) -> tuple[Status, str]:
         if value[0] == "?":
             return "error", f"check {i}: a {value[1]!r:.100} cannot be compared from outside"
         if not _is_met(report, i):
-            return "fail", f"check {i}: expected {expected[i]!r:.300}, found {value!r:.300}"
+            return "fail", f"check {i}: expected {show(expected[i])}, found {show(value)}"
     if missing:
         return "fail", f"{missing} of {total} asserts never ran"
     return "pass", ""

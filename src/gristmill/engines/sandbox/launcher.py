@@ -15,7 +15,6 @@ from _json import encode_basestring_ascii as quote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
     from typing import Any
 
     Emit = Callable[..., None]
@@ -24,7 +23,7 @@ FRAMES = 3
 NONCE = 32
 MAX_DEPTH = 64
 MAX_MESSAGE = 2000
-CONTAINERS = {"Counter", "OrderedDict", "defaultdict"}
+BASES = (bool, int, float, str, bytes, complex, list, tuple, set, frozenset, dict)
 
 
 def main(numbers: list[int], driver: str) -> None:
@@ -44,7 +43,6 @@ def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
     """Set what the kernel enforces per process."""
     # CORE is 1, not 0: with 0 a piped core pattern would still start the host's handler.
     wanted = {
-        "CPU": cpu_s,
         "AS": address_bytes,
         "FSIZE": 16 << 20,
         "NOFILE": 64,
@@ -54,6 +52,8 @@ def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
         "SIGPENDING": 64,
         "STACK": 64 << 20,
     }
+    # First a signal that says why, then the end.
+    resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     if processes:
         wanted["NPROC"] = processes
     for name, most in wanted.items():
@@ -113,7 +113,7 @@ def parse_apart(job_fd: int, frames_fd: int, nonce: str, driver: str) -> "Any":
     return marshal.loads(package) if package else None
 
 
-def run(package: "dict[str, CodeType]", emit: "Emit") -> None:
+def run(package: "dict[str, Any]", emit: "Emit") -> None:
     """Run code and tests in one module; say which checks were reached and how it ended."""
     module = type(sys)("__main__")
     sys.modules["__main__"] = module
@@ -125,7 +125,7 @@ def run(package: "dict[str, CodeType]", emit: "Emit") -> None:
     try:
         exec(package["code"], space)
         where = "tests"
-        space |= checks(emit, counted)
+        space |= checks(emit, counted) | truths(canary=package["canary"])
         exec(package["tests"], space)
         emit('"end"', str(counted[0]))
     except BaseException as error:  # noqa: BLE001 - programs raise what they like
@@ -158,9 +158,29 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
         "__gm_check__": check,
         "__gm_value__": value,
         "__gm_truth__": truth,
-        "__gm_shift__": shift,
-        "__gm_differ__": differ,
     }
+
+
+def truths(*, canary: bool) -> "dict[str, Callable[..., Any]]":
+    """Return what the last assert goes through: as it is, or made false for a canary.
+
+    Both runs execute the same code, so that a program has to search to tell them apart.
+    """
+    if canary:
+        return {
+            "__gm_equal__": differ,
+            "__gm_near__": shift,
+            "__gm_hold__": lambda value: not value,
+        }
+    return {
+        "__gm_equal__": lambda left, right: left == right,
+        "__gm_near__": lambda value: value,
+        "__gm_hold__": lambda value: value,
+    }
+
+
+def _refuse(value: object) -> bool:
+    return not value
 
 
 def report(error: BaseException, where: str, emit: "Emit") -> None:
@@ -186,7 +206,7 @@ def shift(value: "Any") -> "Any":
     if kind in (int, complex):
         return value + 1
     if kind is float:
-        return value + max(1.0, abs(value))
+        return value + max(1.0, abs(value)) if abs(value) < 1e300 else 0.0
     if kind is str:
         return value + "~"
     if kind is bytes:
@@ -208,37 +228,43 @@ def differ(left: "Any", right: "Any") -> "Any":
 
 
 def encode(value: "Any", depth: int = 0) -> str:
-    """Return a value as JSON with its exact type; sets and dicts in a fixed order."""
+    """Return a value as JSON with its type; sets and dicts in a fixed order.
+
+    Subclasses of built-in types are read through the built-in type, so that only their content
+    counts and no method of theirs is asked. Other objects raise TypeError.
+    """
     if depth > MAX_DEPTH:
         raise RecursionError
     kind = type(value)
-    if kind in (list, tuple):
-        return _join("l" if kind is list else "t", [encode(v, depth + 1) for v in value])
-    if kind in (set, frozenset):
-        return _join("S", sorted(encode(v, depth + 1) for v in value))
-    if kind is dict or (issubclass(kind, dict) and kind.__name__ in CONTAINERS):
+    base = kind if kind in BASES else next((b for b in kind.__mro__ if b in BASES), None)
+    if base in (list, tuple):
+        parts = [encode(v, depth + 1) for v in base.__iter__(value)]
+        return _join("l" if base is list else "t", parts)
+    if base in (set, frozenset):
+        return _join("S", sorted(encode(v, depth + 1) for v in base.__iter__(value)))
+    if base is dict:
         pairs = dict.items(value)
         lines = ["[" + encode(k, depth + 1) + "," + encode(v, depth + 1) + "]" for k, v in pairs]
         return _join("d", sorted(lines))
-    return _scalar(value, kind)
+    return _scalar(value, base)
 
 
-def _scalar(value: "Any", kind: type) -> str:
+def _scalar(value: "Any", base: type | None) -> str:
     if value is None:
         return '["n"]'
-    if kind is bool:
+    if base is bool:
         return '["b",1]' if value else '["b",0]'
-    if kind is int:
-        return f'["i","{value:#x}"]'
-    if kind is float:
-        return f'["f","{(value + 0.0).hex()}"]'
-    if kind is str:
-        return f'["s",{quote(value)}]'
-    if kind is bytes:
-        return f'["y","{value.hex()}"]'
-    if kind is complex:
+    if base is int:
+        return '["i","' + hex(int.__add__(value, 0)) + '"]'
+    if base is float:
+        return '["f","' + float.hex(float.__add__(value, 0.0)) + '"]'
+    if base is str:
+        return '["s",' + quote(str.__getitem__(value, slice(None))) + "]"
+    if base is bytes:
+        return '["y","' + bytes.hex(value) + '"]'
+    if base is complex:
         return f'["c","{value.real.hex()}","{value.imag.hex()}"]'
-    raise TypeError(kind)
+    raise TypeError
 
 
 def _join(tag: str, parts: list[str]) -> str:

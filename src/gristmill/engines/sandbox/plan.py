@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ONLY_TREE = 0x400
 PASS_THROUGH = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 CLOSE = {"isclose", "allclose", "approx", "assertAlmostEqual"}
 PREFIX = "__gm_"
 
@@ -39,10 +40,10 @@ def prepare(
         strong = any(proves(*check) for check in found)
         plan = ['"values"', str(len(found)), "true" if strong else "false"]
     else:
-        plan = ['"asserts"', str(to_asserts(tests, canary=job["canary"])), "false"]
+        plan = ['"asserts"', str(to_asserts(tests)), "false"]
     if job["stub"]:
-        empty(code.body)
-    package = {}
+        code.body = empty(code.body)
+    package: dict[str, Any] = {"canary": job["canary"]}
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
         if package[name] is None:
@@ -102,7 +103,7 @@ def call_tests(tree: "ast.Module") -> None:
 
 def functions(tree: "ast.Module") -> set[str]:
     """Return the names that the code itself defines as functions."""
-    named = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    named = {n.name for n in tree.body if isinstance(n, FUNCTIONS)}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
             named |= {target.id for target in node.targets if isinstance(target, ast.Name)}
@@ -115,7 +116,7 @@ def bound(tree: "ast.Module") -> set[str]:
     for node in walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             names.add(node.id)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
             names.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
@@ -206,17 +207,14 @@ def literal(node: "Any") -> "Any":
     raise ValueError
 
 
-def to_asserts(tree: "ast.Module", *, canary: bool) -> int:
-    """Follow every assert by a call that counts it; change the last one for a canary."""
+def to_asserts(tree: "ast.Module") -> int:
+    """Follow every assert by a call that counts it; lead the last one through a truth."""
     asserts = sorted(
         (n for n in walk(tree) if isinstance(n, ast.Assert) and not never_true(n)),
         key=lambda node: (node.lineno, node.col_offset),
     )
-    if canary:
-        if asserts:
-            spoil(asserts)
-        else:
-            tree.body.append(place(ast.Assert(ast.Constant(False), None), None))
+    if asserts:
+        lead(asserts)
     numbers = {id(node): i for i, node in enumerate(asserts)}
     for node in list(walk(tree)):
         for field in ("body", "orelse", "finalbody"):
@@ -238,26 +236,22 @@ def never_true(node: "ast.Assert") -> bool:
     return isinstance(node.test, ast.Constant) and not node.test.value
 
 
-def spoil(asserts: "list[ast.Assert]") -> None:
-    """Change the last assert that allows it so that only a cheat passes it."""
+def lead(asserts: "list[ast.Assert]") -> None:
+    """Lead the last assert that allows it through a function that a canary run makes false."""
     for node in reversed(asserts):
         test = node.test
         if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            node.test = place(call(PREFIX + "differ__", test.left, test.comparators[0]), node)
+            node.test = place(call(PREFIX + "equal__", test.left, test.comparators[0]), node)
             return
     for node in reversed(asserts):
         for part in walk(node.test):
             if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
-                part.right = place(call(PREFIX + "shift__", part.right), node)
+                part.right = place(call(PREFIX + "near__", part.right), node)
                 return
-            name = getattr(
-                getattr(part, "func", None), "attr", getattr(getattr(part, "func", None), "id", "")
-            )
-            if isinstance(part, ast.Call) and name in CLOSE and len(part.args) > 1:
-                part.args[1] = place(call(PREFIX + "shift__", part.args[1]), node)
+            if isinstance(part, ast.Call) and called(part) in CLOSE and len(part.args) > 1:
+                part.args[1] = place(call(PREFIX + "near__", part.args[1]), node)
                 return
-    node = asserts[-1]
-    node.test = place(ast.UnaryOp(ast.Not(), node.test), node)
+    asserts[-1].test = place(call(PREFIX + "hold__", asserts[-1].test), asserts[-1])
 
 
 def called(node: "ast.Call") -> str:
@@ -265,16 +259,21 @@ def called(node: "ast.Call") -> str:
     return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
 
 
-def empty(block: "list[Any]") -> None:
-    """Replace every function of the code by one that returns None."""
+def empty(block: "list[Any]") -> "list[Any]":
+    """Return the code with functions that return None, and classes with nothing but those."""
+    if not any(isinstance(node, (*FUNCTIONS, ast.ClassDef)) for node in block):
+        return []
     for node in block:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+        if isinstance(node, FUNCTIONS):
             node.body = [place(ast.Pass(), node)]
             node.decorator_list = []
         elif isinstance(node, ast.ClassDef):
-            empty(node.body)
+            methods = [part for part in node.body if isinstance(part, FUNCTIONS)]
+            node.body = empty(methods) or [place(ast.Pass(), node)]
+            node.bases, node.keywords, node.decorator_list = [], [], []
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
             node.value.body = place(ast.Constant(None), node)
+    return block
 
 
 def call(name: str, *args: "Any") -> "ast.Call":

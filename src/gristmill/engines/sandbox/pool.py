@@ -29,6 +29,7 @@ from gristmill.engines.sandbox.process import Limits, Outcome, execute
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.errors import EngineError, RequirementError
 
+STARTING = threading.Lock()
 POLICY = "1"
 """Raise it when a limit or the view of a program changes."""
 ATTEMPTS = 3
@@ -47,7 +48,6 @@ class Sandbox(Engine):
     """Run generated programs as yourself, with your files and your network. Not a good idea."""
 
     _state: _State | None = PrivateAttr(default=None)
-    _lock: threading.Lock = PrivateAttr(default_factory=threading.Lock)
 
     def __init__(self, workers: int | None = None, **parameters: Any) -> None:
         if workers is not None:
@@ -80,7 +80,7 @@ class Sandbox(Engine):
 
     def close(self) -> None:
         """Do what `stop` does, without a loop."""
-        with self._lock:
+        with STARTING:
             state, self._state = self._state, None
         if state:
             state.close()
@@ -104,7 +104,7 @@ class Sandbox(Engine):
         return list(state.threads.map(state.judge, programs))
 
     def _ready(self) -> _State:
-        with self._lock:
+        with STARTING:
             state = self._state
             if state is None:
                 self.check()

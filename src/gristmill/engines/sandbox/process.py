@@ -46,7 +46,7 @@ class Outcome:
     wall_s: float = 0.0
     cpu_s: float = 0.0
     starved_s: float = 0.0
-    """Time it was ready to run but got no CPU; known for time-outs only."""
+    """Time it was ready to run but got no CPU. Both are known for time-outs only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,15 +246,13 @@ class _Run:
         if not self.isolate:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        # Not Popen.kill: it would collect the exit status, and with it the CPU time.
+        # Not Popen.kill: it would collect the exit status first.
         os.kill(self.process.pid, signal.SIGKILL)
-        _, status, used = os.wait4(self.process.pid, 0)
+        _, status = os.waitpid(self.process.pid, 0)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         code = self.process.returncode
         self.outcome.code = 128 - code if code < 0 else code
         self.outcome.wall_s = wall_s
-        if self.outcome.end != "timeout":
-            self.outcome.cpu_s = used.ru_utime + used.ru_stime
         if self.group and self.group.oom_kills() > self.oom_before:
             self.outcome.end = "oom"
         for stream in (self.process.stdout, self.process.stderr):

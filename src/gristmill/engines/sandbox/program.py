@@ -33,7 +33,6 @@ class Verdict(Answer):
     stdout: str = ""
     stderr: str = ""
     wall_ms: int = 0
-    cpu_ms: int = 0
     verified_by: str = ""
     """`values`: compared outside the program's process; `asserts`: inside, with a canary."""
     profile: str = ""

@@ -1,0 +1,138 @@
+"""Hostile programs: none may pass, outlive its run, or hold anybody up.
+
+Every file of `attacks/` is one: a number of the project's attack list, what it may get, and the
+program. Where `pass` is expected, the program looks for a way out and gives the right values only
+when it found none.
+"""
+
+import ast
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from gristmill.engines.sandbox import Program, Sandbox
+
+FOLDER = Path(__file__).parent / "attacks"
+MODES = {
+    "values": "assert f(3) == 9\nassert f(4) == 16",
+    "asserts": "for x in (3, 4):\n    assert f(x) == x * x",
+}
+SLOW = {"timeout", "oom", "output_limit"}
+BENIGN = Program("def f(x):\n    return x * x", MODES["values"])
+
+
+@dataclass
+class Attack:
+    name: str
+    head: dict[str, str] = field(default_factory=dict)
+    code: str = ""
+
+    @classmethod
+    def load(cls, path: Path) -> "Attack":
+        head, _, code = path.read_text().partition("---\n")
+        lines = dict(line.split(": ", 1) for line in head.splitlines())
+        if "generate" in lines:
+            code = eval(lines["generate"])
+        return cls(path.stem, lines, code)
+
+    @property
+    def tests(self) -> dict[str, str]:
+        if "tests" in self.head:
+            return {"own": self.head["tests"].replace("\\n", "\n")}
+        return {k: v for k, v in MODES.items() if self.head.get("mode", k) == k}
+
+    @property
+    def expect(self) -> set[str]:
+        return set(self.head["expect"].split())
+
+    @property
+    def max_wall_s(self) -> float:
+        return float(self.head.get("max_wall", 3))
+
+
+ATTACKS = [Attack.load(path) for path in sorted(FOLDER.iterdir())]
+QUICK = [attack for attack in ATTACKS if not attack.expect & SLOW and "max_wall" not in attack.head]
+
+
+def test_quick_attacks_get_what_they_deserve(sandbox: Sandbox) -> None:
+    programs = [
+        Program(attack.code, next(iter(attack.tests.values())), timeout_s=10, memory_mb=256)
+        for attack in QUICK
+    ]
+    verdicts = sandbox.run_all(programs)
+    wrong = {a.name: v for a, v in zip(QUICK, verdicts, strict=True) if v.status not in a.expect}
+    assert len(programs) > 50
+    assert wrong == {}
+    assert alive(sandbox) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("attack", "mode"),
+    [pytest.param(a, mode, id=f"{a.name}-{mode}") for a in ATTACKS for mode in a.tests],
+)
+def test_an_attack_gets_what_it_deserves_in_time(
+    sandbox: Sandbox, attack: Attack, mode: str
+) -> None:
+    limit = max(1.0, attack.max_wall_s - 2)
+    program = Program(attack.code, attack.tests[mode], timeout_s=limit, memory_mb=256)
+    for _ in range(2 if "twice" in attack.head else 1):
+        (verdict,) = sandbox.run_all([program])
+        assert verdict.status in attack.expect, verdict
+        # The clock is the harness's. A run that starved on a busy machine is repeated once.
+        assert verdict.wall_ms < 1000 * max(attack.max_wall_s, limit + 2)
+        assert len(verdict.stdout) <= 4 * 65536
+        assert len(verdict.detail) <= 2000
+        assert verdict.detail.isprintable()
+    assert alive(sandbox) == []
+
+
+@pytest.mark.slow
+def test_hostile_and_honest_programs_side_by_side_get_the_same_verdicts(sandbox: Sandbox) -> None:
+    hostile = [
+        Program(attack.code, next(iter(attack.tests.values())), timeout_s=10, memory_mb=256)
+        for attack in QUICK[::2]
+    ]
+    mixed = [program for each in hostile for program in (each, BENIGN, BENIGN)]
+    statuses = [verdict.status for verdict in sandbox.run_all(mixed)]
+    assert {s for i, s in enumerate(statuses) if i % 3} == {"pass"}
+    alone = [sandbox.run_all([program])[0].status for program in hostile]
+    assert statuses[::3] == alone
+
+
+def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
+    before = open_files()
+    for status in (v.status for v in sandbox.run_all([BENIGN] * 10)):
+        assert status == "pass"
+    assert open_files() == before
+    assert not list(Path("/tmp").glob("gristmill-attack*"))
+    assert not list(Path("/dev/shm").glob("left"))
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+
+
+def alive(sandbox: Sandbox) -> list[str]:
+    """Return the processes that are still in the runs' control groups, after a moment."""
+    state = sandbox._state
+    assert state is not None
+    groups = [group for group in state.groups if group]
+    for _ in range(100):
+        left = [pid for g in groups for pid in (g.pids / "cgroup.procs").read_text().split()]
+        if not left:
+            break
+        time.sleep(0.01)
+    return left if groups else []
+
+
+def test_the_attack_list_is_covered() -> None:
+    numbers = {path.name[:2] for path in FOLDER.iterdir()}
+    assert len(numbers) >= 60
+    for path in FOLDER.iterdir():
+        attack = Attack.load(path)
+        if not path.name.startswith("77"):
+            ast.parse(attack.code)

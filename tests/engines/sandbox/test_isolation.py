@@ -1,0 +1,164 @@
+"""What the sandbox promises about the machine: it fails closed, and nothing outlives it."""
+
+import asyncio
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from gristmill.engines.base import Engine
+from gristmill.engines.sandbox import Program, Sandbox, pool
+from gristmill.engines.sandbox.seccomp import build_filter
+from gristmill.errors import EngineError, RequirementError
+
+SQUARE = Program("def f(x):\n    return x * x", "assert f(3) == 9")
+NO_BWRAP = """
+import os
+os.environ["PATH"] = "/nowhere"
+from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.errors import RequirementError
+for flag in (False, True):
+    sandbox = Sandbox(1, i_accept_that_programs_run_without_isolation=flag)
+    try:
+        (verdict,) = sandbox.run_all([Program("def f(x): return 9", "assert f(3) == 9")])
+        print(verdict.status, verdict.profile)
+    except RequirementError as error:
+        print(error)
+    print(sandbox.identity)
+"""
+
+
+def run_python(code: str) -> str:
+    command = [sys.executable, "-c", code]
+    source = str(Path(pool.__file__).parents[3])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": source}
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=True)
+    return done.stdout
+
+
+def test_without_isolation_nothing_runs_unless_somebody_says_so_at_length() -> None:
+    refused, identity, accepted, profile, other = run_python(NO_BWRAP).replace(
+        "pass ", "pass\n"
+    ).splitlines()  # fmt: skip
+    assert "bwrap) is not on PATH" in refused
+    assert "apt-get install bubblewrap" in refused
+    assert (accepted, "NOT ISOLATED" in profile) == ("pass", True)
+    assert identity != other
+    assert "NOT-ISOLATED" in other
+
+
+def test_a_promise_that_does_not_hold_stops_everything() -> None:
+    pool.require([])
+    with pytest.raises(RequirementError, match="write /etc: expected EROFS, found worked"):
+        pool.require(["write /etc: expected EROFS, found worked"])
+
+
+def test_the_number_of_workers_is_in_no_key() -> None:
+    assert Sandbox(3).identity == Sandbox(workers=5).identity
+    assert isinstance(Sandbox(3), Engine)
+    assert Sandbox(3).workers == 3
+    with pytest.raises(ValueError, match="workers"):
+        Sandbox(0)
+
+
+def test_it_travels_to_another_process_before_it_is_started() -> None:
+    assert pickle.loads(pickle.dumps(Sandbox(3))) == Sandbox(3)
+
+
+def test_trouble_of_the_machine_is_an_error_and_no_verdict(sandbox: Sandbox) -> None:
+    # Too little for the interpreter itself would be the program's fault; no time for it is ours.
+    class Broken(pool._State):
+        def execute(self, job, stdin, limits):
+            outcome = super().execute(job, stdin, limits)
+            outcome.end = "infra"
+            outcome.output["stderr"] += b"bwrap: no luck"
+            return outcome
+
+    broken = Sandbox(1)
+    broken._state = Broken(1, isolate=True)
+    try:
+        with pytest.raises(EngineError, match="3 times: bwrap: no luck"):
+            asyncio.run(broken.run(SQUARE))
+        (verdict,) = broken.run_all([SQUARE])
+        assert (verdict.status, verdict.durable) == ("infra_error", False)
+    finally:
+        broken.close()
+
+
+def test_waiting_programs_are_given_up_when_it_stops(sandbox: Sandbox) -> None:
+    async def stop_early() -> int:
+        own = Sandbox(1)
+        await own.start()
+        sleeper = Program("import time\ntime.sleep(5)", "assert f(3) == 9", timeout_s=0.2)
+        waiting = [asyncio.create_task(own.run(sleeper)) for _ in range(50)]
+        await asyncio.sleep(0)
+        await own.stop()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        return sum(not isinstance(result, BaseException) for result in done)
+
+    started = time.monotonic()
+    assert asyncio.run(stop_early()) <= 2
+    assert time.monotonic() - started < 5
+
+
+@pytest.mark.slow
+def test_programs_die_with_the_process_that_runs_them(sandbox: Sandbox, tmp_path: Path) -> None:
+    code = f"""
+from gristmill.engines.sandbox import Program, Sandbox
+sandbox = Sandbox(1)
+sandbox.run_all([])
+open({str(tmp_path / "ready")!r}, "w").close()
+sandbox.run_all([Program("import time; time.sleep(3599)", "assert 1", timeout_s=3600)])
+"""
+    source = str(Path(pool.__file__).parents[3])
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": source}
+    process = subprocess.Popen([sys.executable, "-c", code], env=env)
+    while not (tmp_path / "ready").exists():
+        time.sleep(0.05)
+    while not (children := descendants(process.pid)):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for _ in range(100):
+        if not any(is_running(pid) for pid in children):
+            break
+        time.sleep(0.05)
+    assert not any(is_running(pid) for pid in children)
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_filter_is_made_of_whole_instructions(machine: str) -> None:
+    program = build_filter(machine)
+    assert len(program) % 8 == 0
+    assert 100 < len(program) // 8 < 4096
+    # Every jump lands inside the program.
+    lines = [program[i : i + 8] for i in range(0, len(program), 8)]
+    for i, line in enumerate(lines):
+        if line[0] & 7 == 5:
+            assert max(line[2], line[3]) + i + 1 < len(lines)
+
+
+def test_an_unknown_machine_has_no_filter() -> None:
+    with pytest.raises(RequirementError, match="riscv64"):
+        build_filter("riscv64")
