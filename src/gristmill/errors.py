@@ -12,6 +12,7 @@ GristmillError              1  a bug of a stage or of gristmill
 │   └── EngineLost             the engine itself is gone: it is started again, then asked again
 ├── PromptTooLong           1  a request that no retry can make fit; the row is rejected
 ├── TooManyErrors           3  more rows failed than the recipe allows
+├── GateClosed              3  a gate refuses to publish what cannot be trusted
 └── RunLocked               4  another process holds the workspace
 """
 
@@ -68,6 +69,12 @@ class PromptTooLong(GristmillError):
 
 class TooManyErrors(GristmillError):
     """More rows failed than `max_error_rate` allows."""
+
+    exit_code = 3
+
+
+class GateClosed(GristmillError):
+    """A gate refuses to publish what cannot be trusted."""
 
     exit_code = 3
 

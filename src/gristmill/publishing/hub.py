@@ -1,0 +1,163 @@
+"""Publish a finished run's dataset folder, with its report, on the Hugging Face Hub.
+
+Large files are sent first, each once, also over interruptions; then one commit makes all of
+them visible together, so that nobody ever loads half a version. Repositories are private unless
+said otherwise. The answer store, the shards and the locks never leave the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
+from gristmill.publishing.checks import problems
+from gristmill.publishing.files import RunFiles
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+log = logging.getLogger(__name__)
+
+OURS = ("data/", "exports/")
+"""Folders whose remote files are deleted when this version does not have them."""
+AGAIN = "run the same command again, what has arrived is not sent twice"
+TEXTS = (".md", ".yaml", ".json", ".html", ".txt")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is on the Hub now."""
+
+    url: str
+    commit: str
+    files: int
+    size_bytes: int
+
+
+def publish(
+    path: Path,
+    repo_id: str,
+    *,
+    private: bool = True,
+    revision: str | None = None,
+    token_env: str = "HF_TOKEN",
+    endpoint: str | None = None,
+) -> Published:
+    """Send a run's dataset folder and report to a dataset repository; make it where needed.
+
+    huggingface_hub sends large files by its own protocol (Xet); HF_HUB_DISABLE_XET=1 makes it use
+    Git LFS, which is what other servers than the Hub understand.
+
+    Interrupted, call it again: what the Hub already has is not sent twice.
+
+    Raises:
+        InputError: There is no finished run at `path`, or `repo_id` is no name.
+        GateClosed: The run does not add up, holds the token, or its repository is public.
+        RequirementError: No token, no right to write there, or the Hub is switched off.
+        StorageError: The Hub could not be reached or failed.
+    """
+    run = RunFiles.open(path)
+    if wrong := problems(run):
+        raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
+    token = os.environ.get(token_env, "")
+    if not token:
+        raise RequirementError(
+            f"publishing needs a token that may write: set {token_env}, found it empty; "
+            "tokens are made under Settings, Access Tokens on the Hub"
+        )
+    files = dict(_files(path))
+    _check_secret(files, token, token_env)
+    with _explained(repo_id, token, token_env):
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=endpoint, token=token, library_name="gristmill")
+        where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset"}
+        api.create_repo(**where, private=private, exist_ok=True)
+        if private and not api.repo_info(**where).private:
+            raise GateClosed(
+                f"{repo_id} is there already and public; publish to another name, make it private "
+                "on the Hub, or say that a public one is meant"
+            )
+        if revision:
+            api.create_branch(**where, branch=revision, exist_ok=True)
+        return _send(api, where, files, revision, f"Publish {run.name}")
+
+
+def _send(
+    api: HfApi, where: dict[str, Any], files: dict[str, Path], revision: str | None, message: str
+) -> Published:
+    """Send the large files, then make everything visible with one commit."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    there = set(api.list_repo_files(**where, revision=revision))
+    stale = sorted(file for file in there - files.keys() if file.startswith(OURS))
+    adds = [CommitOperationAdd(to, str(file)) for to, file in files.items()]
+    for add in adds:
+        # One at a time: a call that dies loses the file under way and no other.
+        api.preupload_lfs_files(**where, additions=[add], revision=revision, free_memory=False)
+    done = api.create_commit(
+        **where,
+        operations=[*adds, *(CommitOperationDelete(file) for file in stale)],
+        commit_message=message,
+        revision=revision,
+    )
+    size = sum(file.stat().st_size for file in files.values())
+    url = f"{api.endpoint}/datasets/{where['repo_id']}"
+    log.info("published=%s files=%d bytes=%d stale=%d", url, len(files), size, len(stale))
+    return Published(url, done.oid, len(files), size)
+
+
+def _files(path: Path) -> Iterator[tuple[str, Path]]:
+    """Give the files to send by their name on the Hub: no links, no leftovers, nothing hidden."""
+    folder = path / "dataset"
+    for file in sorted(folder.rglob("*")):
+        name = file.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        linked = any(p.is_symlink() for p in (file, *file.parents) if p.is_relative_to(folder))
+        if file.is_file() and not hidden and not linked and file.suffix not in (".tmp", ".lock"):
+            yield name.as_posix(), file
+    if (path / "report.html").is_file():
+        yield "report.html", path / "report.html"
+
+
+def _check_secret(files: dict[str, Path], token: str, token_env: str) -> None:
+    for name, file in files.items():
+        if file.suffix in TEXTS and token in file.read_text(encoding="utf-8", errors="replace"):
+            raise GateClosed(
+                f"{name} contains the value of {token_env}; take it out of the recipe, revoke the "
+                "token, and run the recipe again"
+            )
+
+
+@contextmanager
+def _explained(repo_id: str, token: str, token_env: str) -> Iterator[None]:
+    """Turn what huggingface_hub raises into messages with a fix, without the token."""
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
+
+    # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
+    network: tuple[Any, ...] = HfHubHTTPError.__bases__
+    try:
+        yield
+    except HFValidationError as error:
+        raise InputError(f"'{repo_id}' is no repository's name: expected owner/name") from error
+    except OfflineModeIsEnabled as error:
+        raise RequirementError("HF_HUB_OFFLINE is set: unset it to publish") from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code
+        said = str(error).replace(token, f"${token_env}").strip().splitlines()[0]
+        if status in (401, 403):
+            raise RequirementError(
+                f"the token in {token_env} may not write to {repo_id} ({said}); "
+                "make one with the right to write there"
+            ) from None
+        raise StorageError(f"the Hub answered {status}: {said}; {AGAIN}") from None
+    except (*network, OSError, RuntimeError) as error:
+        cause = f": {error.__cause__}" if error.__cause__ else ""
+        said = f"{error}{cause}".replace(token, f"${token_env}")
+        raise StorageError(f"publishing stopped: {said}; {AGAIN}") from None

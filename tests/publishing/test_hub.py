@@ -1,0 +1,207 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
+from gristmill.publishing import card, hub, report
+from tests.publishing.hub_server import TOKEN, Hub
+
+REPO = "someone/rows"
+# huggingface_hub's own way of sending a file is deprecated by its HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+@pytest.fixture
+def server(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    found = Hub()
+    thread = threading.Thread(target=found.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    found.release.set()
+    found.shutdown()
+    found.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def ready(finished):
+    """A run with its card and report, its dataset in five files, and things that must stay."""
+
+    def make() -> Path:
+        path: Path = finished(60)
+        (whole,) = (path / "dataset" / "data").glob("*.parquet")
+        table = pq.read_table(whole)
+        whole.unlink()
+        n = -(-len(table) // 5)
+        for i in range(5):
+            name = "validation-00000-of-00001" if i == 4 else f"train-{i:05d}-of-00004"
+            pq.write_table(table.slice(i * n, n), whole.parent / f"{name}.parquet")
+        card.write(path)
+        report.write(path)
+        (path / "dataset" / "exports").mkdir()
+        (path / "dataset" / "exports" / "messages.jsonl").write_text('{"messages": []}\n')
+        (path / "dataset" / ".cache").write_text("hidden")
+        (path / "dataset" / "data" / "train.tmp").write_text("half")
+        (path / "dataset" / "link").symlink_to(path / "ledger.json")
+        return path
+
+    return make
+
+
+def test_the_dataset_goes_up_private_and_nothing_else_does(ready, server) -> None:
+    path = ready()
+    done = hub.publish(path, REPO, endpoint=server.url)
+    files = server.files(REPO)
+    assert sorted(files) == [
+        "README.md",
+        *(f"data/train-{i:05d}-of-00004.parquet" for i in range(4)),
+        "data/validation-00000-of-00001.parquet",
+        "exports/messages.jsonl",
+        "recipe.yaml",
+        "report.html",
+    ]
+    for name, content in files.items():
+        file = path / name if name == "report.html" else path / "dataset" / name
+        assert content == file.read_bytes()
+    assert server.repos[REPO]["private"] is True
+    assert len(server.repos[REPO]["commits"]) == 1
+    assert (done.url, done.files) == (f"{server.url}/datasets/{REPO}", 9)
+    assert done.commit == server.repos[REPO]["commits"][0]
+
+
+def test_a_second_call_sends_no_file_again_and_removes_what_is_gone(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url)
+    sent = list(server.puts)
+    server.blobs["old"] = b"old"
+    server.repos[REPO]["branches"]["main"] |= {"data/train-00009.parquet": "old", "NOTES.md": "old"}
+    hub.publish(path, REPO, endpoint=server.url)
+    assert server.puts == sent
+    assert "data/train-00009.parquet" not in server.files(REPO)
+    assert "NOTES.md" in server.files(REPO)
+
+
+def test_a_revision_leaves_the_main_branch_alone(ready, server) -> None:
+    hub.publish(ready(), REPO, endpoint=server.url, revision="v2")
+    assert server.files(REPO) == {}
+    assert "README.md" in server.files(REPO, "v2")
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from gristmill.publishing.hub import publish
+print(publish(Path(sys.argv[1]), sys.argv[2], endpoint=sys.argv[3]))
+"""
+
+
+@pytest.mark.slow
+def test_killed_in_the_middle_the_next_call_sends_only_the_rest(ready, server) -> None:
+    path = ready()
+    large = {
+        hashlib.sha256(f.read_bytes()).hexdigest() for f in path.glob("dataset/data/*.parquet")
+    }
+    server.hold_after = 2
+    command = [sys.executable, "-c", PUBLISH, str(path), REPO, server.url]
+    env = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1", "PYTHONPATH": "src"}
+    child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert server.held.wait(60)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    first = list(server.puts)
+    assert len(first) == 2  # the kill fell inside the work
+    assert server.repos[REPO]["commits"] == []
+    assert server.files(REPO) == {}  # nobody sees half a version
+    server.hold_after = None
+    server.release.set()
+    said = subprocess.run(command, env=env, capture_output=True, text=True, check=True, timeout=120)
+    assert set(server.puts) == large
+    assert len(server.puts) == len(large)
+    assert len(server.repos[REPO]["commits"]) == 1
+    assert TOKEN not in said.stdout + said.stderr
+
+
+def test_a_public_repository_is_not_taken_for_a_private_one(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url, private=False)
+    assert server.repos[REPO]["private"] is False
+    with pytest.raises(GateClosed, match="there already and public"):
+        hub.publish(path, REPO, endpoint=server.url)
+
+
+def test_a_run_that_does_not_add_up_is_refused(ready, server) -> None:
+    path = ready()
+    next(iter(path.glob("dataset/data/train-*.parquet"))).unlink()
+    with pytest.raises(GateClosed, match=r"dataset: .* rows differ from those kept last"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda note: note["stages"][2].update(kept=1), "made is not kept"),
+        (lambda note: note["stages"][2]["codes"].update(failed_tests=1), "codes do not sum"),
+        (lambda note: note["files"].append("shards/00-00/two.parquet"), "1 shards .* two.parquet"),
+        (lambda note: note["files"].pop(), "rows differ from those kept last"),
+        (lambda note: note["files"].pop(0), "parents are in no file"),
+    ],
+)
+def test_a_ledger_that_was_changed_is_refused(ready, server, change, says) -> None:
+    path = ready()
+    note = json.loads((path / "ledger.json").read_text())
+    change(note)
+    (path / "ledger.json").write_text(json.dumps(note))
+    with pytest.raises(GateClosed, match=says):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
+
+
+def test_an_unfinished_run_is_refused(ready, server) -> None:
+    path = ready()
+    (path / "ledger.json").unlink()
+    with pytest.raises(InputError, match="an unfinished run"):
+        hub.publish(path, REPO, endpoint=server.url)
+
+
+def test_without_a_token_nothing_is_asked(ready, server, monkeypatch) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(RequirementError, match="set HF_TOKEN"):
+        hub.publish(ready(), REPO, endpoint=server.url)
+    assert server.log == []
+
+
+def test_a_token_inside_the_files_is_refused_without_showing_it(ready, server) -> None:
+    path = ready()
+    (path / "dataset" / "recipe.yaml").write_text(f"api_key: {TOKEN}")
+    with pytest.raises(GateClosed, match=r"recipe.yaml contains the value of HF_TOKEN") as caught:
+        hub.publish(path, REPO, endpoint=server.url)
+    assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("token", ["hf_wrong", TOKEN])
+def test_missing_rights_are_told_from_failures(ready, server, monkeypatch, token) -> None:
+    monkeypatch.setenv("HF_TOKEN", token)
+    server.writable = False
+    with pytest.raises(RequirementError, match=r"may not write to someone/rows") as caught:
+        hub.publish(ready(), REPO, endpoint=server.url)
+    assert token not in str(caught.value)
+
+
+def test_a_bad_name_and_a_dead_hub_are_explained(ready, server) -> None:
+    path = ready()
+    with pytest.raises(InputError, match="expected owner/name"):
+        hub.publish(path, "a b/c", endpoint=server.url)
+    with pytest.raises(StorageError, match=r"run the same command again"):
+        hub.publish(path, REPO, endpoint="http://127.0.0.1:9")
