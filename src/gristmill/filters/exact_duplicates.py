@@ -1,0 +1,50 @@
+"""Drop rows that say the same as an earlier one, case, spacing and end punctuation aside.
+
+Source: the step before near-duplicate removal in Lee et al., "Deduplicating Training Data Makes
+Language Models Better", arXiv:2107.06499.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, TypedDict
+
+import pyarrow as pa
+from pydantic import Field
+
+from gristmill.pipelines.stage import TableStage, decisions
+from gristmill.storage.ids import digest
+from gristmill.text.shingles import same
+
+
+class Nothing(TypedDict):
+    """It writes no columns."""
+
+
+class ExactDuplicates(TableStage):
+    """Keep the first row of each text in canonical order; the detail names it."""
+
+    codes: ClassVar[frozenset[str]] = frozenset({"exact_duplicate"})
+
+    fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
+        default=("instruction", "input"), min_length=1
+    )
+    """What must be the same: all of these. A row without any of them is no duplicate."""
+
+    def reads(self) -> frozenset[str]:
+        """The columns are a parameter."""
+        return frozenset(self.fields)
+
+    def optional(self) -> frozenset[str]:
+        """A table need not have them all."""
+        return frozenset(self.fields[1:])
+
+    def decide(self, table: pa.Table) -> Annotated[pa.Table, Nothing]:
+        """O(n): one short name per row is remembered."""
+        columns = [table[field].to_pylist() for field in self.fields]
+        ids, first = table["id"].to_pylist(), dict[str, str]()
+        earlier = []
+        for row_id, texts in zip(ids, zip(*columns, strict=True), strict=True):
+            said = [same(text or "") for text in texts]
+            earlier.append(first.setdefault(digest(said), row_id) if any(said) else row_id)
+        keep = [before == row_id for before, row_id in zip(earlier, ids, strict=True)]
+        return decisions(table, keep, "exact_duplicate", [f"of {before}" for before in earlier])

@@ -1,0 +1,127 @@
+import random
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gristmill.filters.near_duplicates import NearDuplicates, bands
+from gristmill.text.shingles import char_shingles, word_shingles
+
+WORDS = [f"w{i}" for i in range(30)]
+
+
+def table(*texts: str | None) -> pa.Table:
+    ids = [f"r{i}" for i in range(len(texts))]
+    return pa.table({"id": ids, "instruction": pa.array(texts, pa.string())})
+
+
+def decide(stage: NearDuplicates, *texts: str | None) -> list[dict[str, Any]]:
+    lines: list[dict[str, Any]] = stage.decide(table(*texts)).to_pylist()
+    return lines
+
+
+def one(**changes: Any) -> NearDuplicates:
+    return NearDuplicates(fields=["instruction"], **changes)
+
+
+def test_the_detail_names_the_row_that_stays_and_the_likeness() -> None:
+    # 11 and 12 words have 7 and 8 runs of five; 7 are shared: 7 / 8.
+    text = "one two three four five six seven eight nine ten eleven"
+    lines = decide(one(), "something else entirely", text, f"{text} twelve")
+    assert [line["keep"] for line in lines] == [True, True, False]
+    assert lines[2]["detail"] == "0.88 of r1"
+    assert lines[2]["similarity"] == pytest.approx(7 / 8)
+    assert lines[2]["code"] == "near_duplicate"
+
+
+def test_just_under_the_threshold_stays() -> None:
+    text = "one two three four five six seven eight nine ten eleven"
+    assert all(line["keep"] for line in decide(one(threshold=0.88), text, f"{text} twelve"))
+
+
+def test_a_chain_of_small_changes_is_compared_with_rows_that_stay_only() -> None:
+    words = " ".join(WORDS[:20])
+    chain = [words, f"{words} a b c", f"{words} a b c d e f g h i"]
+    lines = decide(
+        one(), *chain
+    )  # 16 runs; 16/19 = .84; 16/25 = .64 of the first, 19/25 of the second
+    assert [line["keep"] for line in lines] == [True, False, True]
+
+
+def test_short_and_missing_texts() -> None:
+    lines = decide(one(), "yes", "Yes!", None, "", "no", None)
+    assert [line["keep"] for line in lines] == [True, False, True, True, True, True]
+    assert decide(one()) == []
+
+
+def test_signs_and_numbers_tell_formulas_apart() -> None:
+    lines = decide(one(), "Evaluate 6 - (4 + 1)", "Evaluate 6 + (4 + 1)", "Evaluate 6-(4+1).")
+    assert [line["keep"] for line in lines] == [True, True, False]
+
+
+def test_scripts_without_spaces_are_compared_by_character() -> None:
+    first, second = "请写一首关于春天的诗歌谢谢你", "请写一首关于春天的诗歌谢谢"
+    assert [line["keep"] for line in decide(one(), first, second)] == [True, False]
+
+
+def test_characters_find_more_in_short_texts() -> None:
+    texts = ["Name three kinds of tall trees.", "Name three kinds of tall tree"]
+    assert all(line["keep"] for line in decide(one(), *texts))
+    assert not decide(one(unit="chars"), *texts)[1]["keep"]
+
+
+def test_instruction_and_input_are_one_text_and_input_may_be_missing() -> None:
+    assert NearDuplicates().reads() == {"instruction", "input"}
+    assert NearDuplicates().optional() == {"input"}
+    rows = {
+        "id": ["a", "b"],
+        "instruction": ["Sum up.", "Sum up."],
+        "input": ["a b c d", "e f g h"],
+    }
+    assert NearDuplicates().decide(pa.table(rows))["keep"].to_pylist() == [True, True]
+
+
+def slow(texts: list[str], threshold: float, unit: str, n: int) -> list[bool]:
+    """Every row against every row that stays."""
+    cut = word_shingles if unit == "words" else char_shingles
+    kept: list[set[str]] = []
+    keep = []
+    for text in texts:
+        shingles = set(cut(text, n))
+        shares = [len(shingles & other) / len(shingles | other) for other in kept]
+        keep.append(max(shares, default=0) < threshold)
+        if keep[-1]:
+            kept.append(shingles)
+    return keep
+
+
+sentences = st.lists(st.sampled_from(WORDS[:6]), min_size=1, max_size=25).map(" ".join)
+
+
+@given(
+    st.lists(sentences, max_size=25), st.sampled_from([0.5, 0.7, 0.9]), st.sampled_from([1, 2, 5])
+)
+@settings(max_examples=60, deadline=None)
+def test_nothing_leaves_that_the_slow_version_keeps(texts, threshold, n) -> None:
+    for unit in ("words", "chars"):
+        found = [
+            line["keep"] for line in decide(one(threshold=threshold, ngram=n, unit=unit), *texts)
+        ]
+        assert found == slow(texts, threshold, unit, n)
+
+
+def test_nearly_every_pair_at_the_threshold_is_found() -> None:
+    rng, found = random.Random(0), 0
+    for i in range(200):
+        common = [f"{i}-{rng.random()}" for _ in range(70)]
+        sides = [[f"{side}{i}-{rng.random()}" for _ in range(15)] for side in "ab"]
+        pair = [" ".join(x.replace("-", "").replace(".", "") for x in common + s) for s in sides]
+        found += not decide(one(ngram=1), *pair)[1]["keep"]  # 70 of 100 runs are shared
+    assert found >= 199
+
+
+@pytest.mark.parametrize(("threshold", "n"), [(0.5, 125), (0.7, 50), (0.9, 25), (1.0, 1)])
+def test_bands_follow_the_threshold(threshold, n) -> None:
+    assert bands(threshold) == n
