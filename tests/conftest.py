@@ -9,6 +9,7 @@ does a reply that nobody asked for.
 import asyncio
 import random
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -198,3 +199,11 @@ def ask(tmp_path: Path) -> Callable[..., Any]:
             answers.close()
 
     return call
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_ray_left() -> Iterator[None]:
+    """End Ray with the session, if any test started it."""
+    yield
+    if "ray" in sys.modules:
+        sys.modules["ray"].shutdown()

@@ -25,7 +25,7 @@ else
     options+=(--no-verify-hashes)
 fi
 export VIRTUAL_ENV=$PWD/$venv
-"$venv/bin/uv" pip install --quiet "${options[@]}" -r "requirements/$hardware.txt"
+"$venv/bin/uv" pip install --quiet --compile-bytecode "${options[@]}" -r "requirements/$hardware.txt"
 "$venv/bin/uv" pip install --quiet --no-sources --no-deps --editable .
 
 # The sandbox needs bubblewrap, one test a browser. Debian's packages where we may install them.

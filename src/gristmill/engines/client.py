@@ -29,12 +29,20 @@ class Client:
         self._start: asyncio.Task[None] | None = None
         self._pending: dict[str, asyncio.Task[Answer]] = {}
 
+    def stored(self, request: Request) -> tuple[str, Any] | None:
+        """Return the key and the stored answer, or None. Short enough for the event loop."""
+        key = request.key(self.identity)
+        found = self.answers.get(key)
+        if found is None:
+            return None
+        self.replayed += 1
+        return key, request.answer.unpack(found)
+
     async def ask(self, request: Request) -> tuple[str, Any]:
         """Return the key and the answer: the stored one, or a new one once it is durable."""
+        if found := self.stored(request):
+            return found
         key = request.key(self.identity)
-        if found := self.answers.get(key):
-            self.replayed += 1
-            return key, request.answer.unpack(found)
         if key not in self._pending:
             self._pending[key] = asyncio.create_task(self._make(key, request))
             self._pending[key].add_done_callback(lambda _: self._pending.pop(key))

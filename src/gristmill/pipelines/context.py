@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -34,6 +34,10 @@ Calls = dict[tuple[int, ...], list[tuple[str, int]]]
 
 class Asks(Protocol):
     """A role's engine behind the answer store, in this process or another."""
+
+    def stored(self, request: Request) -> tuple[str, Any] | None:
+        """Return the key and the answer when they are at hand, else None."""
+        ...
 
     async def ask(self, request: Request) -> tuple[str, Any]:
         """Return the key and the answer: the stored one, or a new one once it is durable."""
@@ -105,10 +109,15 @@ class Context:
         self._numbers[same, request.sampling] += 1
         return draw(self.seed, self.label, self.round, self.row_id, self.path, number)
 
-    def call(self, asks: Asks, request: Request) -> Coroutine[Any, Any, Any]:
-        """Reserve the call's place now, ask when awaited."""
+    def call(self, asks: Asks, request: Request) -> Awaitable[Any]:
+        """Reserve the call's place and ask; what is stored is there at once, without a task."""
         self.own()
         made = self._made.setdefault(self.path, [])
+        if found := asks.stored(request):
+            made.append((found[0], found[1].tokens))
+            ready: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            ready.set_result(found[1])
+            return ready
         made.append(("", 0))
         return self._ask(asks, request, made, len(made) - 1)
 
@@ -133,7 +142,7 @@ class Llm:
     ctx: Context
     asks: Asks
 
-    def generate(self, prompt: Prompt, sampling: Sampling) -> Coroutine[Any, Any, Completion]:
+    def generate(self, prompt: Prompt, sampling: Sampling) -> Awaitable[Completion]:
         """Write a text: `gather` over n equal calls is n draws."""
         request = Generate(prompt, sampling)
         if sampling.temperature > 0:
@@ -142,15 +151,15 @@ class Llm:
 
     def score(
         self, context: Prompt, response: str, limit: int | None = None
-    ) -> Coroutine[Any, Any, LogProbs]:
+    ) -> Awaitable[LogProbs]:
         """Return the log-probs of `response` after `context`; `[]` is the response header alone."""
         return self.ctx.call(self.asks, Score(context, response, limit))
 
-    def embed(self, text: str) -> Coroutine[Any, Any, Vector]:
+    def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""
         return self.ctx.call(self.asks, Embed(text))
 
-    def choice(self, prompt: Prompt, labels: tuple[str, ...]) -> Coroutine[Any, Any, Probs]:
+    def choice(self, prompt: Prompt, labels: tuple[str, ...]) -> Awaitable[Probs]:
         """Return how the next token's probability falls on the labels."""
         return self.ctx.call(self.asks, Choice(prompt, labels))
 
@@ -162,6 +171,6 @@ class Runs:
     ctx: Context
     asks: Asks
 
-    def run(self, program: Program) -> Coroutine[Any, Any, Verdict]:
+    def run(self, program: Program) -> Awaitable[Verdict]:
         """Execute a program and return what can be believed about it."""
         return self.ctx.call(self.asks, program)

@@ -19,7 +19,7 @@ from gristmill.errors import RecipeError
 from gristmill.pipelines.recipe import Recipe, explain
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest
-from gristmill.storage.rows import CONTENT, SYSTEM, schema_of
+from gristmill.storage.rows import CLEARED, CONTENT, SYSTEM, schema_of
 
 FOLDERS = {
     "generators": "meta",
@@ -95,22 +95,31 @@ class Plan:
 
 
 def check(
-    recipe: Recipe, columns: Mapping[str, pa.DataType], engines: Mapping[str, Engine]
+    recipe: Recipe,
+    columns: Mapping[str, pa.DataType],
+    engines: Mapping[str, Engine],
+    seeds: str = "",
 ) -> Plan:
-    """Build every stage and check names, parameters, columns, roles and the target."""
+    """Build every stage and check names, parameters, columns, roles and the target.
+
+    `seeds` names the content of the seeds: other seeds are another run.
+    """
     uses: list[Use] = []
     types = {**columns, **SYSTEM}
+    gone: set[str] = set()
     for i, entry in enumerate(recipe.stages):
         use = _use(f"stages[{i}]", entry, {u.label: j for j, u in enumerate(uses)} | {"target": -1})
         where = f"stages[{i}] ({entry['use']})"
-        _check_columns(where, use, types)
+        _check_columns(where, use, {name: t for name, t in types.items() if name not in gone})
         _check_roles(where, use, engines)
         alone = not any(isinstance(u.stage, RowStage) and u.stage.expands() for u in uses)
         if isinstance(use.stage, TableStage) and not use.is_barrier and alone:
             raise RecipeError(f"{where} compares siblings, but no stage before it makes any")
-        if use.stage.writes().keys() >= {"instruction"} and "output" not in use.stage.writes():
-            types.pop("output", None)
-        types |= {use.lands[name]: kind for name, kind in use.stage.writes().items()}
+        written = {use.lands[name]: kind for name, kind in use.stage.writes().items()}
+        if "instruction" in written:
+            gone |= {name for name in types if name.split(".")[0] in CLEARED}
+        gone -= written.keys()
+        types |= written
         uses.append(use)
     cut = len(uses)
     while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:
@@ -130,7 +139,7 @@ def check(
     roles = {role: engine.identity for role, engine in engines.items() if role in used}
     rounds = recipe.rounds and recipe.rounds.model_dump()
     kinds = {name: str(kind) for name, kind in columns.items()}
-    key = digest(recipe.name, recipe.seed, stages, roles, kinds, rounds)
+    key = digest(recipe.name, recipe.seed, stages, roles, kinds, rounds, seeds)
     return Plan(tuple(_units(uses[:cut])), tuple(uses[cut:]), types, key)
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from gristmill.engines.client import Client
@@ -105,8 +105,3 @@ class Meter:
             self.timeline = self.timeline[::2]
         if self.tell:
             self.tell(now)
-
-
-def as_dict(progress: Progress) -> dict[str, Any]:
-    """Return a look as JSON-like data."""
-    return asdict(progress)

@@ -6,15 +6,26 @@ A runner is in no key and decides no row: shard sizes, concurrency and hosts are
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from gristmill.engines import cluster
 from gristmill.engines.base import Engine
+from gristmill.engines.workers import Hand, WorkerLost
+from gristmill.errors import EngineError
+from gristmill.pipelines.context import Asks
 from gristmill.pipelines.unit import Unit
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import Shard
 
+log = logging.getLogger(__name__)
+
 Families = list[list[Row]]
+ATTEMPTS = 3
+"""Workers that one shard may lose before the run gives up."""
 
 
 class Runner(Protocol):
@@ -74,21 +85,136 @@ class LocalRunner:
     async def _shard(
         self, unit: Unit, key: str, families: Families, gate: asyncio.Semaphore
     ) -> tuple[str, Shard]:
-        shard = Shard()
+        def count(n: int) -> None:
+            self.done += n
 
-        async def one(family: list[Row]) -> None:
-            try:
-                await unit.run(family, 0, shard)
-            finally:
-                gate.release()
-            self.done += len(family)
+        return key, await move(unit, families, gate, count)
 
+
+async def move(
+    unit: Unit, families: Families, gate: asyncio.Semaphore, count: Callable[[int], None]
+) -> Shard:
+    """Take families through a unit, each admitted by the gate before its task exists.
+
+    A million waiting tasks would cost more than their rows.
+    """
+    shard = Shard()
+
+    async def one(family: list[Row]) -> None:
+        try:
+            await unit.run(family, 0, shard)
+        finally:
+            gate.release()
+        count(len(family))
+
+    try:
         async with asyncio.TaskGroup() as group:
             for family in families:
-                # Admitted before its task exists: a million waiting tasks cost more than rows.
                 await gate.acquire()
                 group.create_task(one(family))
-        return key, shard
+    except BaseExceptionGroup as failed:
+        raise _first(failed) from failed
+    return shard
+
+
+@dataclass(frozen=True)
+class ShardJob:
+    """A shard on its way to another process."""
+
+    unit: Unit
+    families: Families
+    in_flight: int
+
+    async def __call__(self, roles: Mapping[str, Asks]) -> Shard:
+        """Move the rows there."""
+        unit = replace(self.unit, roles=roles)
+        return await move(unit, self.families, asyncio.Semaphore(self.in_flight), lambda _: None)
+
+
+class RayRunner(LocalRunner):
+    """Row shards on Ray workers, engines in Ray actors; nothing of it before an answer is missing.
+
+    Until the first miss, and where `workers` is 0, rows move in this process. The store and the
+    engines' clients stay here: workers send what their rows ask and get answers back, both in
+    batches, so equal requests of two workers are still asked once.
+    """
+
+    def __init__(
+        self,
+        workers: int | None = None,
+        address: str | None = None,
+        rows_per_shard: int = 1024,
+        in_flight: int = 4096,
+    ) -> None:
+        super().__init__(rows_per_shard, in_flight)
+        # A worker on a small machine would take the core that the engine needs.
+        self.workers = (os.cpu_count() or 1) // 4 if workers is None else workers
+        self.address = address
+        self._awake = False
+        self._hands: list[Hand] = []
+        self._starting, self._connected = asyncio.Lock(), False
+
+    def host(self, engine: Engine) -> Engine:
+        """Give an engine that fills a processor an actor of its own."""
+        if not engine.hosted:
+            return engine
+        from gristmill.engines.remote import Remote
+
+        return Remote(engine=engine, address=self.address)
+
+    def wake(self) -> None:
+        """Send the next shards to workers."""
+        self._awake = True
+
+    async def close(self) -> None:
+        """End the workers."""
+        for hand in self._hands:
+            await hand.close()
+        if self._connected:
+            await asyncio.to_thread(cluster.release)
+        self._hands, self._awake, self._connected = [], False, False
+
+    async def map(
+        self, unit: Unit, shards: Mapping[str, Families]
+    ) -> AsyncIterator[tuple[str, Shard]]:
+        """Choose the place of each shard when its turn comes."""
+        gate = asyncio.Semaphore(self.in_flight)
+        window = (2 + self.in_flight // self.rows_per_shard) * max(1, self.workers)
+
+        def start(key: str, families: Families) -> asyncio.Task[tuple[str, Shard]]:
+            return asyncio.create_task(self._place(unit, key, families, gate))
+
+        async for done in windowed(start, shards, window):
+            yield done
+
+    async def _place(
+        self, unit: Unit, key: str, families: Families, gate: asyncio.Semaphore
+    ) -> tuple[str, Shard]:
+        for _ in range(ATTEMPTS):
+            if not (self._awake and self.workers):
+                return await self._shard(unit, key, families, gate)
+            hand = await self._hand()
+            try:
+                job = ShardJob(replace(unit, roles={}), families, self.in_flight)
+                shard = await hand.run(key, job, unit.roles)
+            except WorkerLost:
+                # What its rows were answered is stored: elsewhere they replay up to the loss.
+                log.warning("worker lost, shard=%s starts again", key)
+                continue
+            self.done += sum(map(len, families))
+            return key, shard
+        raise EngineError(f"shard {key} lost {ATTEMPTS} Ray workers; see Ray's own logs")
+
+    async def _hand(self) -> Hand:
+        """Return the worker with the fewest shards, starting those that are missing."""
+        async with self._starting:
+            self._hands = [hand for hand in self._hands if not hand.lost]
+            if not self._connected:
+                await asyncio.to_thread(cluster.connect, self.address)
+                self._connected = True
+            while len(self._hands) < self.workers:
+                self._hands.append(Hand())
+        return min(self._hands, key=lambda hand: hand.load)
 
 
 async def windowed(
@@ -108,18 +234,11 @@ async def windowed(
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             # Hand over what succeeded before anything raises.
             for task in sorted(done, key=lambda task: task.exception() is not None):
-                yield _result(task)
+                yield task.result()
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _result(task: asyncio.Task[tuple[str, Shard]]) -> tuple[str, Shard]:
-    try:
-        return task.result()
-    except BaseExceptionGroup as group:
-        raise _first(group) from group
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

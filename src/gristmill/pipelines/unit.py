@@ -19,7 +19,7 @@ from gristmill.pipelines.context import Asks, Context
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.stage import Drop, TableStage
 from gristmill.storage.ids import child_id
-from gristmill.storage.rows import Row, canonical, look, put, view_table
+from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, view_table
 from gristmill.storage.shards import Shard
 
 PROMPT_TOO_LONG = "prompt_too_long"
@@ -172,7 +172,7 @@ def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
         )
     row = dict(row)
     if "instruction" in columns:
-        row |= {"output": None, "gen": None, "scores": {}, "verdicts": {}, "picks": {}}
+        row |= {name: {} if name in STRUCTS else None for name in CLEARED}
     for name, value in columns.items():
         put(row, use.lands[name], value)
     return row

@@ -56,6 +56,8 @@ CONTENT: Types = {
     "gen": GEN,
 }
 """Columns with a fixed meaning, that seeds bring and stages write."""
+CLEARED = ("output", "messages", "gen", "scores", "verdicts", "picks")
+"""What a new instruction makes untrue."""
 STRUCTS = ("scores", "weights", "verdicts", "picks")
 END: Types = {
     "end": TEXT,

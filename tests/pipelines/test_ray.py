@@ -1,0 +1,97 @@
+"""The Ray runner gives the bytes of the local one, whatever the workers and their fate."""
+
+import asyncio
+import os
+import signal
+
+import pytest
+from audit import audit
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gristmill import run
+from gristmill.errors import TooManyErrors
+from gristmill.pipelines.runners import LocalRunner, RayRunner
+
+pytestmark = pytest.mark.slow
+
+
+def bytes_of(result):
+    return (result.folder / "data" / "train-00000-of-00001.parquet").read_bytes()
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    workers=st.integers(0, 2),
+    rows_per_shard=st.integers(1, 12),
+    in_flight=st.integers(1, 30),
+    shuffled=st.permutations(range(14)),
+)
+def test_workers_shards_and_order_never_change_a_byte(
+    workers, rows_per_shard, in_flight, shuffled, recipe, engine, seeds, tmp_path_factory
+) -> None:
+    def once(rows, runner, delay_s):
+        path = tmp_path_factory.mktemp("run")
+        made = run(
+            recipe("target=9"), rows, {"generator": engine(max_delay_s=delay_s)}, runner, path
+        )
+        assert audit(made.path) == []
+        return bytes_of(made), made.ledger
+
+    rows = seeds(14)
+    runner = RayRunner(workers, rows_per_shard=rows_per_shard, in_flight=in_flight)
+    assert once([rows[i] for i in shuffled], runner, 0.002) == once(rows, LocalRunner(), 0)
+
+
+def test_a_replay_starts_no_worker(recipe, engine, seeds, tmp_path) -> None:
+    def once():
+        runner = RayRunner(2, rows_per_shard=2, in_flight=2)
+        started = []
+        hand = runner._hand
+        runner._hand = lambda: (started.append(1), hand())[1]  # type: ignore[method-assign]
+        made = run(recipe(), seeds(40), {"generator": engine()}, runner, tmp_path)
+        for shard in made.path.glob("shards/*/*.parquet"):
+            shard.unlink()
+        return bytes_of(made), bool(started)
+
+    (first, cold), (second, warm) = once(), once()
+    assert first == second
+    assert cold
+    assert not warm
+
+
+def test_a_killed_worker_costs_nothing(recipe, engine, seeds, tmp_path) -> None:
+    runner = RayRunner(1, rows_per_shard=3, in_flight=3)
+    killed = []
+
+    async def kill_once() -> None:
+        while not runner._hands:  # noqa: ASYNC110 - nothing announces a worker
+            await asyncio.sleep(0.01)
+        actor = runner._hands[0]._actor
+        pid = await actor.pid.remote()
+        await asyncio.sleep(0.05)
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    async def step(name, work):
+        killer = asyncio.create_task(kill_once())
+        try:
+            return await work()
+        finally:
+            killer.cancel()
+
+    made = run(
+        recipe(), seeds(40), {"generator": engine(max_delay_s=0.05)}, runner, tmp_path, step=step
+    )
+    plain = run(recipe(), seeds(40), {"generator": engine()}, LocalRunner(), tmp_path / "plain")
+    assert killed
+    assert bytes_of(made) == bytes_of(plain)
+
+
+def test_an_error_on_a_worker_stops_the_run_like_one_here(recipe, engine, seeds, tmp_path) -> None:
+    def broken(prompt: str, draw: int) -> str:
+        raise ZeroDivisionError(prompt)
+
+    runner = RayRunner(1, rows_per_shard=2, in_flight=2)
+    with pytest.raises(TooManyErrors, match="rows failed"):
+        run(recipe(), seeds(), {"generator": engine(answer=broken)}, runner, tmp_path)
