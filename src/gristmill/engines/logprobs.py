@@ -47,6 +47,7 @@ class Logprobs(Engine):
     """A causal language model that reads and never writes: transformers forward passes."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"score"})
+    hosted: ClassVar[bool] = True
 
     model: str = "demo"
     """`demo`, a folder, or a name on the Hub."""

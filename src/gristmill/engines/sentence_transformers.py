@@ -38,6 +38,7 @@ class SentenceTransformers(Engine):
     """A sentence encoder."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"embed"})
+    hosted: ClassVar[bool] = True
 
     model: str = "minilm"
     """`minilm`, a folder, or a name on the Hub."""

@@ -34,6 +34,7 @@ class Vllm(Engine):
     """
 
     ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
+    hosted: ClassVar[bool] = True
 
     model: str
     """`demo`, a folder, or a name on the Hub."""

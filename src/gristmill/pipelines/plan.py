@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -125,6 +125,18 @@ def check(
     while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:
         cut -= 1
     _check_target(recipe, uses[cut:], cut)
+    key = _fingerprint(recipe, uses, columns, engines, seeds)
+    return Plan(tuple(_units(uses[:cut])), tuple(uses[cut:]), types, key)
+
+
+def _fingerprint(
+    recipe: Recipe,
+    uses: Sequence[Use],
+    columns: Mapping[str, pa.DataType],
+    engines: Mapping[str, Engine],
+    seeds: str,
+) -> str:
+    """Name everything that decides the rows; target, budget and shard sizes decide none."""
     stages = [
         [
             u.label,
@@ -137,10 +149,9 @@ def check(
     ]
     used = {role for use in uses for role in use.stage.needs()}
     roles = {role: engine.identity for role, engine in engines.items() if role in used}
-    rounds = recipe.rounds and recipe.rounds.model_dump()
     kinds = {name: str(kind) for name, kind in columns.items()}
-    key = digest(recipe.name, recipe.seed, stages, roles, kinds, rounds, seeds)
-    return Plan(tuple(_units(uses[:cut])), tuple(uses[cut:]), types, key)
+    rounds = recipe.rounds and recipe.rounds.model_dump()
+    return digest(recipe.name, recipe.seed, stages, roles, kinds, rounds, seeds)
 
 
 def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:

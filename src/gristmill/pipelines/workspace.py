@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -28,6 +29,7 @@ from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Run, Step
 from gristmill.pipelines.runners import LocalRunner, Runner
 from gristmill.pipelines.seeds import read_seeds, seed_rows
+from gristmill.publishing import card, report
 from gristmill.storage.answers import Answers
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row, to_table
@@ -158,8 +160,19 @@ async def _run(
     files = await (step or _bare)(
         "export", lambda: asyncio.to_thread(write_dataset, table, path / "dataset", export)
     )
-    note = {"input": prepared.seeds.summary(), "dataset": files}
-    return work.save(found, table, stop, n_seeds, note)
+    note = {"input": prepared.seeds.summary(), "dataset": files, "cpu_s": _cpu_s()}
+    result = work.save(found, table, stop, n_seeds, note)
+    if export.card:
+        card.write(path)
+    if export.report:
+        report.write(path)
+    return result
+
+
+def _cpu_s() -> float:
+    """Return the processor seconds of this process and of the children that have ended."""
+    times = os.times()
+    return round(times.user + times.system + times.children_user + times.children_system, 3)
 
 
 def _claim(path: Path, prepared: Prepared) -> None:
