@@ -137,16 +137,10 @@ def _fingerprint(
     seeds: str,
 ) -> str:
     """Name everything that decides the rows; target, budget and shard sizes decide none."""
-    stages = [
-        [
-            u.label,
-            u.folder,
-            type(u.stage).__name__,
-            u.stage.version,
-            u.stage.model_dump(mode="json"),
-        ]
-        for u in uses
-    ]
+    stages = []
+    for use in uses:
+        kind = [use.label, use.folder, type(use.stage).__name__, use.stage.version]
+        stages.append([*kind, use.stage.model_dump(mode="json")])
     used = {role for use in uses for role in use.stage.needs()}
     roles = {role: engine.identity for role, engine in engines.items() if role in used}
     kinds = {name: str(kind) for name, kind in columns.items()}

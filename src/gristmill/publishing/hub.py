@@ -65,12 +65,7 @@ def publish(
     run = RunFiles.open(path)
     if wrong := problems(run):
         raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
-    token = os.environ.get(token_env, "")
-    if not token:
-        raise RequirementError(
-            f"publishing needs a token that may write: set {token_env}, found it empty; "
-            "tokens are made under Settings, Access Tokens on the Hub"
-        )
+    token = _token(token_env)
     files = dict(_files(path))
     _check_secret(files, token, token_env)
     with _explained(repo_id, token, token_env):
@@ -87,6 +82,15 @@ def publish(
         if revision:
             api.create_branch(**where, branch=revision, exist_ok=True)
         return _send(api, where, files, revision, f"Publish {run.name}")
+
+
+def _token(name: str) -> str:
+    if not (token := os.environ.get(name, "")):
+        raise RequirementError(
+            f"publishing needs a token that may write: set {name}, found it empty; "
+            "tokens are made under Settings, Access Tokens on the Hub"
+        )
+    return token
 
 
 def _send(
