@@ -1,0 +1,46 @@
+"""The recipe through `run()`: literal replies in, rows, rejects and ledger out."""
+
+import json
+
+from audit import audit
+
+from gristmill import Recipe, run
+
+RIVER = "Name a river."
+HARDER = "Name a river that crosses three borders, and say which countries it leaves behind."
+ANSWERS = {
+    RIVER: "The Rhine.",
+    HARDER: "The Rhine leaves Switzerland, Austria and Germany behind.",
+}
+TABLE = {
+    (f"### Base instruction\n{RIVER}\n\n###", "instruction"): [HARDER],
+    ("### Same or different", HARDER): ["different"],
+    HARDER: [ANSWERS[HARDER]],
+    RIVER: [ANSWERS[RIVER]],
+    ("### Base instruction\nName a lake.\n\n###", "instruction"): ["Name a lake!"],
+    "Name a lake.": ["Sorry, no."],
+}
+STAGES = (
+    "stages=[{use: generators.evol_instruct, rounds: 1, operators: [constraint]}, "
+    "{use: filters.length}]"
+)
+
+
+def test_every_version_is_a_row_and_every_elimination_a_reject(script, tmp_path) -> None:
+    recipe = Recipe.load("evol_instruct", [STAGES, "engines={}"])
+    seeds = [{"instruction": RIVER}, {"instruction": "Name a lake."}]
+    result = run(recipe, seeds, {"generator": script(TABLE)}, workspace=tmp_path)
+    rows = sorted(result.dataset.to_pylist(), key=lambda row: len(row["instruction"]))
+    assert [row["instruction"] for row in rows] == [RIVER, HARDER]
+    assert [row["output"] for row in rows] == [ANSWERS[row["instruction"]] for row in rows]
+    lineages = [json.loads(row["meta"])["evol_instruct"]["lineage"] for row in rows]
+    assert lineages == [[], ["constraint"]]
+    assert len({row["root"] for row in rows}) == 1
+    assert [len(row["calls"]) for row in rows] == [4, 4], "all calls of the seed's procedure"
+    line = result.ledger[0]
+    assert (line["in"], line["made"], line["kept"], line["rejected_children"]) == (2, 4, 2, 2)
+    assert line["codes"] == {"refusal": 1, "no_gain": 1}
+    assert audit(result.path) == []
+
+    again = run(recipe, seeds, {"generator": script({})}, workspace=tmp_path)
+    assert again.dataset == result.dataset
