@@ -192,7 +192,7 @@ COUNTED = {
     },
     "timeline": [[t / 2, 9 * t - t * t // 15, 900 * t + 300 * (t % 3)] for t in range(60)],
     "wall_s": 29.5,
-    "input": {"malformed": 2},
+    "input": {"malformed": 2, "notes": ["3 functions without a docstring <b>"]},
 }  # fmt: skip
 
 

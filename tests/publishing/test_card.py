@@ -3,7 +3,9 @@ import re
 
 import pytest
 import yaml
+from audit import audit
 
+from gristmill import run
 from gristmill.errors import InputError
 from gristmill.publishing import card
 
@@ -25,6 +27,7 @@ def test_the_figures_of_the_card_are_those_of_the_run(finished) -> None:
     assert gone
     assert f"`near_duplicates` removed {gone} duplicates." in body
     assert "2 lines of the input could not be read" in body
+    assert "- `3 functions without a docstring <b>`" in body
     assert "| `stdlib` | `PSF-2.0` | 30 |" in body
     assert "`not judged` 1 (" in body
     assert "--set engines.generator.model=NAME" in body
@@ -84,6 +87,28 @@ def test_datasets_reads_the_folder_with_its_card(finished, tmp_path) -> None:
     loaded = datasets.load_dataset(str(path / "dataset"), cache_dir=str(tmp_path / "cache"))
     assert list(loaded) == ["train"]
     assert loaded["train"][0]["verdicts"]["unit_tests"]["status"]
+
+
+def test_a_run_ends_with_its_card_its_report_and_every_format(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    datasets = pytest.importorskip("datasets")
+    sets = ["export.card=true", "export.report=true", "export.formats=[messages, csv]"]
+    split = "export.validation_rate=0.4"
+    rows = [{**seed, "source": f"book {i}"} for i, seed in enumerate(seeds(40))]
+    result = run(recipe(*sets, split), rows, {"generator": engine()}, workspace=tmp_path)
+    assert audit(result.path) == []
+    assert result.report.read_text().startswith("<!doctype html>")
+    meta, body = front((result.folder / "README.md").read_text())
+    assert [c["config_name"] for c in meta["configs"]] == ["default"]
+    assert "| `exports/messages/validation.jsonl` | 2 |" in body
+    assert "| `book 3` | `not stated` | 1 |" in body
+    cache = str(tmp_path / "cache")
+    loaded = datasets.load_dataset(str(result.folder), cache_dir=cache)
+    assert {split: len(part) for split, part in loaded.items()} == {"train": 4, "validation": 2}
+    turns = str(result.folder / "exports" / "messages" / "train.jsonl")
+    loaded = datasets.load_dataset("json", data_files=turns, cache_dir=cache)
+    assert loaded["train"][0]["messages"][0]["role"] == "user"
 
 
 def test_counts_that_an_older_run_lacks_are_left_out(finished) -> None:

@@ -29,7 +29,6 @@ from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Run, Step
 from gristmill.pipelines.runners import LocalRunner, Runner
 from gristmill.pipelines.seeds import read_seeds, seed_rows
-from gristmill.publishing import card, report
 from gristmill.storage.answers import Answers
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row, to_table
@@ -162,6 +161,8 @@ async def _run(
     )
     note = {"input": prepared.seeds.summary(), "dataset": files, "cpu_s": _cpu_s()}
     result = work.save(found, table, stop, n_seeds, note)
+    from gristmill.publishing import card, report  # polars and jinja2: not for `check`
+
     if export.card:
         card.write(path)
     if export.report:

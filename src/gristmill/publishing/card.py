@@ -82,6 +82,7 @@ def write(path: Path) -> Path:
 def render(run: RunFiles) -> str:
     """Return the card as Markdown."""
     parts: list[tuple[str, Iterable[str]]] = [
+        ("Files", _files(run)),
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
         ("Verification", _verification(run)),
@@ -145,6 +146,7 @@ def _configs(run: RunFiles) -> list[dict[str, Any]]:
         for split in ("train", "validation")
         if any(file.name.startswith(f"{split}-") for file in run.data)
     ]
+    # The exports are no configurations: load_dataset reads all of a folder as one format.
     return [{"config_name": "default", "data_files": splits, "default": True}]
 
 
@@ -155,6 +157,15 @@ def _summary(run: RunFiles) -> Iterator[str]:
     yield f"{number(len(run.kept))} rows{wanted}, built from {first} seeds by gristmill."
     yield f"The run stopped at: {note.get('stop')}. Nothing here was checked by hand.\n"
     yield LOADING
+
+
+def _files(run: RunFiles) -> Iterator[str]:
+    files = run.note.get("dataset")
+    if not files:
+        return
+    yield "| file | rows |"
+    yield "|---|--:|"
+    yield from (f"| {code_span(name, 200)} | {number(n)} |" for name, n in files.items())
 
 
 def _rebuild(run: RunFiles) -> Iterator[str]:
@@ -217,6 +228,7 @@ def _sources(run: RunFiles) -> Iterator[str]:
         yield f"| {len(rest)} further sources | | {number(sum(n for *_, n in rest))} |"
     if (bad := facts.malformed(run)) is not None:
         yield f"\n{number(bad)} lines of the input could not be read and were left out."
+    yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))
 
 
 def _models(run: RunFiles) -> Iterator[str]:

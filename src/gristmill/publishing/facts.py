@@ -187,8 +187,13 @@ def roles(run: RunFiles) -> list[dict[str, Any]]:
 
 def malformed(run: RunFiles) -> int | None:
     """Return how many lines of the input could not be read; None when nobody counted."""
-    found: int | None = run.note.get("input", {}).get("malformed")
+    found: int | None = (run.note.get("input") or {}).get("malformed")
     return found
+
+
+def remarks(run: RunFiles) -> list[str]:
+    """Return what the reader of the seeds left out, and why."""
+    return [str(note) for note in (run.note.get("input") or {}).get("notes") or []]
 
 
 def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:

@@ -69,6 +69,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "roles": facts.roles(run),
         "sources": facts.sources(run),
         "malformed": facts.malformed(run),
+        "remarks": facts.remarks(run),
         "costs": _costs(run),
     }
 
