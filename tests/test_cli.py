@@ -44,7 +44,7 @@ def call(capfd):
 
 
 def test_run_json_ends_with_one_object_and_nothing_else(call, place) -> None:
-    code, out, err = call("run", "tiny.yaml", "--json", *BARE)
+    code, out, err = call("run", "tiny.yaml", "--json", "--quiet", *BARE)
     assert (code, err) == (0, "")
     told = json.loads(out)
     assert out.count("\n") == 1

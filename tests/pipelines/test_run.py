@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill import run
-from gristmill.errors import RunLocked, StorageError, TooManyErrors
+from gristmill.errors import InputError, RunLocked, TooManyErrors
 from gristmill.pipelines import LocalRunner
 from gristmill.storage.shards import lock
 
@@ -167,7 +167,7 @@ def test_a_poor_round_is_the_last(recipe, engine, seeds, tmp_path) -> None:
 def test_a_folder_of_another_recipe_is_refused(recipe, engine, seeds, tmp_path) -> None:
     folder = tmp_path / "mine"
     run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path, folder=folder)
-    with pytest.raises(StorageError, match="belongs to another recipe"):
+    with pytest.raises(InputError, match="belongs to another recipe"):
         run(recipe("seed=8"), seeds(), {"generator": engine()}, workspace=tmp_path, folder=folder)
 
 

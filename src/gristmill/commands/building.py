@@ -37,6 +37,8 @@ def order_of(args: argparse.Namespace) -> Order:
         workspace=args.workspace,
         local=getattr(args, "local", True),
         ray=getattr(args, "ray", None),
+        allow_plugins=args.allow_plugins,
+        unisolated=args.unisolated,
     )
 
 
@@ -185,7 +187,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     """
     order = order_of(args)
     recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
-    prepared = prepare(recipe)
+    prepared = prepare(recipe, allow_plugins=order.allow_plugins)
     seeds = prepared.seeds
     # The order of ids is the order in which a run takes its seeds.
     first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]

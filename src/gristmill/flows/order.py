@@ -13,6 +13,9 @@ from gristmill.pipelines.run import Result, Step
 from gristmill.pipelines.runners import LocalRunner, Runner
 from gristmill.pipelines.workspace import Prepared, execute, prepare
 
+UNISOLATED = "i_accept_that_programs_run_without_isolation"
+"""The sandbox's parameter."""
+
 
 class Order(BaseModel):
     """A recipe with everything that the command line can add to it."""
@@ -29,13 +32,19 @@ class Order(BaseModel):
     """The folder of `.gristmill/` (answers and lock) and `runs/`."""
     local: bool = False
     """In this process, without Ray."""
+    allow_plugins: bool = False
+    """Import stages from modules outside gristmill."""
+    unisolated: bool = False
+    """Run generated code with the user's rights where no sandbox works."""
     ray: str | None = None
     """The address of a Ray cluster, or `auto`."""
 
     def load(self) -> Recipe:
         """Return the recipe with the changes applied."""
-        target = [] if self.target is None else [f"target={self.target}"]
-        return Recipe.load(self.recipe, [*self.sets, *target], self.inputs, self.map)
+        more = [] if self.target is None else [f"target={self.target}"]
+        if self.unisolated:
+            more += ["engines.sandbox.use=sandbox", f"engines.sandbox.{UNISOLATED}=true"]
+        return Recipe.load(self.recipe, [*self.sets, *more], self.inputs, self.map)
 
     def runner(self) -> Runner:
         """Return where the rows are worked on."""
@@ -43,7 +52,7 @@ class Order(BaseModel):
 
     def prepare(self) -> Prepared:
         """Check everything that can be checked without loading a model."""
-        return prepare(self.load())
+        return prepare(self.load(), allow_plugins=self.allow_plugins)
 
     def execute(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, TypeVar
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from pydantic import ValidationError
 
 from gristmill.engines.base import Engine
 from gristmill.errors import RecipeError
+from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe, explain
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest
@@ -99,6 +101,8 @@ def check(
     columns: Mapping[str, pa.DataType],
     engines: Mapping[str, Engine],
     seeds: str = "",
+    *,
+    allow_plugins: bool = False,
 ) -> Plan:
     """Build every stage and check names, parameters, columns, roles and the target.
 
@@ -108,7 +112,8 @@ def check(
     types = {**columns, **SYSTEM}
     gone: set[str] = set()
     for i, entry in enumerate(recipe.stages):
-        use = _use(f"stages[{i}]", entry, {u.label: j for j, u in enumerate(uses)} | {"target": -1})
+        taken = {"target", *(u.label for u in uses)}
+        use = _use(f"stages[{i}]", entry, taken, allow_plugins=allow_plugins)
         where = f"stages[{i}] ({entry['use']})"
         _check_columns(where, use, {name: t for name, t in types.items() if name not in gone})
         _check_roles(where, use, engines)
@@ -150,20 +155,27 @@ def _fingerprint(
 
 def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
     """Build the one class of a kind that the module named by `use` defines."""
-    params = {k: v for k, v in entry.items() if k not in ("use", "as")}
     use = entry.get("use")
-    known = [m.name for m in iter_modules(importlib.import_module(package).__path__)]
+    known = _modules(package)
     if use not in known:
-        near = get_close_matches(str(use), known) or sorted(known)
+        near = get_close_matches(str(use), known) or known
         raise RecipeError(f"{where}: no '{use}' in {package}; did you mean one of {near}?")
-    module = importlib.import_module(f"{package}.{use}")
+    return _built(importlib.import_module(f"{package}.{use}"), where, entry, kind)
+
+
+def _modules(package: str) -> list[str]:
+    return sorted(m.name for m in iter_modules(importlib.import_module(package).__path__))
+
+
+def _built(module: ModuleType, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
+    params = {k: v for k, v in entry.items() if k not in ("use", "as")}
     for _, cls in inspect.getmembers(module, inspect.isclass):
         if issubclass(cls, kind) and _defined_in(cls, module.__name__):
             try:
                 return cls(**params)
             except ValidationError as error:
                 mistakes = explain(error, cls.model_fields)
-                raise RecipeError(f"{where} ({use}): {mistakes}") from error
+                raise RecipeError(f"{where} ({entry['use']}): {mistakes}") from error
     raise RecipeError(f"{where}: {module.__name__} defines no {kind.__name__.lower()}")
 
 
@@ -171,22 +183,36 @@ def _defined_in(cls: type, module: str) -> bool:
     return cls.__module__ == module or cls.__module__.startswith(module + ".")
 
 
-def _use(where: str, entry: Mapping[str, Any], taken: Mapping[str, int]) -> Use:
-    folder, _, name = str(entry.get("use", "")).partition(".")
-    if folder not in FOLDERS or not name:
+def _use(
+    where: str, entry: Mapping[str, Any], taken: Collection[str], *, allow_plugins: bool
+) -> Use:
+    use = str(entry.get("use", ""))
+    if "." not in use or not all(part.isidentifier() for part in use.split(".")):
         raise RecipeError(
             f"{where}: `use` must be like 'filters.length', found {entry.get('use')!r}; "
             f"folders are {sorted(FOLDERS)}"
         )
-    label = str(entry.get("as", name))
+    label = str(entry.get("as", use.rpartition(".")[2]))
     if label in taken:
         raise RecipeError(f"{where}: the label '{label}' is taken; add `as: another_name`")
     if not label.isidentifier():
         raise RecipeError(f"{where}: the label '{label}' must be letters, digits and _")
-    stage = build(f"gristmill.{folder}", where, {**entry, "use": name}, Stage)
+    folder, module = _module(where, use, allow_plugins=allow_plugins)
+    stage = _built(module, where, {**entry, "use": use}, Stage)
     if not isinstance(stage, RowStage | TableStage):
-        raise RecipeError(f"{where}: '{name}' is neither a row stage nor a table stage")
+        raise RecipeError(f"{where}: '{use}' is neither a row stage nor a table stage")
     return Use(label, folder, stage)
+
+
+def _module(where: str, use: str, *, allow_plugins: bool) -> tuple[str, ModuleType]:
+    known = [f"{folder}.{name}" for folder in FOLDERS for name in _modules(f"gristmill.{folder}")]
+    if use in known:
+        return use.partition(".")[0], importlib.import_module(f"gristmill.{use}")
+    if found := plugins.find(where, use, FOLDERS, allowed=allow_plugins):
+        return found
+    folder = use.partition(".")[0]
+    near = get_close_matches(use, known) or [name for name in known if name.startswith(folder)]
+    raise RecipeError(f"{where}: no '{use}'; did you mean one of {near}?")
 
 
 def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:

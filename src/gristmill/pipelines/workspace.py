@@ -20,7 +20,7 @@ import yaml
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
-from gristmill.errors import StorageError
+from gristmill.errors import InputError
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, write_malformed
 from gristmill.pipelines.plan import Plan, build, check
@@ -56,14 +56,18 @@ def prepare(
     recipe: Recipe,
     seeds: Sequence[Row] | None = None,
     engines: Mapping[str, Engine] | None = None,
+    *,
+    allow_plugins: bool = False,
 ) -> Prepared:
     """Check everything that can be checked without loading a model.
 
-    `seeds` and `engines` replace those that the recipe names.
+    `seeds` and `engines` replace those that the recipe names; `allow_plugins` lets it import
+    stages from modules outside gristmill.
     """
     found = read_seeds(recipe) if seeds is None else from_rows(seeds)
     built = build_engines(recipe) | dict(engines or {})
-    plan = check(recipe, found.columns, built, digest(sorted(found.ids)))
+    key = digest(sorted(found.ids))
+    plan = check(recipe, found.columns, built, key, allow_plugins=allow_plugins)
     used = {role for use in plan.uses for role in use.stage.needs()}
     for role in sorted(used):
         built[role].check()
@@ -89,6 +93,7 @@ def run(
     folder: Path | None = None,
     step: Step | None = None,
     progress: Callable[[Progress], None] | None = None,
+    allow_plugins: bool = False,
 ) -> Result:
     """Run `recipe` to its end; run it again and it replays. Also inside a notebook.
 
@@ -100,7 +105,7 @@ def run(
         TooManyErrors: More rows failed than the recipe allows; what is finished is kept.
         RunLocked: Another process holds the workspace.
     """
-    prepared = prepare(recipe, seeds, engines)
+    prepared = prepare(recipe, seeds, engines, allow_plugins=allow_plugins)
     return execute(prepared, runner, workspace, folder=folder, step=step, progress=progress)
 
 
@@ -182,7 +187,7 @@ def _claim(path: Path, prepared: Prepared) -> None:
     if locked.exists():
         found = (yaml.safe_load(locked.read_text(encoding="utf-8")) or {}).get("fingerprint")
         if found != prepared.plan.fingerprint:
-            raise StorageError(
+            raise InputError(
                 f"{path} belongs to another recipe (fingerprint {str(found)[:12]}, this one is "
                 f"{prepared.plan.fingerprint[:12]}); move it away or name another folder"
             )
