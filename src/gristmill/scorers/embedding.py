@@ -14,6 +14,7 @@ from pydantic import Field
 from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
+from gristmill.text.detectors import is_marker
 from gristmill.text.turns import Turn
 
 
@@ -63,4 +64,5 @@ class Embedding(RowStage):
         if messages := row.get("messages"):
             sides = {True: "output" in self.fields, False: "instruction" in self.fields}
             return [m["content"] for m in messages if sides[m["role"] == "assistant"]]
-        return [row.get(field) for field in self.fields]
+        parts = [row.get(field) for field in self.fields]
+        return [None if part and is_marker(part) else part for part in parts]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
+from gristmill.text.detectors import is_marker
+
 
 class Turn(TypedDict):
     """One message: who, and what."""
@@ -14,8 +16,12 @@ class Turn(TypedDict):
 
 
 def question(instruction: str | None, given: str | None) -> str:
-    """Return an instruction and the text that it is about as one message."""
-    return "\n\n".join(part for part in (instruction, given) if part and part.strip())
+    """Return an instruction and the text that it is about as one message.
+
+    A note such as `<noinput>` in the place of the text is no part of it.
+    """
+    parts = [instruction, None if given and is_marker(given) else given]
+    return "\n\n".join(part for part in parts if part and part.strip())
 
 
 def turns(row: Mapping[str, Any]) -> list[Turn]:

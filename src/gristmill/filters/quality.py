@@ -1,0 +1,111 @@
+"""Drop rows that teach nothing, by what their text alone shows.
+
+Source: the failures that Stanford Alpaca's own rows have (Taori et al., 2023) and that
+AlpaGasus (Chen et al., arXiv:2307.08701) and Evol-Instruct (Xu et al., arXiv:2304.12244, section
+3.3) remove with a model. These are rules: cheap, the same every time, and each names its evidence.
+They are precise rather than complete; `text/detectors.py` says how they were tuned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar, Literal, NotRequired, TypedDict
+
+from pydantic import Field
+
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text import detectors
+from gristmill.text.shingles import same
+from gristmill.text.turns import Turn, turns
+
+
+class Texts(TypedDict):
+    """What it reads: `messages` where a row has them, else one exchange."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+
+
+class Nothing(TypedDict):
+    """It writes no columns."""
+
+
+Code = Literal[
+    "empty_instruction",
+    "empty_output",
+    "no_output",
+    "refusal",
+    "repeats_instruction",
+    "loop",
+    "template_leak",
+    "not_text",
+    "missing_input",
+    "output_too_long",
+]
+CODES: tuple[Code, ...] = (
+    "empty_instruction",
+    "empty_output",
+    "no_output",
+    "refusal",
+    "repeats_instruction",
+    "loop",
+    "template_leak",
+    "not_text",
+    "missing_input",
+    "output_too_long",
+)
+
+
+class Quality(RowStage):
+    """Drop a row at the first fault that is found; every answer of a conversation is looked at."""
+
+    codes: ClassVar[frozenset[str]] = frozenset(CODES)
+
+    skip: tuple[Code, ...] = ()
+    """Faults that are none for this data: `refusal` where refusals are to be learnt."""
+    max_chars: int = Field(default=32_000, ge=1)
+    """Characters of an answer above which it is `output_too_long`: about 8,000 tokens."""
+
+    def __call__(self, row: Texts) -> Nothing | Drop:
+        """Look for one fault after the other."""
+        found = (drop for drop in self._faults(row) if drop.code not in self.skip)
+        return next(found, {})
+
+    def _faults(self, row: Texts) -> Iterator[Drop]:
+        said = turns(row)
+        asked = [turn["content"] for turn in said if turn["role"] == "user"]
+        answers = [turn["content"] for turn in said if turn["role"] == "assistant"]
+        if not asked:
+            yield Drop("empty_instruction")
+        if not answers or any(not answer.strip() for answer in answers):
+            yield Drop("empty_output")
+        for answer in answers:
+            yield from self._answer(answer, asked[0] if asked else "")
+        if not row.get("messages"):
+            yield from _input(row.get("instruction") or "", row.get("input") or "")
+        if evidence := next(filter(None, map(detectors.garbage, [*asked, *answers])), None):
+            yield Drop("not_text", evidence)
+
+    def _answer(self, answer: str, instruction: str) -> Iterator[Drop]:
+        found = {
+            "no_output": detectors.no_output(answer) or detectors.only_image(answer),
+            "refusal": detectors.declines(answer),
+            "template_leak": detectors.leaks_template(answer),
+            "loop": detectors.loops(answer),
+        }
+        yield from (Drop(code, evidence) for code, evidence in found.items() if evidence)
+        if len(answer.split()) > 3 and same(answer) == same(instruction):
+            yield Drop("repeats_instruction", answer[:80])
+        if len(answer) > self.max_chars:
+            yield Drop("output_too_long", f"{len(answer)} > {self.max_chars} characters")
+
+
+def _input(instruction: str, given: str) -> Iterator[Drop]:
+    if given.strip() and not detectors.is_marker(given):
+        evidence = detectors.stands_in(instruction, given)
+    else:
+        evidence = detectors.dangles(instruction)
+    if evidence:
+        yield Drop("missing_input", evidence)

@@ -1,0 +1,146 @@
+"""Detectors: what makes an instruction row useless, found in its text alone.
+
+Each returns the evidence, or None. They were tuned by reading what they found in 9,229 rows of
+Alpaca, 2,996 of Dolly, 6,552 of Code Alpaca and 252 answers of a base model: a rule that was wrong
+as often as right is not here (any "sorry", a repeated line, a bracketed name in a letter, an answer
+without a full stop).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+from gristmill.text.words import words
+
+MIN_DISTINCT = 0.3
+"""Share of different runs of four words under which a text loops: 240 of 252 answers of a base
+model that does, 2 of 15,781 of instruction-tuned ones. At 0.5 tables and code count as well."""
+MIN_LOOP_WORDS = 20
+"""A shorter text has too few runs to say."""
+MIN_ZLIB = 0.15
+"""Compressed size by size under which a text loops."""
+MIN_ZLIB_CHARS = 300
+"""A shorter text never compresses that far."""
+
+MARKER = re.compile(
+    r"[<(\[{\\`\"']*\s*(?:no\s?(?:in|out)puts?(?: (?:required|needed))?|n/a)\W*", re.I
+)
+"""Nothing but a note that there is nothing: `<noinput>`, `No input required.`, `N/A`."""
+NO_OUTPUT = re.compile(r"\W*no\s?(?:in|out)put\b(?=\W*$|[.,;:] |\W*\n| because| since)", re.I)
+DECLINES = re.compile(
+    r"""^\W*(?:
+        (?:i'?m|i\ am|we'?re)?\ ?(?:so\ |very\ )?(?:sorry|afraid)[,.]?\ (?:but\ )?
+          (?:that\ )?(?:
+            as\ an?\ (?:ai|language)
+            |i\ (?:can(?:no|')t|am\ (?:not|un)|do(?:n'|\ no)t\ have)
+            |(?:the|this)\ (?:task|request|instruction))
+        |as\ an?\ (?:artificial\ intelligence|ai|large\ language|language)\b
+        |i\ apologi[sz]e,?\ but\ (?:as|i)\b
+        |(?:unfortunately,?\ )?(?:i|we)(?:'m|\ am|'re|\ are)?\ (?:
+            cannot|can'?t|unable\ to|not\ able\ to)\ (?:
+            help|assist|fulfil+|complete|comply|provide|generate|create|perform|access|answer
+            |process|display|set\ up|browse|open|play|draw|produce|engage|do\ that|do\ this)\b
+        |(?:this|the)\ (?:task|instruction|request)\ (?:cannot|can'?t)\ be
+    )
+    |\b(?:gpt|ai|language)\ (?:language\ )?models?,?\ (?:i\ )?(?:
+        cannot|can'?t|(?:am|is)\ (?:not\ able|unable))\b
+    |\bcannot\ be\ (?:generated|completed|done|fulfilled|performed|provided)\ by\ (?:
+        the|this|an?|any)\ (?:\w+\ )?(?:model|ai)\b
+    """,
+    re.I | re.X,
+)
+NEXT_TASK = re.compile(
+    r"(?im)^\W*(?:\d+\s?\.\s*(?:instruction|input|output):|<no ?(?:in|out)put>)|<no ?input>"
+)
+CONTROL = re.compile(
+    r"<\|(?:im_start|im_end|im_sep|endoftext|begin_of_text|eot_id|start_header_id|end_of_turn|"
+    r"user|assistant|system|end)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>\s*$"
+    r"|(?m:^### ?(?:Instruction|Response|Human|Assistant|User|Input):)"
+)
+GARBAGE = re.compile(
+    "[\ufffd\ud800-\udfff\x00-\x08\x0e-\x1f\x7f]"
+    "|\u00c3[\x80-\xbf]|\u00e2\u20ac[\u2122\u0153\u201c\u201d\u02dc\u00a6]"
+)
+LINK = r"(?:https?://|www\.)\S+"
+IMAGE_ONLY = re.compile(rf"\W*!\[[^\]\n]*\]\({LINK}\W*")
+ABOUT_LINKS = re.compile(
+    r"\b(?:api|https?|fetch|ur[li]s?|domain|links?|hyperlinks?|parse|scrape|code|program|function|script|shorten|"
+    r"download|valid\w*|protocol|quer\w+|web ?address)\b",
+    re.I,
+)
+"""Instructions that can be followed with nothing but a link."""
+LINK_ONLY = re.compile(rf"\W*(?:!?\[[^\]\n]*\]\()?{LINK}\W*")
+STAND_IN = re.compile(
+    r"\W*(?:[\[<({]\s*"
+    r"(?:insert|paste|attached?|link to|photo|image|picture|your|example|audio|video)"
+    r"\b[^\]>)}\n]{0,60}[\]>)}]"
+    r"|(?:attached|insert) (?:image|photo|picture|file|text|document)\w*)\W*",
+    re.I,
+)
+DANGLING = re.compile(
+    r"\b(?:the|this|these|those) (?:(?:following|attached) [a-z][a-z ,'-]*"
+    r"|(?!(?:\w+ )*(?:box|space|field|form) below)(?:[a-z]+ ){1,3}(?:below|attached|that follows?))"
+    r"[.?!:]?\s*$"
+)
+
+
+def is_marker(text: str) -> bool:
+    """Say whether a text only notes that there is none."""
+    return bool(MARKER.fullmatch(text.strip()))
+
+
+def no_output(text: str) -> str | None:
+    """Find an answer that says there is none."""
+    return text.strip()[:60] if NO_OUTPUT.match(text) else None
+
+
+def declines(text: str) -> str | None:
+    """Find a refusal, or a model that speaks of what a model cannot do."""
+    found = DECLINES.search(text.replace("\u2019", "'"))
+    return found[0].strip() if found else None
+
+
+def loops(text: str) -> str | None:
+    """Find an answer that repeats itself."""
+    said = words(text)
+    if len(said) >= MIN_LOOP_WORDS:
+        runs = list(zip(said, said[1:], said[2:], said[3:], strict=False))
+        rate = len(set(runs)) / len(runs)
+        if rate < MIN_DISTINCT:
+            return f"{rate:.2f} of its runs of four words differ"
+    raw = text.encode(errors="replace")
+    if len(raw) >= MIN_ZLIB_CHARS and (rate := len(zlib.compress(raw)) / len(raw)) < MIN_ZLIB:
+        return f"compresses to {rate:.2f}"
+    return None
+
+
+def leaks_template(text: str) -> str | None:
+    """Find signs of a prompt's template, or the next task of a list, in an answer."""
+    found = CONTROL.search(text) or NEXT_TASK.search(text)
+    return found[0].strip() if found else None
+
+
+def garbage(text: str) -> str | None:
+    """Find characters that no text has: lost in decoding, or decoded twice."""
+    found = GARBAGE.search(text)
+    return ascii(found[0]) if found else None
+
+
+def stands_in(instruction: str, given: str) -> str | None:
+    """Find an input that is only a link, or a note of what should stand there."""
+    found = STAND_IN.fullmatch(given.strip())
+    if not found and not ABOUT_LINKS.search(instruction):
+        found = LINK_ONLY.fullmatch(given.strip())
+    return found[0][:80] if found else None
+
+
+def only_image(text: str) -> str | None:
+    """Find an answer that is a link to an image and nothing else."""
+    return text.strip()[:80] if IMAGE_ONLY.fullmatch(text.strip()) else None
+
+
+def dangles(instruction: str) -> str | None:
+    """Find an instruction that ends with a reference to something that does not follow."""
+    found = DANGLING.search(instruction.strip())
+    return found[0] if found else None

@@ -1,0 +1,62 @@
+from typing import Any
+
+import pytest
+
+from gristmill.filters.quality import Quality
+from gristmill.pipelines import Drop
+
+GOOD = {"instruction": "Name a tall tree.", "input": "", "output": "The coast redwood."}
+
+
+def code(row: dict[str, Any], **changes: Any) -> str | None:
+    out = Quality(**changes)({**GOOD, **row})  # type: ignore[typeddict-item]
+    return out.code if isinstance(out, Drop) else None
+
+
+@pytest.mark.parametrize(
+    ("row", "wanted"),
+    [
+        ({}, None),
+        ({"output": "Oak"}, None),
+        ({"input": None}, None),
+        ({"instruction": " "}, "empty_instruction"),
+        ({"instruction": None, "input": "<noinput>"}, "empty_instruction"),
+        ({"output": "\n"}, "empty_output"),
+        ({"output": None}, "empty_output"),
+        ({"output": "<nooutput>"}, "no_output"),
+        ({"output": "I cannot help with that."}, "refusal"),
+        ({"output": "A pine.\n7. Instruction: Name a bird."}, "template_leak"),
+        ({"output": "a tree and a tree and " * 20}, "loop"),
+        ({"output": "name a tall tree"}, "repeats_instruction"),
+        ({"instruction": "Oak", "output": "oak"}, None),
+        ({"output": "abcdefghij"}, "output_too_long"),
+        ({"instruction": "Describe the following photo.", "input": "N/A"}, "missing_input"),
+        ({"instruction": "Describe the photo.", "input": "[photo of a tree]"}, "missing_input"),
+        ({"instruction": "Describe the following tree.", "input": "A pine."}, None),
+        ({"input": "caf\ufffd"}, "not_text"),
+    ],
+)
+def test_every_fault_has_its_code(row, wanted) -> None:
+    limits = {"max_chars": 9} if wanted == "output_too_long" else {}
+    assert code(row, **limits) == wanted
+
+
+def test_a_fault_can_be_none() -> None:
+    row = {"output": "I cannot help with that."}
+    assert code(row, skip=("refusal",)) is None
+    assert code({**row, "input": "\ufffd"}, skip=("refusal",)) == "not_text"
+
+
+def test_every_answer_of_a_conversation_is_looked_at() -> None:
+    def talk(*texts: str) -> dict[str, Any]:
+        roles = ("user", "assistant") * 2
+        return {"messages": [{"role": r, "content": t} for r, t in zip(roles, texts, strict=False)]}
+
+    assert code(talk("Hi", "Hello.", "Name a tree.", "An oak.")) is None
+    assert code(talk("Hi", "I'm sorry, but I can't.", "Name a tree.", "An oak.")) == "refusal"
+    assert code(talk("Hi")) == "empty_output"
+
+
+def test_the_detail_is_the_evidence() -> None:
+    out = Quality()({**GOOD, "output": "I cannot help with that."})  # type: ignore[typeddict-item]
+    assert out == Drop("refusal", "I cannot help")
