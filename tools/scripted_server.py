@@ -1,26 +1,29 @@
 """A scripted model behind an OpenAI-compatible server, in a process that no kill reaches.
 
 Usage: python tools/scripted_server.py LOG DELAY_S, prints its port. Every answered request is a
-line of LOG: its digest, which also ends the text of the answer. So a store that holds an answer
-names the request that paid for it, and the log is the judge of what was asked twice.
+line of LOG: the key that the client gave it, under which the client stores the answer. So the
+log is the judge of what was paid for twice.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
 import sys
 from typing import Any
 
+EVOLVE = re.compile(r"(?s).*### Base instruction\n(.*)\n\n### \w+ instruction$")
+
 
 def reply(prompt: str, seed: int) -> str:
     """Answer by rules: a pure function of the request, now and then a bad answer."""
-    if found := re.search(r"(?s)Rewrite.*\n\n(.*)$", prompt):
+    if found := EVOLVE.match(prompt):
         return "" if seed % 11 == 0 else f"{found[1]} Say why, {seed % 97} times."
-    return " " if seed % 5 == 0 else f"Because.\n{seed % 3}"
+    if prompt.endswith("### Same or different"):
+        return "different"
+    return " " if seed % 5 == 0 else f"Because it does.\n{seed % 3}"
 
 
 class Server:
@@ -34,23 +37,23 @@ class Server:
         """Speak HTTP/1.1 on one connection until it ends."""
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                found = re.search(rb"(?i)content-length: *(\d+)", head)
-                body = await reader.readexactly(int(found[1])) if found else b"{}"
-                answer = await self.answer(json.loads(body), body)
+                length = re.search(rb"(?i)content-length: *(\d+)", head)
+                name = re.search(rb"(?i)x-request-id: *(\w+)", head)
+                body = await reader.readexactly(int(length[1])) if length else b"{}"
+                answer = await self.answer(json.loads(body), name[1] if name else b"none")
                 data = json.dumps(answer).encode()
                 kind = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: "
                 writer.write(kind + str(len(data)).encode() + b"\r\n\r\n" + data)
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client was killed: that is what this server is for
+            return  # the client was killed: that is what this server is for
         finally:
             writer.close()
 
-    async def answer(self, request: dict[str, Any], body: bytes) -> dict[str, Any]:
+    async def answer(self, request: dict[str, Any], key: bytes) -> dict[str, Any]:
         """Answer a chat or a plain completion."""
         await asyncio.sleep(self.delay_s)
-        name = hashlib.blake2b(body, digest_size=12).hexdigest()
-        os.write(self.log, name.encode() + b"\n")
+        os.write(self.log, key + b"\n")
         messages = request.get("messages")
         prompt = messages[-1]["content"] if messages else request.get("prompt", "")
         text = reply(prompt, int(request.get("seed") or 0))
@@ -60,7 +63,7 @@ class Server:
             choice["message"] = {"role": "assistant", "content": text}
         else:
             choice["text"] = text
-        return {"id": name, "model": name, "choices": [choice], "usage": usage}
+        return {"id": key.decode(), "model": "scripted", "choices": [choice], "usage": usage}
 
 
 async def main(log: str, delay_s: float) -> None:

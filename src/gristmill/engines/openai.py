@@ -130,7 +130,7 @@ class OpenAI(Engine):
             asked["stop"] = list(how.stop)
         if request.draw is not None:
             asked["seed"] = request.draw % 2**31  # some servers take 32 bits and no sign
-        reply = await self._ask(request.prompt, asked)
+        reply = await self._ask(request.prompt, asked, request.key(self.identity))
         made, used = _first(reply), reply.get("usage") or {}
         text = made["text"] if isinstance(request.prompt, str) else made["message"]["content"]
         reason = made.get("finish_reason")
@@ -150,7 +150,8 @@ class OpenAI(Engine):
         chat = not isinstance(request.prompt, str)
         wanted = {"logprobs": True, "top_logprobs": self.top_logprobs}
         asked = wanted if chat else {"logprobs": self.top_logprobs}
-        reply = await self._ask(request.prompt, {"max_tokens": 1, "temperature": 0.0, **asked})
+        asked |= {"max_tokens": 1, "temperature": 0.0}
+        reply = await self._ask(request.prompt, asked, request.key(self.identity))
         given = _first(reply).get("logprobs")
         if not given:
             raise EngineError(f"{self.base_url} gives no logprobs, so it cannot judge by a token")
@@ -174,8 +175,11 @@ class OpenAI(Engine):
         shares = {label: p / mass for label, p in sums.items()}
         return Probs(shares, min(1.0, mass), int(used.get("prompt_tokens", 0)))
 
-    async def _ask(self, prompt: Prompt, asked: dict[str, Any]) -> dict[str, Any]:
-        """Post, and post again with growing waits while the server is busy or away."""
+    async def _ask(self, prompt: Prompt, asked: dict[str, Any], key: str) -> dict[str, Any]:
+        """Post, and post again with growing waits while the server is busy or away.
+
+        The answer's key goes along as X-Request-Id: the server's log then names what `trace` shows.
+        """
         import httpx
 
         if self._http is None or self._gate is None:
@@ -190,7 +194,7 @@ class OpenAI(Engine):
                 await asyncio.sleep(min(60.0, self.backoff_s * 2 ** (attempt - 1)))
             try:
                 async with self._gate:
-                    reply = await self._http.post(url, json=body)
+                    reply = await self._http.post(url, json=body, headers={"X-Request-Id": key})
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__} {error}".strip()
                 continue
