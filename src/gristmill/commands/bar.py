@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from gristmill.commands.screen import Screen
-from gristmill.pipelines.progress import Progress
+from gristmill.engines.progress import Progress
 
 EVERY_S = 10.0
 """Between two lines where stderr is a file: a day of work is then under 10,000 lines."""

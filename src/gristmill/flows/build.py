@@ -25,9 +25,9 @@ from prefect.artifacts import (
 )
 from prefect.cache_policies import NO_CACHE
 
+from gristmill.engines.progress import Progress
 from gristmill.errors import EngineError
 from gristmill.flows.order import Order
-from gristmill.pipelines.progress import Progress
 from gristmill.pipelines.run import Result
 from gristmill.pipelines.workspace import Prepared
 

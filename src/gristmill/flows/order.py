@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from gristmill.pipelines.progress import Progress
+from gristmill.engines.progress import Progress
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Step
 from gristmill.pipelines.runners import LocalRunner, Runner

@@ -20,9 +20,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.engines.progress import Meter
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines.plan import Plan, Use
-from gristmill.pipelines.progress import Meter
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.runners import Runner
 from gristmill.pipelines.seeds import born, cut

@@ -20,11 +20,11 @@ import yaml
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.progress import Meter, Progress
 from gristmill.errors import InputError
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, write_malformed
 from gristmill.pipelines.plan import Plan, build, check
-from gristmill.pipelines.progress import Meter, Progress
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Run, Step
 from gristmill.pipelines.runners import LocalRunner, Runner
@@ -140,7 +140,7 @@ async def _run(
         role: Client(runner.host(engine), answers, on_miss=runner.wake)
         for role, engine in prepared.engines.items()
     }
-    meter = Meter(clients, runner, progress)
+    meter = Meter(clients, lambda: runner.done, progress)
     work = Run(
         prepared.recipe,
         prepared.plan,

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gristmill.engines.client import Client
-from gristmill.pipelines.runners import Runner
 
 POINTS = 240
 """Length of the timeline; when it is full every second point goes."""
@@ -36,10 +35,11 @@ class Progress:
 
 @dataclass
 class Meter:
-    """Looks at the clients and the runner every half second."""
+    """Looks at the clients and the rows done every half second."""
 
     clients: Mapping[str, Client]
-    runner: Runner
+    count: Callable[[], int]
+    """Says how many rows went through a unit so far."""
     tell: Callable[[Progress], None] | None
     unit: str = ""
     wave: int = 0
@@ -52,7 +52,7 @@ class Meter:
 
     def enter(self, unit: str, wave: int, total: int) -> None:
         """Begin a unit."""
-        self.unit, self.wave, self.total, self._base = unit, wave, total, self.runner.done
+        self.unit, self.wave, self.total, self._base = unit, wave, total, self.count()
 
     def look(self) -> Progress:
         """Take the numbers of this moment."""
@@ -60,7 +60,7 @@ class Meter:
         return Progress(
             self.unit,
             self.wave,
-            self.runner.done - self._base,
+            self.count() - self._base,
             self.total,
             self.kept,
             sum(c.tokens for c in clients),
@@ -100,7 +100,7 @@ class Meter:
 
     def _note(self) -> None:
         now = self.look()
-        self.timeline.append([now.wall_s, self.runner.done, now.tokens])
+        self.timeline.append([now.wall_s, self.count(), now.tokens])
         if len(self.timeline) > POINTS:
             self.timeline = self.timeline[::2]
         if self.tell:
