@@ -26,3 +26,7 @@ def test_no_fence_is_no_code() -> None:
 
 def test_inline_backticks_open_nothing() -> None:
     assert fences("``` not `a` fence\nx") == []
+
+
+def test_only_line_feeds_end_a_line() -> None:
+    assert python_code("```python\r\nx = 'a\u2028b\x0c'\r\n```\r\n") == "x = 'a\u2028b\x0c'"

@@ -20,6 +20,9 @@ class Fixed:
     def __init__(self, status: Any) -> None:
         self.verdict, self.asked = Verdict(status, "why", 2, 1, profile="here"), list[Program]()
 
+    def stored(self, request: Request) -> None:
+        return None
+
     async def ask(self, request: Request) -> tuple[str, Verdict]:
         assert isinstance(request, Program)
         self.asked.append(request)

@@ -21,7 +21,8 @@ def fences(text: str) -> list[Fence] | None:
     """Return the fenced blocks in order; None when the last one is never closed."""
     found: list[Fence] = []
     mark, language, lines = "", "", list[str]()
-    for line in text.splitlines():
+    # Not splitlines: a form feed or U+2028 inside a string of the code ends no line.
+    for line in text.replace("\r\n", "\n").split("\n"):
         if mark:
             bare = line.strip()
             if bare and set(bare) == {mark[0]} and len(bare) >= len(mark):

@@ -12,9 +12,14 @@ from pathlib import Path
 import pytest
 
 from gristmill.engines.base import Engine
+from gristmill.engines.client import Client
 from gristmill.engines.sandbox import Program, Sandbox, pool
+from gristmill.engines.sandbox.judge import judge
+from gristmill.engines.sandbox.process import execute
 from gristmill.engines.sandbox.seccomp import build_filter
 from gristmill.errors import EngineError, RequirementError
+from gristmill.storage.answers import Answers
+from tests.engines.sandbox.test_attacks import FOLDER, Attack
 
 SQUARE = Program("def f(x):\n    return x * x", "assert f(3) == 9")
 NO_BWRAP = """
@@ -162,3 +167,29 @@ def test_the_filter_is_made_of_whole_instructions(machine: str) -> None:
 def test_an_unknown_machine_has_no_filter() -> None:
     with pytest.raises(RequirementError, match="riscv64"):
         build_filter("riscv64")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["01_fork_bomb", "03_memory_balloon", "05_many_children_share_the_memory", "42_zombies"],
+)
+@pytest.mark.slow
+def test_without_control_groups_a_watcher_holds_the_limits(sandbox: Sandbox, name: str) -> None:
+    attack = Attack.load(FOLDER / f"{name}.txt")
+    program = Program(attack.code, "assert f(3) == 9", timeout_s=5, memory_mb=256)
+    verdict = judge(program, lambda job, stdin, limits: execute(job, stdin, limits, None))
+    assert verdict.status in {"oom", "error", "timeout"}, verdict
+    assert verdict.wall_ms < 7000
+
+
+def test_a_verdict_is_kept_and_replayed(sandbox: Sandbox, tmp_path: Path) -> None:
+    answers = Answers(tmp_path / "answers")
+    client = Client(sandbox, answers)
+
+    async def twice() -> list[object]:
+        return [await client.ask(SQUARE), await client.ask(SQUARE)]
+
+    first, second = asyncio.run(twice())
+    answers.close()
+    assert first == second
+    assert (client.made, client.replayed) == (1, 1)
