@@ -224,7 +224,7 @@ NASTY = st.text(
     min_size=1,
 )
 SLOW = settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -278,6 +278,39 @@ def test_names_that_the_core_owns_are_renamed_and_reported() -> None:
     assert "column 'id' is now 'id_original'" in seeds.notes
 
 
+def test_a_user_column_that_is_no_conversation_is_renamed() -> None:
+    seeds = from_rows([{"instruction": "a", "messages": "three", "flags": 1, "lang": 5}])
+    assert content(seeds) == [
+        {"instruction": "a", "messages_original": "three", "flags_original": 1, "lang": "5"}
+    ]
+
+
+def test_a_row_without_an_instruction_is_kept_aside_where_the_others_have_one(load) -> None:
+    seeds = load("a.jsonl", jsonl([{"prompt": "a"}, {"prompt": None, "x": 1}, {"x": 2}]))
+    assert [row["instruction"] for row in seeds.rows] == ["a"]
+    assert [(m.line, m.reason) for m in seeds.malformed] == [
+        (2, "nothing in 'prompt'"),
+        (3, "nothing in 'prompt'"),
+    ]
+
+
+def test_data_in_the_keys_is_refused(load) -> None:
+    with pytest.raises(InputError, match=r"has 1001 columns.*are its keys data"):
+        load("a.jsonl", jsonl([{f"user{i}": 1} for i in range(1001)]))
+
+
+def test_names_with_brackets_spaces_and_folders_in_patterns_are_files(load, tmp_path) -> None:
+    assert load("a [1] *.jsonl", jsonl(ROWS)).files == ["a [1] *.jsonl"]
+    load("x/a.jsonl", jsonl(ROWS))
+    load("y/a.jsonl", jsonl(ROWS))
+    assert read(SeedSpec(path=str(tmp_path / "*" / "a.jsonl"))).files == ["x/a.jsonl", "y/a.jsonl"]
+
+
+def test_one_conversation_in_an_object_is_one_row(load) -> None:
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert content(load("a.json", json.dumps({"title": "t", "messages": turns})))[0]["title"] == "t"
+
+
 def test_limit_takes_the_first_rows(load) -> None:
     assert content(load("a.jsonl", jsonl(ROWS), limit=1)) == ROWS[:1]
 
@@ -286,6 +319,18 @@ def test_the_digest_names_the_bytes(load) -> None:
     one, two = load("a.jsonl", jsonl(ROWS)), load("a.jsonl", jsonl(ROWS[::-1]))
     assert one.digest != two.digest
     assert load("a.jsonl", jsonl(ROWS)).digest == one.digest
+
+
+def test_a_dataset_is_read_through_datasets_with_its_types(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "d").mkdir()
+    table = pa.Table.from_pylist(ROWS).append_column("n", pa.array([1, 2], pa.int8()))
+    pq.write_table(table, tmp_path / "d" / "test.parquet")
+    seeds = read(SeedSpec(path=f"hub:{tmp_path / 'd'}", split="test[:1]"))
+    assert content(seeds) == [{**ROWS[0], "n": 1}]
+    assert seeds.columns["n"] == pa.int8()
+    with pytest.raises(InputError, match="train"):
+        read(SeedSpec(path=f"hub:{tmp_path / 'd'}", split="train"))
 
 
 def test_a_dataset_that_cannot_be_loaded_from_the_hub_says_so(monkeypatch) -> None:

@@ -71,7 +71,8 @@ def test_a_map_names_what_no_shape_knows() -> None:
 
 def test_a_map_to_a_column_that_is_not_there_names_the_nearest() -> None:
     with pytest.raises(
-        InputError, match=r"no column 'anwser' in \['answer', 'question'\]; did you mean 'answer'"
+        InputError,
+        match=r"rows has no column 'anwser', only \['answer', 'question'\]; did you mean 'answer'",
     ):
         mapped([{"question": "q", "answer": "a"}], {"output": "anwser"})
 

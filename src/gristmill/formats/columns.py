@@ -32,26 +32,27 @@ def plain(value: Any, level: int = 0) -> Any:
 
     A lone surrogate becomes U+FFFD. Raises ValueError for what is nested too deeply.
     """
-    if value is None or isinstance(value, bool | datetime | date):
-        return value
-    if isinstance(value, int):
+    kind = type(value)
+    if kind is str:
+        return value if value.isascii() else _text(value)
+    if kind is int:
         return value if -(2**63) <= value < 2**63 else str(value)
-    if isinstance(value, str):
-        return _text(value)
-    if isinstance(value, float):
+    if kind is float:
         return value if math.isfinite(value) else None
     if level > DEEPEST:
         raise ValueError(f"nested more than {DEEPEST} levels deep")
-    if isinstance(value, dict):
+    if kind is dict:
         return {_text(str(key)): plain(inner, level + 1) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
+    if kind is list or kind is tuple:
         return [plain(inner, level + 1) for inner in value]
-    if isinstance(value, bytes):
+    if value is None or kind is bool or isinstance(value, datetime | date):
+        return value
+    if kind is bytes:
         try:
             return value.decode()
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
-    return str(value)
+    return _text(str(value))
 
 
 def _text(text: str) -> str:
@@ -137,14 +138,21 @@ def free_names(names: Iterable[str]) -> dict[str, str]:
 def misfits(name: str, values: Iterable[Any]) -> bool:
     """Say whether a column's values cannot be those of the row schema's column of that name."""
     kind = CONTENT.get(name)
-    if kind is None or name == "messages":
+    if kind is None:
         return False
+    if name == "messages":
+        said = [value for value in values if value is not None]
+        return any(not isinstance(v, list) or any(map(_is_no_turn, v)) for v in said)
     if name == "gen":
         keys = {field.name for field in kind}
         return any(not isinstance(v, dict) or v.keys() != keys for v in values if v is not None)
     if name == "flags":
         return any(not _is_texts(value) for value in values if value is not None)
     return any(isinstance(value, dict | list) for value in values)
+
+
+def _is_no_turn(value: Any) -> bool:
+    return not isinstance(value, dict) or value.keys() != {"role", "content", "extra"}
 
 
 def _is_texts(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
@@ -19,7 +20,7 @@ Groups = Sequence[Collection[str]]
 """Endings of the files of a folder that belong together, the group looked for first in front."""
 
 
-def files(path: str, groups: Groups, notes: list[str]) -> Iterator[tuple[str, bytes]]:
+def contents(path: str, groups: Groups, notes: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file that a path means, in order of name."""
     if path.startswith(SHIPPED):
         path = str(RECIPES / path.removeprefix(SHIPPED))
@@ -28,17 +29,20 @@ def files(path: str, groups: Groups, notes: list[str]) -> Iterator[tuple[str, by
         if system.isdir(inner):
             root, found = inner, _choose(inner, system.find(inner), groups, notes)
         elif system.exists(inner):
-            root, found = str(PurePosixPath(inner).parent), [inner]
+            root, found = _parent(inner), [inner]
         else:
-            root, found = str(PurePosixPath(inner).parent), sorted(system.glob(inner))
+            root, found = _parent(re.split(r"[*?[]", inner)[0] + "x"), sorted(system.glob(inner))
         if not found:
             raise InputError(f"seeds.path: {_missing(path, inner, groups, system)}")
         for file in found:
-            data = fsspec.open(system.unstrip_protocol(file), "rb", compression="infer")
-            with data as handle:
+            with system.open(file, "rb", compression="infer") as handle:
                 yield _relative(file, root), handle.read()
     except (OSError, ValueError, ImportError, EOFError) as error:
         raise InputError(f"seeds.path: {path} cannot be read: {error}") from error
+
+
+def _parent(file: str) -> str:
+    return str(PurePosixPath(file).parent)
 
 
 def _relative(file: str, root: str) -> str:

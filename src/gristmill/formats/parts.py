@@ -12,7 +12,6 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -245,7 +244,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-loads = partial(json.loads, parse_constant=lambda _: None, object_pairs_hook=_unique)
+loads = json.JSONDecoder(parse_constant=lambda _: None, object_pairs_hook=_unique).decode
 """JSON as users write it: NaN and Infinity are null, a key that comes twice is an error."""
 
 

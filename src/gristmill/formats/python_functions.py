@@ -18,7 +18,7 @@ from importlib.util import decode_source
 from pathlib import Path
 
 from gristmill.errors import InputError
-from gristmill.formats.files import files
+from gristmill.formats.files import contents
 from gristmill.formats.parts import Part
 from gristmill.storage.rows import Row
 from gristmill.text.python_source import Function, functions
@@ -45,7 +45,7 @@ def functions_of(paths: Iterable[str]) -> tuple[list[Part], str, list[str]]:
     hashed, seen, notes = blake2b(digest_size=16), set[str](), list[str]()
     ends: Counter[str] = Counter()
     for path in paths:
-        for name, data in _stdlib() if path == "stdlib" else files(path, [{".py"}], notes):
+        for name, data in _stdlib() if path == "stdlib" else contents(path, [{".py"}], notes):
             if not name.endswith(".py"):
                 raise InputError(f"python_functions reads .py files, found {name}; `use: files`?")
             if LEFT_OUT & set(name.split("/")[:-1]):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gristmill.errors import InputError
 from gristmill.formats import columns as cols
-from gristmill.formats.files import files
+from gristmill.formats.files import contents
 from gristmill.formats.parts import (
     LANGS,
     READERS,
@@ -34,6 +34,7 @@ from gristmill.storage.ids import digest, seed_ids
 from gristmill.storage.rows import CONTENT, TEXT, Row
 from gristmill.storage.shards import write_text
 
+MAX_COLUMNS = 1000
 TABLES = frozenset({*READERS, ".parquet"}) - {".txt"}
 
 
@@ -95,9 +96,9 @@ def read(spec: SeedSpec) -> Seeds:
     for path in paths:
         if path.startswith("hub:"):
             parts.append(_hub(path.removeprefix("hub:"), spec))
-            hashed.update(digest(parts[-1].name).encode())
+            hashed.update(digest(parts[-1].name, parts[-1].rows).encode())
             continue
-        for name, data in files(path, (TABLES, LANGS.keys(), {".txt"}), notes):
+        for name, data in contents(path, (TABLES, LANGS.keys(), {".txt"}), notes):
             hashed.update(digest(name).encode() + data)
             parts.append(parse(name, data, spec.key))
     return from_parts(parts, hashed.hexdigest(), notes, spec)
@@ -108,7 +109,7 @@ def from_rows(rows: Sequence[Row]) -> Seeds:
     part = Part("rows")
     for number, row in enumerate(rows, 1):
         part.add(number, row)
-    return from_parts([part], "", [], SeedSpec(path="rows"))
+    return from_parts([part], digest(part.rows), [], SeedSpec(path="rows"))
 
 
 def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
@@ -119,45 +120,56 @@ def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
 
 def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec) -> Seeds:
     """Give the rows of all files their shape, names, types and ids."""
-    rows: list[Row] = []
-    shapes: list[str] = []
+    shapes, rows = _shaped(parts, spec)
+    malformed = [line for part in parts for line in part.malformed]
+    if not rows:
+        lines = "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
+        raise InputError(f"no seeds in {spec.path}: {lines or '; '.join(notes) or 'nothing in it'}")
+    if malformed:
+        notes.append(f"{len(malformed)} malformed lines were kept aside")
+    rows = _renamed(rows[: spec.limit], spec, notes)
+    if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
+        notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
+    if "instruction" not in present(rows) and "code" not in present(rows):
+        notes.append(f"no instruction found in {present(rows)}; name it: map: {{instruction: ...}}")
+    ids = seed_ids(rows)
+    types = _types(rows, parts)
+    files = [part.name for part in parts]
+    return Seeds(rows, types, ids, malformed, "+".join(sorted(shapes)), files, hashed, notes)
+
+
+def _shaped(parts: Iterable[Part], spec: SeedSpec) -> tuple[set[str], list[Row]]:
+    """Return the shapes and the rows of all files; what has no shape becomes malformed."""
+    shapes, rows = set[str](), list[Row]()
     for part in parts:
-        shape, shaped = reshape(part.rows, spec.map) if part.rows else ("", [])
-        shapes.append(shape)
+        if not part.rows:
+            continue
+        shape, shaped = reshape(part.name, part.rows, spec.map)
+        shapes.add(shape)
         for row, line, raw in zip(shaped, part.lines, part.rows, strict=True):
             if isinstance(row, str):
                 part.wrong(line, row, json.dumps(raw, ensure_ascii=False, default=str))
             else:
                 rows.append(row)
-    malformed = [line for part in parts for line in part.malformed]
-    if not rows:
-        why = (
-            "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
-            or "; ".join(notes)
-            or "nothing in it"
+    return shapes, rows
+
+
+def _renamed(rows: list[Row], spec: SeedSpec, notes: list[str]) -> list[Row]:
+    """Return the rows without nulls, and without columns that mean something else to us."""
+    names = present(rows)
+    if len(names) > MAX_COLUMNS:
+        raise InputError(
+            f"{spec.path} has {len(names)} columns, such as {names[:3]}, expected at most "
+            f"{MAX_COLUMNS}; are its keys data? Make them values"
         )
-        raise InputError(f"no seeds in {spec.path}: {why}")
-    if malformed:
-        notes.append(f"{len(malformed)} malformed lines were kept aside")
-    rows = rows[: spec.limit]
-    renamed = cols.free_names(present(rows))
+    renamed = cols.free_names(names)
     renamed |= {
         name: f"{name}_original"
         for name in CONTENT
         if cols.misfits(name, (row.get(name) for row in rows))
     }
-    for old, new in renamed.items():
-        notes.append(f"column '{old}' is now '{new}'")
-    rows = [{renamed.get(k, k): v for k, v in row.items() if v is not None} for row in rows]
-    if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
-        notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
-    used = sorted(set(filter(None, shapes)))
-    if "instruction" not in present(rows) and "code" not in present(rows):
-        notes.append(f"no instruction found in {present(rows)}; name it: map: {{instruction: ...}}")
-    ids = seed_ids(rows)
-    types = _types(rows, parts)
-    names = [part.name for part in parts]
-    return Seeds(rows, types, ids, malformed, "+".join(used), names, hashed, notes)
+    notes += [f"column '{old}' is now '{new}'" for old, new in renamed.items()]
+    return [{renamed.get(k, k): v for k, v in row.items() if v is not None} for row in rows]
 
 
 def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
@@ -187,12 +199,11 @@ def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
 
 def _hub(name: str, spec: SeedSpec) -> Part:
     import datasets
-    from huggingface_hub.errors import HfHubHTTPError
+    import httpx
 
     try:
         found = datasets.load_dataset(name, spec.subset, split=spec.split, revision=spec.revision)
-    except (OSError, ValueError, HfHubHTTPError) as error:
+    except (OSError, ValueError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
         raise InputError(f"seeds.path: hub:{name} cannot be loaded: {error}") from error
     revision = spec.revision or "main"
-    label = f"hub:{name}@{revision}/{spec.split}#{found._fingerprint}"
-    return from_table(label, found.with_format("arrow")[:])
+    return from_table(f"hub:{name}@{revision}/{spec.split}", found.with_format("arrow")[:])

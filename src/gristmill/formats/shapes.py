@@ -35,16 +35,16 @@ KNOWN: dict[tuple[str | None, ...], str] = {
 }
 
 
-def reshape(rows: list[Row], mapping: Mapping[str, str]) -> tuple[str, list[Row | str]]:
+def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> tuple[str, list[Row | str]]:
     """Return the name of the shape, and for every row the new one or what is wrong with it."""
-    rows = [_mapped(row, mapping) for row in rows]
+    rows = [_mapped(row, mapping) for row in rows] if mapping else rows
     names = present(rows)
     for core, user in mapping.items():
         if core not in names:
             seen = sorted(present(rows, {c: u for c, u in mapping.items() if c != core}))
             near = get_close_matches(user, seen, 1, 0.4)
             hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise InputError(f"seeds.map: no column '{user}' in {seen}{hint}")
+            raise InputError(f"seeds.map: {file} has no column '{user}', only {seen}{hint}")
     lower = {name.lower(): name for name in reversed(names)}
     taken = _taken(rows, lower)
     column = next((lower[n] for n in TURNS if n in lower and _any_turns(rows, lower[n])), None)
@@ -113,9 +113,11 @@ def _texts(row: Row, taken: Mapping[str, str]) -> Row | str:
             value = value[0] if value else None
         if value is not None:
             new[core] = value
+        elif core == "instruction":
+            return f"nothing in '{name}'"
         else:
             new.pop(core, None)
-    return new or "an empty object"
+    return new
 
 
 def _any_turns(rows: list[Row], name: str | None) -> bool:
@@ -144,6 +146,8 @@ def _talk(row: Row, column: str | None, lower: Mapping[str, str]) -> Row | str:
         new["messages"] = turns = [read_turn(turn) for turn in raw]
     except ValueError as error:
         return str(error)
+    if exchange(turns)[0] is None:
+        return "no turn of the user says anything"
     for core, text in zip(("instruction", "output"), exchange(turns), strict=True):
         if new.get(core) not in (None, text):
             new[f"{core}_original"] = new[core]

@@ -85,6 +85,8 @@ class _Module:
         needed: dict[str, ast.stmt] = {node.name: node}
         todo = [node.name]
         while todo:
+            if sum(_length(part) for part in set(needed.values())) > MAX_LINES:
+                return "", "too_long"
             for name in sorted(self._uses(needed[todo.pop()]) - needed.keys()):
                 if name not in self.defined:
                     return "", "undefined_name"
@@ -145,6 +147,10 @@ def _first(node: ast.stmt) -> int:
     """Return the first line of a statement, its decorators counted."""
     decorators: list[ast.expr] = getattr(node, "decorator_list", [])
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _length(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - _first(node) + 1
 
 
 def _alone(node: ast.Import | ast.ImportFrom, alias: ast.alias) -> ast.stmt:
