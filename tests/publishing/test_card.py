@@ -25,12 +25,12 @@ def test_the_figures_of_the_card_are_those_of_the_run(finished) -> None:
         assert row in body
     gone = next(s["rejected"] for s in ledger["stages"] if s["stage"] == "near_duplicates")
     assert gone
-    assert f"`near_duplicates` removed {gone} duplicates." in body
-    assert "2 lines of the input could not be read" in body
+    assert f"Duplicates removed by `near_duplicates`: {gone}." in body
+    assert "could not be read and were left out: 2." in body
     assert "- `3 functions without a docstring <b>`" in body
     assert "| `stdlib` | `PSF-2.0` | 30 |" in body
     assert "`not judged` 1 (" in body
-    assert "--set engines.generator.model=NAME" in body
+    assert "`--set engines.generator.model=NAME` `--set engines.scorer.model=NAME`" in body
     assert meta["size_categories"] == ["n<1K"]
     assert (meta["license"], meta["license_name"]) == ("other", "psf-2.0")
     assert meta["language"] == ["code"]

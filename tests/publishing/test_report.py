@@ -53,6 +53,7 @@ def test_the_report_shows_every_part(finished) -> None:
         assert f"<h3>{at['stage']}</h3>" in text
         for code, n in at["codes"].items():
             assert f'<span class="code">{code} <b>{n}</b></span>' in text
+            assert f"<b>{code}</b> <span>{n} at {at['stage']}</span>" in text
     for part in ("yield", "verification", "scores", "map", "cost", "engines", "examples"):
         assert f'<section id="{part}">' in text
     assert re.search(r"ifd\.ppl</h3>", text)

@@ -28,8 +28,8 @@ HUB_LICENSES = frozenset((*PERMISSIVE, *SHARED_ALIKE, *OTHERS))
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 DEMO = (
     "The model `demo` ships with gristmill and has a few million parameters. It exists to show the "
-    "machinery, not to write data worth training on: for real work build the dataset again with "
-    "`--set engines.generator.model=NAME`."
+    "machinery: neither what it writes nor how it scores is worth training on. For real work build "
+    "the dataset again with {}."
 )
 TERMS = "The terms of these models apply to what they wrote; read them before you train on it."
 LOADING = """```python
@@ -191,7 +191,7 @@ def _yield(run: RunFiles) -> Iterator[str]:
     for label, use in run.uses.items():
         if "duplicates" in use:
             gone = next(at.lost for at in facts.lines(run) if at.label == label)
-            yield f"\n`{label}` removed {number(gone)} duplicates."
+            yield f"\nDuplicates removed by `{label}`: {number(gone)}."
 
 
 def _verification(run: RunFiles) -> Iterator[str]:
@@ -227,7 +227,7 @@ def _sources(run: RunFiles) -> Iterator[str]:
     if rest := found[30:]:
         yield f"| {len(rest)} further sources | | {number(sum(n for *_, n in rest))} |"
     if (bad := facts.malformed(run)) is not None:
-        yield f"\n{number(bad)} lines of the input could not be read and were left out."
+        yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))
 
 
@@ -240,9 +240,10 @@ def _models(run: RunFiles) -> Iterator[str]:
     for role in found:
         model, identity = code_span(str(role["model"]), 100), code_span(role["identity"], 80)
         yield f"| {role['role']} | {role['engine']} | {model} | {identity} |"
-    if any(role["model"] == "demo" for role in found):
-        yield f"\n{DEMO}"
-    else:
+    if demo := [role["role"] for role in found if role["model"] == "demo"]:
+        sets = (f"`--set engines.{role}.model=NAME`" for role in demo)
+        yield f"\n{DEMO.format(' '.join(sets))}"
+    elif any(use.startswith("generators.") for use in run.uses.values()):
         yield f"\n{TERMS}"
 
 

@@ -77,11 +77,11 @@ def scatter(points: Array, is_kept: Sequence[bool]) -> Markup:
     return _svg(width, height, "Map of the rows' embeddings", marks, "map")
 
 
-def rate(times: Array, totals: Array, unit: str, n_steps: int = 60) -> Markup:
+def rate(times: Array, totals: Array, unit: str, n_steps: int = 36) -> Markup:
     """Draw how fast a running total grew: seconds (n,) ascending, totals (n,)."""
     width, height, left, right, top, base = 520, 170, 46, 8, 12, 140
     end = float(times[-1])
-    edges = np.linspace(float(times[0]), end, min(n_steps, len(times)) + 1)
+    edges = np.linspace(float(times[0]), end, min(n_steps, max(len(times) // 2, 2)) + 1)
     rates = np.diff(np.interp(edges, times, np.maximum.accumulate(totals))) / np.diff(edges)
     most = max(float(rates.max()), 1e-9)
     marks = ticks(0, most, 3)
