@@ -35,7 +35,7 @@ def wait() -> Iterator[Wait]:
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
 
-    def call(work: Coroutine[Any, Any, Any], limit_s: float = 400) -> Any:
+    def call(work: Coroutine[Any, Any, Any], limit_s: float = 890) -> Any:
         return asyncio.run_coroutine_threadsafe(work, loop).result(limit_s)
 
     yield call

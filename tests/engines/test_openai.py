@@ -181,7 +181,7 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         start_new_session=True,
     )
     try:
-        for _ in range(500):
+        for _ in range(800):
             if process.poll() is not None:
                 pytest.fail(f"vllm serve ended: {Path(log.name).read_text()[-2000:]}")
             try:
@@ -197,6 +197,7 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_real_vllm_server_answers_refuses_and_judges(server: str) -> None:
     async def go() -> Any:
         engine = OpenAI(model="tiny", base_url=server)

@@ -18,6 +18,7 @@ from gristmill.storage.answers import Answers
 
 Wait = Callable[..., Any]
 slow = pytest.mark.slow
+pytestmark = pytest.mark.timeout(900)  # the first one waits for vLLM to start
 HOT = Sampling(1.0, max_tokens=24)
 ASK: list[Message] = [{"role": "user", "content": "Write a function."}]
 
