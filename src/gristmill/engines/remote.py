@@ -152,16 +152,27 @@ class Pool:
         """Start every actor and its engine, all at once."""
         self.replicas = [Replica(self._actor()) for _ in range(getattr(self.engine, "replicas", 1))]
         await asyncio.gather(*(self._begin(replica) for replica in self.replicas))
+        self.resume()
+
+    def resume(self) -> None:
+        """Listen to the actors from the event loop that runs now."""
         for replica in self.replicas:
-            self._spawn(self._listen(replica))
+            task = asyncio.get_running_loop().create_task(self._listen(replica))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def pause(self) -> None:
+        """Stop listening; the actors stay, and another event loop may resume."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """End every engine in order, then its actor."""
         import ray
 
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.pause()
         for replica in self.replicas:
             try:
                 await asyncio.wait_for(replica.actor.stop.remote(), 30)
@@ -283,11 +294,6 @@ class Pool:
             if not future.done():
                 future.set_exception(error)
         self._waiting.clear()
-
-    def _spawn(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _settle(future: asyncio.Future[Any], made: Outcome) -> None:

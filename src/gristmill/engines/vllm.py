@@ -109,7 +109,7 @@ class Vllm(Engine):
                 return
             if self._process:
                 await self._process.stop()
-            self._process = await Process.start(self._arguments(), self.silence_s)
+            self._process = await Process.start(self.arguments(), self.silence_s)
 
     async def stop(self) -> None:
         """End the engine and its processes."""
@@ -187,7 +187,7 @@ class Vllm(Engine):
         # Many CPUs only emulate bfloat16, and the identity must not depend on which one it is.
         return "float32" if self.dtype == "auto" and is_cpu_build() else self.dtype
 
-    def _arguments(self) -> dict[str, Any]:
+    def arguments(self) -> dict[str, Any]:
         """Return the arguments of `AsyncEngineArgs`, and the hub's commit in `revision`."""
         folder = locate(self.model, self.revision)
         local = isinstance(folder, Path)
