@@ -17,6 +17,8 @@ STARTED_WITH = {
 """What must be in the environment before Ray starts; no usage report leaves the machine."""
 OBJECTS_BYTES = 256 * 2**20
 """Shared memory of a local Ray: requests and answers are small and leave at once."""
+ATTEMPTS = 3
+"""Ray gives its own daemons 30 seconds to start and cannot be told to give them more."""
 
 _gate = threading.Lock()
 _users: list[bool] = []
@@ -32,21 +34,34 @@ def connect(address: str | None = None) -> None:
         address = address or os.environ.get("RAY_ADDRESS")
         ours = not ray.is_initialized()
         if ours:
-            quiet: dict[str, Any] = {
-                "log_to_driver": False,
-                "logging_level": "ERROR",
-                "namespace": "gristmill",
-            }
-            if not address or address == "local":
-                quiet |= {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
-            try:
-                ray.init(address=address or "local", **quiet)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise RequirementError(
-                    f"Ray could not be reached at '{address or 'local'}': {error}; start it with "
-                    "`ray start --head`, or leave --ray and RAY_ADDRESS out"
-                ) from error
+            _join(address or "local")
         _users.append(ours)
+
+
+def _join(address: str) -> None:
+    """Start or join Ray. A busy machine may take longer than Ray waits: try a second time."""
+    import ray
+
+    options: dict[str, Any] = {
+        "log_to_driver": False,
+        "logging_level": "ERROR",
+        "namespace": "gristmill",
+    }
+    if address == "local":
+        options |= {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
+    for attempt in range(ATTEMPTS):
+        try:
+            ray.init(address=address, **options)
+        except Exception as error:
+            ray.shutdown()
+            if attempt + 1 < ATTEMPTS and "timed out" in str(error):
+                continue
+            raise RequirementError(
+                f"Ray could not be reached at '{address}': {error}; start it with "
+                "`ray start --head`, or leave --ray and RAY_ADDRESS out"
+            ) from error
+        else:
+            return
 
 
 def release() -> None:
