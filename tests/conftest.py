@@ -16,6 +16,7 @@ from typing import Any, ClassVar, get_args
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from pydantic import Field
 
 from gristmill.engines.base import Engine
@@ -37,11 +38,15 @@ from gristmill.engines.scripted import last
 from gristmill.pipelines import Context, Recipe
 from gristmill.storage.answers import Answers
 
+# A busy machine is no failure: the time a single example takes says nothing here.
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
+
 
 class Echo(Engine):
     """Answers by a function of the request; remembers every call."""
 
-    ops: ClassVar[frozenset[Op]] = frozenset({"generate"})
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "embed"})
     max_delay_s: float = 0.0
     calls: list[Any] = Field(default_factory=list)
     started: list[bool] = Field(default_factory=list)
@@ -60,6 +65,11 @@ class Echo(Engine):
         self.calls.append(request)
         text = (self.answer or reply)(last(request.prompt), request.draw or 0)
         return Completion(text, "stop", 10, len(text.split()), "echo")
+
+    async def embed(self, request: Embed) -> Vector:
+        self.calls.append(request)
+        counts = np.array([request.text.count(letter) for letter in "aeionrst"], np.float32) + 1
+        return Vector(counts / np.linalg.norm(counts), len(request.text.split()), cut=False)
 
 
 def reply(prompt: str, draw: int) -> str:

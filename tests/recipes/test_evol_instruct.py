@@ -44,3 +44,25 @@ def test_every_version_is_a_row_and_every_elimination_a_reject(script, tmp_path)
 
     again = run(recipe, seeds, {"generator": script({})}, workspace=tmp_path)
     assert again.dataset == result.dataset
+
+
+def test_the_shipped_recipe_runs_on_its_own_seeds(engine, tmp_path) -> None:
+    def answer(prompt: str, draw: int) -> str:
+        if prompt.endswith("Same or different"):
+            return "different"
+        if prompt.endswith("instruction"):
+            base = prompt.split("### Base instruction\n")[1].split("\n\n###")[0]
+            return "" if draw % 7 == 0 else f"{base} Use at most {draw % 97} lines, and say why."
+        return f"One way to do it takes {draw % 89} steps: {prompt.lower()[::-1]}"
+
+    recipe = Recipe.load("evol_instruct", ["stages.-1.k=20"])
+    model = engine(answer=answer)
+    result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)
+    first = result.ledger[0]
+    assert (first["in"], first["made"]) == (40, 40 * 5)
+    assert first["codes"].keys() == {"empty", "no_gain"}, (
+        "a long version plus ten words is the same"
+    )
+    assert len(result.dataset) == 20
+    assert {row["license"] for row in result.dataset.to_pylist()} == {"Apache-2.0"}
+    assert audit(result.path) == []

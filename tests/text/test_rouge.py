@@ -47,5 +47,7 @@ def test_ten_new_words_are_a_gain_at_any_length() -> None:
     assert repeats(f"{parent} {new[:-3]}", parent)  # nine words
     assert not repeats(f"{parent} {new}", parent)
     assert not repeats("w0 w1 n0", "w0 w1 w2")  # F = 2/3
+    assert repeats("a b c d e f g h i x y", "a b c d e f g h i")  # F = 18/20 = 0.9
+    assert not repeats("a b c d e f g h x y", "a b c d e f g h")  # F = 16/18 = 0.889
     assert repeats("Name a RIVER", "name a river.")
     assert repeats("...", "?!")
