@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+from dataclasses import asdict
 from pathlib import Path
 
 from gristmill.commands.building import order_of
@@ -38,8 +39,17 @@ def do_report(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def do_publish(args: argparse.Namespace, screen: Screen) -> int:
-    """Push a dataset to the Hub."""
-    raise NotImplementedError
+    """Push a dataset to the Hub; what has arrived is not sent twice."""
+    from gristmill.publishing.hub import publish
+
+    run = find_run(args.run, args.workspace)
+    done = publish(run, args.repo, private=not args.public)
+    if args.json:
+        screen.result(asdict(done))
+    seen = "public" if args.public else "private"
+    screen.line(f"{done.files} files, {done.size_bytes / 1e6:.1f} MB, {seen}: {done.url}")
+    screen.line(f"next     datasets.load_dataset('{args.repo}', revision='{done.commit}')")
+    return 0
 
 
 def do_init(args: argparse.Namespace, screen: Screen) -> int:

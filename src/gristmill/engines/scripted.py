@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Completion, Generate, Op, Prompt
+from gristmill.errors import PromptTooLong
 from gristmill.storage.ids import digest
 
 
@@ -27,6 +28,8 @@ class Scripted(Engine):
     rules: tuple[tuple[str, str], ...] = (("(?s).*", r"\g<0>"),)
     log: Path | None = None
     """A file that gets one line per answered request, written by the engine itself."""
+    max_words: int | None = None
+    """Longest prompt, as a model's context would have it."""
     max_delay_s: float = 0.0
     """Answers take a random time up to this: completion order is then random."""
 
@@ -37,6 +40,9 @@ class Scripted(Engine):
 
     async def generate(self, request: Generate) -> Completion:
         """Answer after a random wait."""
+        n_words = len(last(request.prompt).split())
+        if self.max_words is not None and n_words > self.max_words:
+            raise PromptTooLong(f"{n_words} words, at most {self.max_words} fit")
         if self.max_delay_s:
             # Not ctx.rng: only the order of completion depends on it, as it would on hardware.
             await asyncio.sleep(random.uniform(0, self.max_delay_s))

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from gristmill.engines.progress import Progress
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Step
-from gristmill.pipelines.runners import LocalRunner, Runner
+from gristmill.pipelines.runners import LocalRunner, RayRunner, Runner
 from gristmill.pipelines.workspace import Prepared, execute, prepare
 
 UNISOLATED = "i_accept_that_programs_run_without_isolation"
@@ -48,7 +48,7 @@ class Order(BaseModel):
 
     def runner(self) -> Runner:
         """Return where the rows are worked on."""
-        return LocalRunner()
+        return LocalRunner() if self.local else RayRunner(address=self.ray)
 
     def prepare(self) -> Prepared:
         """Check everything that can be checked without loading a model."""

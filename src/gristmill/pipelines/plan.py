@@ -217,9 +217,9 @@ def _module(where: str, use: str, *, allow_plugins: bool) -> tuple[str, ModuleTy
 
 def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:
     for name in sorted(use.stage.reads() - use.stage.optional() - set(types)):
-        near = get_close_matches(name, types, cutoff=0.4)
-        hint = f"did you mean {near}?" if near else "add a stage that writes it"
         have = sorted(set(types) - set(SYSTEM))
+        near = get_close_matches(name, have)
+        hint = f"did you mean {near}?" if near else "add a stage that writes it, or map a column"
         raise RecipeError(f"{where} reads '{name}', but only {have} exist here; {hint}")
     for path in use.lands.values():
         if path in CONTENT and path in types and types[path] != CONTENT[path]:

@@ -5,42 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gristmill.cli import main
-
-RECIPE = r"""# Two answers for each seed, the six longest kept.
-name: tiny
-seed: 7
-seeds: {path: seeds.jsonl}
-engines:
-  generator: {use: scripted, rules: [["(?s).*", 'So \g<0> {draw}']]}
-stages:
-  - use: filters.length
-    min_chars: 17
-  - use: generators.responses
-    n: 2
-  - use: selectors.longest
-    k: 6
-"""
 BARE = ("--local", "--no-prefect")
-
-
-@pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(RECIPE)
-    lines = [json.dumps({"instruction": f"Explain topic {i}."}) for i in range(20)]
-    (tmp_path / "seeds.jsonl").write_text("\n".join(lines))
-    return tmp_path
-
-
-@pytest.fixture
-def call(capfd):
-    def go(*argv: str) -> tuple[int, str, str]:
-        code = main(argv)
-        out, err = capfd.readouterr()
-        return code, out, err
-
-    return go
 
 
 def test_run_json_ends_with_one_object_and_nothing_else(call, place) -> None:
@@ -177,6 +142,14 @@ def test_report_writes_card_and_report_again(call, place) -> None:
     paths = [Path(path) for path in json.loads(out).values()]
     assert [path.name for path in paths] == ["README.md", "report.html"]
     assert all((place / path).stat().st_size > 1000 for path in paths)
+
+
+def test_publish_without_a_token_says_where_to_get_one(call, monkeypatch) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    code, _, err = call("publish", "last", "me/data")
+    assert code == 2
+    assert "set HF_TOKEN" in err
 
 
 def test_init_writes_a_recipe_that_loads_and_overwrites_nothing(call, place) -> None:

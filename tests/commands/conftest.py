@@ -1,0 +1,42 @@
+"""A small recipe with its seeds in an empty folder, and the command line in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gristmill.cli import main
+
+RECIPE = r"""# Two answers for each seed, the six longest kept.
+name: tiny
+seed: 7
+seeds: {path: seeds.jsonl}
+engines:
+  generator: {use: scripted, rules: [["(?s).*", 'So \g<0> {draw}']]}
+stages:
+  - use: filters.length
+    min_chars: 17
+  - use: generators.responses
+    n: 2
+  - use: selectors.longest
+    k: 6
+"""
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    lines = [json.dumps({"instruction": f"Explain topic {i}."}) for i in range(20)]
+    (tmp_path / "seeds.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+@pytest.fixture
+def call(capfd):
+    def go(*argv: str) -> tuple[int, str, str]:
+        code = main(argv)
+        out, err = capfd.readouterr()
+        return code, out, err
+
+    return go

@@ -1,0 +1,242 @@
+"""Every mistake gives one message with the fix and the right exit code, and loses nothing."""
+
+import json
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from gristmill.storage.shards import lock
+
+BARE = ("--local", "--no-prefect")
+SOURCE = str(Path(__file__).parents[2] / "src")
+
+
+def refused(outcome, code: int, *parts: str) -> None:
+    found, out, err = outcome
+    assert (found, out) == (code, ""), err
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, err
+    assert "Traceback" not in err
+    for part in parts:
+        assert part in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("sets", "parts"),
+    [
+        (["stages.0.use=filters.lenght"], ["no 'filters.lenght'", "filters.length"]),
+        (["stages.0.min_char=3"], ["there is no 'min_char'", "'min_chars'"]),
+        (["stages.0.min_chars=many"], ["min_chars", "found 'many'"]),
+        (["stages.0={use: scorers.word_count}"], ["reads 'output'", "add a stage that writes it"]),
+        (["stages.0.use=os.path"], ["'os.path' is outside gristmill", "--allow-plugins"]),
+        (["engines.generator.use=scriptde"], ["no 'scriptde'", "scripted"]),
+        (["engines={}"], ["calls 'generator'", "add it to engines"]),
+        (["stages.7.k=3"], ["positions -3..2, found '7'"]),
+        (["target=5", "stages.-1.k=9"], ["k=9", "target=5"]),
+        (["tarqet=5"], ["there is no 'tarqet'", "'target'"]),
+        (["stages"], ["expected PATH=VALUE"]),
+        (["engines.generator=!!python/object:os.Thing {}"], ["remove the tag"]),
+    ],
+)
+def test_a_mistake_in_the_recipe_is_named_with_its_fix(sets, parts, call) -> None:
+    argv = [part for text in sets for part in ("--set", text)]
+    refused(call("run", "tiny.yaml", *argv, *BARE), 2, *parts)
+
+
+BOMB = "\n".join(
+    ["a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol]"]
+    + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "part"),
+    [
+        (BOMB.encode(), "YAML bomb"),
+        (b"name: !!python/object/apply:os.system ['true']\n", "remove the tag"),
+        (b"name: caf\xe9\n", "not UTF-8"),
+        (b"- a\n- list\n", "found list"),
+        (b"name: [unclosed\n", "not plain YAML: line"),
+        (b"name: a\nname: b\n", "stands twice"),
+        (b"", "expected keys"),
+        (b"\x00\x01", "not plain YAML"),
+    ],
+)
+def test_a_recipe_that_is_no_plain_yaml_is_refused(data, part, call, place) -> None:
+    (place / "bad.yaml").write_bytes(data)
+    refused(call("check", "bad.yaml"), 2, "bad.yaml", part)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "part"),
+    [
+        ("none.jsonl", None, "none.jsonl"),
+        ("empty.jsonl", b"", "no seeds in"),
+        ("broken.jsonl", b"{not json}\n[1]\n", "no seeds in"),
+        ("blank.csv", b"instruction\n", "no seeds in"),
+        ("other.jsonl", b'{"wind": "Why?"}\n', "reads 'instruction'"),
+        ("broken.parquet", b"PAR1 not really", "broken.parquet"),
+    ],
+)
+def test_seeds_that_cannot_be_used_say_why(name, data, part, call, place) -> None:
+    if data is not None:
+        (place / name).write_bytes(data)
+    refused(call("run", "tiny.yaml", "--input", name, *BARE), 2, part)
+    assert not (place / "runs").exists()
+
+
+def test_malformed_lines_are_kept_aside_and_counted(call, place) -> None:
+    with (place / "seeds.jsonl").open("a") as seeds:
+        seeds.write("\n{broken\n")
+    code, out, _ = call("run", "tiny.yaml", "--json", *BARE)
+    told = json.loads(out)
+    assert (code, told["stages"][0]["in"]) == (0, 20)
+    assert '"line": 21' in (place / told["run_dir"] / "malformed.jsonl").read_text()
+
+
+def test_a_seed_longer_than_the_context_is_rejected_and_the_others_go_on(call, place) -> None:
+    with (place / "seeds.jsonl").open("a") as seeds:
+        seeds.write("\n" + json.dumps({"instruction": "word " * 600}))
+    limit = ("--set", "engines.generator.max_words=500")
+    code, out, _ = call("run", "tiny.yaml", "--json", *limit, *BARE)
+    told = json.loads(out)
+    assert (code, told["kept"], told["failed"]) == (0, 6, 0)
+    assert told["stages"][1]["rejected_children"] == 2
+    assert "2 rejected by responses: prompt_too_long" in call("status", "last")[1]
+
+
+@pytest.mark.parametrize(
+    "engine",
+    [
+        "use: vllm, model: ./none",
+        "use: logprobs, model: demoo",
+        "use: sentence_transformers, model: ./no",
+    ],
+)
+def test_a_model_that_does_not_exist_is_named_before_anything_runs(engine, call, place) -> None:
+    recipe = yaml.safe_load((place / "tiny.yaml").read_text())
+    recipe["stages"] = [{"use": "filters.length"}]
+    role, stage = {
+        "use: vllm": ("generator", {"use": "generators.responses", "n": 1}),
+        "use: logprobs": ("scorer", {"use": "scorers.ifd"}),
+        "use: sentence_transformers": ("embedder", {"use": "scorers.embedding"}),
+    }[engine.partition(",")[0]]
+    recipe["engines"] = {role: yaml.safe_load(f"{{{engine}}}")}
+    recipe["stages"].append(stage)
+    (place / "model.yaml").write_text(yaml.safe_dump(recipe))
+    (place / "rows.jsonl").write_text('{"instruction": "Say why.", "output": "Because."}')
+    outcome = call("check", "model.yaml", "--input", "rows.jsonl")
+    refused(outcome, 2, "model", "cannot be found", "'demo'")
+
+
+def test_a_run_folder_of_another_recipe_is_left_alone(call, place) -> None:
+    run_dir = place / json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"]
+    locked = run_dir / "recipe.lock.yaml"
+    other = locked.read_text().replace("fingerprint: ", "fingerprint: 0")
+    locked.write_text(other)
+    refused(call("run", "tiny.yaml", *BARE), 2, "belongs to another recipe", "move it away")
+    assert locked.read_text() == other
+
+
+def test_a_second_run_in_one_workspace_exits_4(call, place) -> None:
+    held = lock(place / ".gristmill" / "lock")
+    refused(call("run", "tiny.yaml", *BARE), 4, "held by another process")
+    held.close()
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+
+
+def test_a_run_that_is_none_names_those_that_are(call, place) -> None:
+    refused(call("status", "last"), 2, "no run 'last'", "nothing was run here")
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    refused(call("status", "tinny"), 2, "no run 'tinny'", "did you mean ['tiny-")
+    refused(call("report", "runs"), 2, "is no run")
+
+
+def test_too_many_failing_rows_exit_3(call, place) -> None:
+    (place / "bad.yaml").write_text(
+        (place / "tiny.yaml").read_text().replace("'So \\g<0> {draw}'", "'\\g<9>'")
+    )
+    refused(call("run", "bad.yaml", *BARE), 3, "10 of 10 rows failed", "max_error_rate")
+
+
+def test_a_bug_keeps_its_traceback_in_a_file(call, place) -> None:
+    source = "raise RuntimeError('broken on purpose')\n"
+    (place / "mine_bug" / "filters").mkdir(parents=True)
+    (place / "mine_bug" / "filters" / "bug.py").write_text(source)
+    use = ("--set", "stages.0={use: mine_bug.filters.bug}", "--allow-plugins")
+    refused(call("check", "tiny.yaml", *use), 1, "broken on purpose", ".gristmill/errors.log")
+    assert "Traceback" in (place / ".gristmill" / "errors.log").read_text()
+
+
+def start(place: Path, *more: str, limit: int | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "gristmill", "run", "tiny.yaml", "--json", *BARE, *more]
+    environment = {**os.environ, "PYTHONPATH": SOURCE}
+
+    def limited() -> None:
+        if limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.Popen(
+        command,
+        cwd=place,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=limited,
+    )
+
+
+def answers(place: Path) -> int:
+    path = place / ".gristmill" / "answers.sqlite"
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as reader:
+            return int(reader.execute("SELECT count(*) FROM answers").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [10_000, 60_000])
+def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(size, place) -> None:
+    """The smaller limit is met by the answer store at once, the larger one in the work."""
+    lines = [json.dumps({"instruction": f"Explain topic {i}. " + "x" * 400}) for i in range(200)]
+    (place / "seeds.jsonl").write_text("\n".join(lines))
+    with start(place, limit=size) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err
+    assert "Traceback" not in err
+    assert "cannot write" in json.loads(out)["error"]
+    assert "run the same command again" in json.loads(out)["error"]
+    kept = answers(place)
+    with start(place) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["calls"] == {"made": 400 - kept, "replayed": kept}
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place) -> None:
+    slow = ("--set", "engines.generator.max_delay_s=4")
+    with start(place, *slow) as process:
+        until = time.monotonic() + 100
+        while not answers(place) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.strip().splitlines()[-1].startswith("stopped; nothing finished is lost")
+    kept = answers(place)
+    assert 0 < kept < 20
+    with start(place) as process:
+        out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, err
+    assert json.loads(out)["calls"] == {"made": 20 - kept, "replayed": kept}
