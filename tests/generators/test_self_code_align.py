@@ -129,6 +129,9 @@ def test_the_prompt_depends_on_seed_and_row_only() -> None:
             def __init__(self, name: str) -> None:
                 self.name = name
 
+            def stored(self, request):
+                return None
+
             async def ask(self, request):
                 await asyncio.sleep(0)
                 found[self.name].append(request.prompt)
@@ -148,6 +151,9 @@ def test_the_prompt_depends_on_seed_and_row_only() -> None:
 
 def test_categories_and_difficulties_have_the_papers_frequencies() -> None:
     class Concepts:
+        def stored(self, request):
+            return None
+
         async def ask(self, request):
             return "key", Completion("loops", "stop", 1, 1, "fixed")
 
