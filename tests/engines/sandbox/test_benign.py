@@ -113,6 +113,10 @@ except ValueError:
 assert f(1) == 1
 """),
         ("f = lambda x: x + 1", "assert f(1) == 2"),
+        ("def f(x): return x", "y = 1\ndef g():\n    [y for y in 'a']\n    assert f(1) == y\ng()"),
+        ("def f(x): return x", "y = 1\ndef g():\n    global y\n    assert y == f(1)\ng()"),
+        ("def f(x): return x", "def g(y):\n    assert f(1) == y\ng(1)"),
+        ("def f(x): return [x]", "def g():\n    assert [1] == f(1)\n    assert f(0) == [0]\ng()"),
         ("def f(x): return x / 3", "assert abs(f(1) - 0.3333333) < 1e-6"),
         ("def f(x): return x / 3", "import math\nassert math.isclose(f(3), 1.0, rel_tol=1e-6)"),
     ],

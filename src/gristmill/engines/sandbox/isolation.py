@@ -38,6 +38,7 @@ FLAGS = ("-s", "-P", "-S", "-B")
 PASSWD = b"nobody:x:65534:65534:nobody:/box:/bin/sh\n"
 GROUP = b"nogroup:x:65534:\n"
 SCRATCH_MB = {"/tmp": 32, "/box": 24, "/dev/shm": 8}
+PACKAGE = "gristmill/engines/sandbox"
 INSTALL = (
     "install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install "
     "bubblewrap) and allow user namespaces (sysctl user.max_user_namespaces above 0; on Ubuntu "
@@ -84,12 +85,12 @@ def interpreter() -> str:
 
 @cache
 def driver() -> dict[str, bytes]:
-    """Return the files that run inside, compiled once per process."""
+    """Return the files that run inside, by path, compiled once per process."""
     here = Path(__file__).parent
     compiled = {}
-    for name in ("launcher", "plan"):
+    for name in ("launcher", "plan", "asserts", "trees"):
         code = compile((here / f"{name}.py").read_bytes(), f"{name}.py", "exec", 0, True)
-        compiled[f"{name}.pyc"] = MAGIC_NUMBER + bytes(12) + dumps(code)
+        compiled[f"{PACKAGE}/{name}.pyc"] = MAGIC_NUMBER + bytes(12) + dumps(code)
     return compiled
 
 
@@ -147,13 +148,14 @@ def isolated(info_fd: int, block_fd: int) -> Command:
     command.argv += ["--remount-ro", "/dev", "--chdir", "/box", "--remount-ro", "/"]
     command.argv += ["--seccomp", command.attach(build_filter())]
     command.argv += ["--info-fd", str(info_fd), "--block-fd", str(block_fd), "--"]
-    command.argv += [interpreter(), *FLAGS, "/driver/launcher.pyc"]
+    command.argv += [interpreter(), *FLAGS, f"/driver/{PACKAGE}/launcher.pyc"]
     return command
 
 
 def exposed(folder: Path) -> Command:
     """Return a command without any isolation: only for programs that somebody trusts."""
     (folder / "box").mkdir()
+    (folder / PACKAGE).mkdir(parents=True)
     for name, content in driver().items():
         (folder / name).write_bytes(content)
-    return Command([interpreter(), *FLAGS, str(folder / "launcher.pyc")])
+    return Command([interpreter(), *FLAGS, str(folder / PACKAGE / "launcher.pyc")])

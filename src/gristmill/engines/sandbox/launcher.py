@@ -104,11 +104,11 @@ def parse_apart(job_fd: int, frames_fd: int, nonce: str, driver: str) -> "Any":
         try:
             posix.close(reader)
             emit = sender(frames_fd, nonce)
-            space: dict[str, Any] = {"__name__": "plan"}
-            source = posix.open(driver + "/plan.pyc", posix.O_RDONLY)
-            exec(marshal.loads(read_all(source)[16:]), space)
+            sys.path.insert(0, driver)
+            from gristmill.engines.sandbox.plan import prepare
+
             job = marshal.loads(read_all(job_fd))
-            found = space["prepare"](job, emit, encode, quote)
+            found = prepare(job, emit, encode, quote, shift)
             left = b"" if found is None else marshal.dumps(found)
             while left:
                 left = left[posix.write(writer, left) :]

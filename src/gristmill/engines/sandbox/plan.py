@@ -7,25 +7,27 @@ Mode `asserts`: every assert is followed by a call that says that it held.
 
 import _ast as ast
 
+from gristmill.engines.sandbox.asserts import empty, to_asserts
+from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, statement, walk
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import CodeType
+    from collections.abc import Callable
     from typing import Any
 
     Encode = Callable[..., str]
     Check = tuple[bool, str, str]
 
 ONLY_TREE = 0x400
-PASS_THROUGH = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
-FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-CLOSE = {"isclose", "allclose", "approx", "assertAlmostEqual"}
-PREFIX = "__gm_"
 
 
 def prepare(
-    job: "dict[str, Any]", emit: "Callable[..., None]", encode: "Encode", quote: "Encode"
-) -> "dict[str, CodeType] | None":
+    job: "dict[str, Any]",
+    emit: "Callable[..., None]",
+    encode: "Encode",
+    quote: "Encode",
+    shift: "Callable[[Any], Any]",
+) -> "dict[str, Any] | None":
     """Return `{"code", "tests"}` compiled, after sending the plan; None when a text is no code."""
     trees: dict[str, Any] = {}
     for name in ("code", "tests"):
@@ -40,7 +42,7 @@ def prepare(
         strong = any(proves(*check) for check in found)
         plan = ['"values"', str(len(found)), "true" if strong else "false"]
     else:
-        plan = ['"asserts"', str(to_asserts(tests)), "false"]
+        plan = ['"asserts"', str(to_asserts(tests, shift if job["canary"] else None)), "false"]
     if job["stub"]:
         code.body = empty(code.body)
     package: dict[str, Any] = {"canary": job["canary"]}
@@ -61,20 +63,6 @@ def attempt(
     except BaseException as error:  # noqa: BLE001 - a hostile text may do anything to a parser
         emit('"unparsable"', quote(name), quote(type(error).__name__ + ": " + str(error)[:500]))
         return None
-
-
-def walk(node: "Any") -> "Iterator[Any]":
-    """Yield a node and everything under it."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for field in node._fields:
-            child = getattr(node, field, None)
-            if isinstance(child, ast.AST):
-                waiting.append(child)
-            elif isinstance(child, list):
-                waiting.extend(item for item in child if isinstance(item, ast.AST))
 
 
 def cut_guard(tree: "ast.Module", *, only_with_input: bool) -> None:
@@ -183,115 +171,3 @@ def is_call(node: "Any", own: set[str]) -> bool:
 def proves(direct: bool, text: str, kind: str) -> bool:
     """Say whether a check fails for a function that returns None."""
     return direct and (text != '["n"]' if kind == "value" else text == '["b",1]')
-
-
-def literal(node: "Any") -> "Any":
-    """Return the value of a literal without evaluating anything, or raise ValueError."""
-    if isinstance(node, ast.Constant) and node.value is not Ellipsis:
-        return node.value
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
-        try:
-            return kind([literal(item) for item in node.elts])
-        except TypeError as error:
-            raise ValueError from error
-    if isinstance(node, ast.Dict) and None not in node.keys:
-        try:
-            return {literal(k): literal(v) for k, v in zip(node.keys, node.values, strict=True)}
-        except TypeError as error:
-            raise ValueError from error
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        value = literal(node.operand)
-        if type(value) in (int, float, complex):
-            return -value if isinstance(node.op, ast.USub) else value
-    raise ValueError
-
-
-def to_asserts(tree: "ast.Module") -> int:
-    """Follow every assert by a call that counts it; lead the last one through a truth."""
-    asserts = sorted(
-        (n for n in walk(tree) if isinstance(n, ast.Assert) and not never_true(n)),
-        key=lambda node: (node.lineno, node.col_offset),
-    )
-    if asserts:
-        lead(asserts)
-    numbers = {id(node): i for i, node in enumerate(asserts)}
-    for node in list(walk(tree)):
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
-            if isinstance(block, list):
-                block[:] = [line for item in block for line in counted(item, numbers)]
-    return len(asserts)
-
-
-def counted(node: "Any", numbers: dict[int, int]) -> "list[Any]":
-    """Return an assert with its call, and anything else alone."""
-    if id(node) not in numbers:
-        return [node]
-    return [node, statement(call(PREFIX + "check__", numbers[id(node)]), node)]
-
-
-def never_true(node: "ast.Assert") -> bool:
-    """Say whether an assert marks a line that must not be reached."""
-    return isinstance(node.test, ast.Constant) and not node.test.value
-
-
-def lead(asserts: "list[ast.Assert]") -> None:
-    """Lead the last assert that allows it through a function that a canary run makes false."""
-    for node in reversed(asserts):
-        test = node.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            node.test = place(call(PREFIX + "equal__", test.left, test.comparators[0]), node)
-            return
-    for node in reversed(asserts):
-        for part in walk(node.test):
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
-                part.right = place(call(PREFIX + "near__", part.right), node)
-                return
-            if isinstance(part, ast.Call) and called(part) in CLOSE and len(part.args) > 1:
-                part.args[1] = place(call(PREFIX + "near__", part.args[1]), node)
-                return
-    asserts[-1].test = place(call(PREFIX + "hold__", asserts[-1].test), asserts[-1])
-
-
-def called(node: "ast.Call") -> str:
-    """Return the last part of what a call names."""
-    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
-
-
-def empty(block: "list[Any]") -> "list[Any]":
-    """Return the code with functions that return None, and classes with nothing but those."""
-    if not any(isinstance(node, (*FUNCTIONS, ast.ClassDef)) for node in block):
-        return []
-    for node in block:
-        if isinstance(node, FUNCTIONS):
-            node.body = [place(ast.Pass(), node)]
-            node.decorator_list = []
-        elif isinstance(node, ast.ClassDef):
-            methods = [part for part in node.body if isinstance(part, FUNCTIONS)]
-            node.body = empty(methods) or [place(ast.Pass(), node)]
-            node.bases, node.keywords, node.decorator_list = [], [], []
-        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            node.value.body = place(ast.Constant(None), node)
-    return block
-
-
-def call(name: str, *args: "Any") -> "ast.Call":
-    """Return a call of a name; numbers become constants."""
-    nodes: list[Any] = [arg if isinstance(arg, ast.AST) else ast.Constant(arg) for arg in args]
-    return ast.Call(ast.Name(name, ast.Load()), nodes, [])
-
-
-def statement(expression: "Any", near: "Any") -> "Any":
-    """Return an expression as a statement of the line of `near`."""
-    return place(ast.Expr(expression), near)
-
-
-def place(node: "Any", near: "Any") -> "Any":
-    """Give every new node a line, so that it can be compiled."""
-    at = {name: getattr(near, name, value) for name, value in PASS_THROUGH.items()}
-    for part in walk(node):
-        for name, value in at.items():
-            if not hasattr(part, name) and name in getattr(part, "_attributes", ()):
-                setattr(part, name, value)
-    return node
