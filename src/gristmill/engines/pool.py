@@ -1,0 +1,217 @@
+"""The actors of one engine: who gets which request, and what happens when one dies.
+
+Requests travel in batches, answers come back one by one as they finish: none waits for the
+slowest of its batch. An actor holds at most its engine's `window` of requests; the others wait
+here, in the order of submission.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from gristmill.engines import cluster
+from gristmill.engines.base import Engine
+from gristmill.engines.host import Host, Outcome, result
+from gristmill.engines.requests import Request
+from gristmill.errors import EngineError, EngineLost
+
+log = logging.getLogger(__name__)
+
+BATCH = 64
+WAIT_S = 0.005
+"""A message holds up to so many requests, or what arrived in so many seconds."""
+RESTARTS = 3
+"""Deaths in a row, without one answer between them, after which an engine stays dead."""
+WINDOW = 512
+"""Requests in hand of an engine that names no window of its own."""
+
+
+@dataclass(slots=True)
+class Replica:
+    """One actor, and what it has in hand."""
+
+    actor: Any
+    in_hand: dict[int, tuple[Request, asyncio.Future[Any]]] = field(default_factory=dict)
+    is_ready: bool = False
+    deaths: int = 0
+    """In a row: an answer sets it back to 0."""
+
+
+class Pool:
+    """The actors of one engine, and the requests that wait for them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.window = getattr(engine, "window", WINDOW)
+        self.replicas: list[Replica] = []
+        self._waiting: deque[tuple[Request, asyncio.Future[Any]]] = deque()
+        self._numbers = itertools.count()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start every actor and its engine, all at once."""
+        self.replicas = [Replica(self._actor()) for _ in range(getattr(self.engine, "replicas", 1))]
+        await asyncio.gather(*(self._begin(replica) for replica in self.replicas))
+        self.resume()
+
+    def resume(self) -> None:
+        """Listen to the actors from the event loop that runs now."""
+        for replica in self.replicas:
+            task = asyncio.get_running_loop().create_task(self._listen(replica))
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+
+    async def pause(self) -> None:
+        """Stop listening; the actors stay, and another event loop may resume."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """End every engine in order, then its actor."""
+        import ray
+
+        await self.pause()
+        for replica in self.replicas:
+            try:
+                await asyncio.wait_for(replica.actor.stop.remote(), 30)
+            except (ray.exceptions.RayError, TimeoutError) as error:
+                log.warning("engine=%s stop_failed=%s", type(self.engine).__name__, error)
+            ray.kill(replica.actor)
+        self._fail_all(EngineError("the engine was stopped"))
+
+    def ask(self, request: Request) -> asyncio.Future[Any]:
+        """Queue one request; it leaves in its turn."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if all(replica.deaths > RESTARTS for replica in self.replicas):
+            future.set_exception(EngineError(self._epitaph()))
+            return future
+        self._waiting.append((request, future))
+        if len(self._waiting) >= BATCH:
+            self._send()
+        elif self._timer is None:
+            self._timer = loop.call_later(WAIT_S, self._send)
+        return future
+
+    async def metrics(self) -> dict[str, float]:
+        """Return the counters of all actors, added up."""
+        total: dict[str, float] = {}
+        for replica in self.replicas:
+            for name, value in (await replica.actor.metrics.remote()).items():
+                total[name] = total.get(name, 0.0) + value
+        return total
+
+    async def pids(self) -> list[list[int]]:
+        """Return the processes of every actor, its own first."""
+        return [await replica.actor.pids.remote() for replica in self.replicas]
+
+    def _send(self) -> None:
+        """Give what waits to the actors that have least in hand, a batch each time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._waiting:
+            ready = [r for r in self.replicas if r.is_ready and len(r.in_hand) < self.window]
+            if not ready:
+                return
+            replica = min(ready, key=lambda r: len(r.in_hand))
+            batch: list[tuple[int, Request, asyncio.Future[Any]]] = []
+            while self._waiting and len(batch) < min(BATCH, self.window - len(replica.in_hand)):
+                request, future = self._waiting.popleft()
+                if not future.done():
+                    batch.append((next(self._numbers), request, future))
+            for number, request, future in batch:
+                replica.in_hand[number] = (request, future)
+            # Its failure shows where the answers are waited for.
+            replica.actor.submit.remote([(number, request) for number, request, _ in batch])
+
+    async def _listen(self, replica: Replica) -> None:
+        """Take answers as they come; when the actor dies, put another in its place."""
+        import ray
+
+        while True:
+            try:
+                for number, made in await replica.actor.poll.remote():
+                    replica.deaths = 0
+                    _settle(replica.in_hand.pop(number)[1], made)
+                self._send()
+            except ray.exceptions.RayError as error:
+                if not await self._replace(replica, str(error)):
+                    return
+
+    async def _replace(self, replica: Replica, why: str) -> bool:
+        """Start a new actor for a dead one; False when it keeps dying."""
+        import ray
+
+        lost, replica.in_hand, replica.is_ready = replica.in_hand, {}, False
+        log.error("engine=%s lost_requests=%d", type(self.engine).__name__, len(lost))
+        for _, future in lost.values():
+            if not future.done():
+                future.set_exception(EngineLost(f"the engine's process is gone: {why}"))
+        while True:
+            replica.deaths += 1
+            ray.kill(replica.actor)
+            if replica.deaths > RESTARTS:
+                if all(other.deaths > RESTARTS for other in self.replicas):
+                    self._fail_all(EngineError(self._epitaph()))
+                return False
+            replica.actor = self._actor()
+            try:
+                await self._begin(replica)
+            except (ray.exceptions.RayError, EngineError) as error:
+                log.error("engine=%s restart_failed=%s", type(self.engine).__name__, error)  # noqa: TRY400
+                continue
+            self._send()
+            return True
+
+    async def _begin(self, replica: Replica) -> None:
+        result(await replica.actor.start.remote())
+        replica.is_ready = True
+
+    def _actor(self) -> Any:
+        import ray
+
+        wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
+        options: dict[str, Any] = {
+            "num_cpus": 0,
+            "num_gpus": wanted if cluster.gpus() >= wanted else 0,
+            "max_concurrency": 1000,
+            "runtime_env": {"env_vars": cluster.environment()},
+        }
+        return ray.remote(Host).options(**options).remote(self.engine)
+
+    def _epitaph(self) -> str:
+        return (
+            f"the {type(self.engine).__name__} engine died {RESTARTS + 1} times without an answer "
+            "between; its log is in /tmp/ray/session_latest/logs (worker-*.err)"
+        )
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            # A bug here must not leave thousands of rows waiting for ever.
+            self._fail_all(EngineError(f"the way to the engine broke: {error!r}"))
+
+    def _fail_all(self, error: EngineError) -> None:
+        held = [future for r in self.replicas for _, future in r.in_hand.values()]
+        for future in [*held, *(future for _, future in self._waiting)]:
+            if not future.done():
+                future.set_exception(error)
+        self._waiting.clear()
+
+
+def _settle(future: asyncio.Future[Any], made: Outcome) -> None:
+    if future.done():
+        return
+    try:
+        future.set_result(result(made))
+    except Exception as error:  # noqa: BLE001 - the far side's error belongs to the caller
+        future.set_exception(error)
