@@ -95,20 +95,20 @@ def test_trouble_of_the_machine_is_an_error_and_no_verdict(sandbox: Sandbox) -> 
         broken.close()
 
 
-def test_waiting_programs_are_given_up_when_it_stops(sandbox: Sandbox) -> None:
+def test_stopping_kills_what_runs_and_gives_up_what_waits(sandbox: Sandbox) -> None:
     async def stop_early() -> int:
         own = Sandbox(1)
         await own.start()
-        sleeper = Program("import time\ntime.sleep(5)", "assert f(3) == 9", timeout_s=0.2)
+        sleeper = Program("import time\ntime.sleep(60)", "assert f(3) == 9", timeout_s=60)
         waiting = [asyncio.create_task(own.run(sleeper)) for _ in range(50)]
         await asyncio.sleep(0)
         await own.stop()
         done = await asyncio.gather(*waiting, return_exceptions=True)
-        return sum(not isinstance(result, BaseException) for result in done)
+        return sum(isinstance(result, BaseException) for result in done)
 
     started = time.monotonic()
-    assert asyncio.run(stop_early()) <= 2
-    assert time.monotonic() - started < 5
+    assert asyncio.run(stop_early()) == 50
+    assert time.monotonic() - started < 20
 
 
 @pytest.mark.slow

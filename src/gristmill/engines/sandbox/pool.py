@@ -75,7 +75,7 @@ class Sandbox(Engine):
         await asyncio.to_thread(self._ready)
 
     async def stop(self) -> None:
-        """Let running programs end, then give everything back."""
+        """Kill what still runs and give everything back."""
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
@@ -125,10 +125,12 @@ class _State:
         for group in self.groups:
             self.slots.put(group)
         self.gate = _Gate()
+        self.stopping = threading.Event()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.profile = profile(self.groups[0], isolate=isolate)
 
     def close(self) -> None:
+        self.stopping.set()
         self.threads.shutdown(wait=True, cancel_futures=True)
         for group in self.groups:
             if group:
@@ -138,7 +140,7 @@ class _State:
         """Judge a program; the machine's own failures are tried again, then reported."""
         for _ in range(ATTEMPTS):
             verdict = judge(program, self.execute)
-            if verdict.status != "infra_error":
+            if verdict.status != "infra_error" or self.stopping.is_set():
                 break
         return replace(verdict, profile=self.profile)
 
@@ -156,7 +158,7 @@ class _State:
     def _in_slot(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
         group = self.slots.get()
         try:
-            return execute(job, stdin, limits, group, isolate=self.isolate)
+            return execute(job, stdin, limits, group, isolate=self.isolate, stopping=self.stopping)
         finally:
             self.slots.put(group)
 

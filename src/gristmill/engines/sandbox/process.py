@@ -13,6 +13,7 @@ import time
 from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Literal
 
 from gristmill.engines.sandbox.cgroups import Group, measure, waited_s
@@ -58,11 +59,20 @@ class Limits:
 
 
 def execute(
-    job: bytes, stdin: bytes, limits: Limits, group: Group | None, *, isolate: bool = True
+    job: bytes,
+    stdin: bytes,
+    limits: Limits,
+    group: Group | None,
+    *,
+    isolate: bool = True,
+    stopping: Event | None = None,
 ) -> Outcome:
-    """Run one job to its end, whatever it does; returns within the time limit and a second."""
+    """Run one job to its end, whatever it does; returns within the time limit and a second.
+
+    It is killed when `stopping` is set: then the machine is to blame, not the program.
+    """
     with ExitStack() as stack:
-        return _Run(job, stdin, limits, group, stack, isolate=isolate).go()
+        return _Run(job, stdin, limits, group, stack, isolate, stopping or Event()).go()
 
 
 class _Run:
@@ -75,10 +85,11 @@ class _Run:
         limits: Limits,
         group: Group | None,
         stack: ExitStack,
-        *,
         isolate: bool,
+        stopping: Event,
     ) -> None:
-        self.limits, self.group, self.stack, self.isolate = limits, group, stack, isolate
+        self.limits, self.group, self.stack = limits, group, stack
+        self.isolate, self.stopping = isolate, stopping
         self.outcome = Outcome()
         self.open: set[int] = set()
         stack.callback(self._close_all)
@@ -224,6 +235,9 @@ class _Run:
 
     def _within_limits(self) -> bool:
         """Look at the whole tree where no control group does."""
+        if self.stopping.is_set():
+            self.outcome.end = "infra"
+            return False
         if self.group:
             if self.group.oom_kills() > self.oom_before:
                 self.outcome.end = "oom"
