@@ -1,0 +1,104 @@
+import json
+import random
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import yaml
+from demo_model import corpus, tasks
+from demo_model.syntax import concepts_of, is_held_out, tree_hash
+from demo_model.templates import RETRAIN, templates
+from demo_yield import trained
+
+import gristmill
+
+SHIPPED = Path(gristmill.__file__).parent / "models" / "demo"
+
+
+def front() -> dict:
+    _, head, _ = (SHIPPED / "README.md").read_text(encoding="utf-8").split("---\n", 2)
+    return yaml.safe_load(head)["gristmill"]
+
+
+def test_the_model_was_trained_on_the_prompts_that_the_demo_recipes_send() -> None:
+    known, now = front()["templates"], templates()
+    changed = sorted(name for name in known | now if known.get(name) != now.get(name))
+    assert not changed, f"the demo model does not know {changed}; train it again: {RETRAIN}"
+
+
+def test_a_changed_prompt_has_another_hash(monkeypatch) -> None:
+    from gristmill.generators import evol_instruct, self_code_align
+
+    before = templates()
+    form = self_code_align.RESPONSE._replace(system="Solve it.")
+    monkeypatch.setattr(self_code_align, "RESPONSE", form)
+    monkeypatch.setitem(evol_instruct.TEMPLATES, "breadth", "Another {instruction}")
+    changed = {name for name, text in templates().items() if before[name] != text}
+    assert changed == {"self_code_align.tests", "evol_instruct.breadth"}
+
+
+def test_the_shipped_model_keeps_its_size() -> None:
+    assert 3_000_000 <= front()["trained"]["parameters"] <= 4_000_000
+    assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 20_000_000
+    assert json.loads((SHIPPED / "config.json").read_text())["max_position_embeddings"] == 1024
+
+
+def test_digits_are_single_tokens_and_prompts_end_at_a_token() -> None:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(SHIPPED / "tokenizer.json"))
+    assert tokenizer.get_vocab_size() == 1024
+    assert tokenizer.encode("x = 1234").tokens[-4:] == ["1", "2", "3", "4"]
+    for document, _ in islice(corpus.documents(3), 50):
+        asked = "".join(text for text, weight in document if weight < 1)
+        whole = "".join(text for text, _ in document)
+        if whole.startswith(asked) and asked:
+            ids = tokenizer.encode(asked).ids
+            assert tokenizer.encode(whole).ids[: len(ids)] == ids
+
+
+def test_no_program_that_is_held_out_was_trained_on() -> None:
+    names = trained()
+    assert len(names) == front()["trained"]["programs"] > 5_000
+    assert not any(map(is_held_out, names))
+
+
+def test_the_same_seed_gives_the_same_corpus() -> None:
+    first = list(islice(corpus.documents(5), 200))
+    assert first == list(islice(corpus.documents(5), 200))
+    assert first != list(islice(corpus.documents(6), 200))
+
+
+def test_every_composed_task_passes_its_own_tests() -> None:
+    rng, families = random.Random(0), set()
+    for _ in range(2_000):
+        task = tasks.compose(rng)
+        families.add(task.family)
+        assert "assert" in task.tests
+        exec(f"{task.code}\n{task.tests}", {})
+    assert len(families) >= 90  # of all but those whose few programs are all held out
+
+
+@pytest.mark.parametrize("held_out", [True, False])
+def test_held_out_tasks_can_be_drawn_apart(held_out: bool) -> None:
+    rng = random.Random(1)
+    drawn = [tasks.compose(rng, held_out=held_out) for _ in range(50)]
+    assert {is_held_out(task.tree) for task in drawn} == {held_out}
+
+
+def test_names_docstrings_and_annotations_do_not_make_another_program() -> None:
+    plain = "def f(values):\n    return [x for x in values if x > 3]"
+    other = 'def g(a: list) -> list:\n    """Keep."""\n    return [y for y in a if y > 3]'
+    assert tree_hash(plain) == tree_hash(other)
+    assert tree_hash(plain) != tree_hash(plain.replace("3", "4"))
+    assert tree_hash(plain, constants=False) == tree_hash(plain.replace("3", "4"), constants=False)
+    assert tree_hash(plain) != tree_hash(plain.replace("x > 3", "x >= 3"))
+
+
+def test_concepts_are_read_off_the_syntax() -> None:
+    assert concepts_of("def f(s):\n    for x in sorted(s):\n        yield x % 2") == [
+        "loops",
+        "generators",
+        "modular arithmetic",
+        "sorting",
+    ]

@@ -1,0 +1,1 @@
+"""Builds the training corpus of the demo model and trains it; see tools/train_demo.py."""
