@@ -9,9 +9,13 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from audit import audit
 
+from gristmill import run
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
 from gristmill.publishing import card, hub, report
+from gristmill.publishing.checks import problems
+from gristmill.publishing.files import RunFiles
 from tests.publishing.hub_server import TOKEN, Hub
 
 REPO = "someone/rows"
@@ -205,3 +209,14 @@ def test_a_bad_name_and_a_dead_hub_are_explained(ready, server) -> None:
         hub.publish(path, "a b/c", endpoint=server.url)
     with pytest.raises(StorageError, match=r"run the same command again"):
         hub.publish(path, REPO, endpoint="http://127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    "sets", [["rounds.n=2"], ["target=7"], ["budget.tokens=300"], ["stages.1.min_chars=9000"]]
+)
+def test_whole_runs_add_up_whatever_stopped_them(sets, recipe, engine, seeds, tmp_path) -> None:
+    result = run(recipe(*sets), seeds(30), {"generator": engine()}, workspace=tmp_path)
+    assert problems(RunFiles.open(result.path)) == []
+    assert audit(result.path) == []
+    card.write(result.path)
+    assert report.write(result.path).stat().st_size > 10_000

@@ -1,0 +1,86 @@
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from gristmill import run
+from gristmill.publishing import card, facts, report
+from gristmill.publishing.files import RunFiles, texts
+
+
+def test_children_that_inherit_a_score_are_not_counted_as_scored(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    made = recipe()
+    _, _, responses, majority, count, longest = made.stages
+    made = made.model_copy(update={"stages": [count, responses, majority, longest]})
+    rows = [{**seed, "output": "some words"} for seed in seeds()]
+    result = run(made, rows, {"generator": engine()}, workspace=tmp_path)
+    files = RunFiles.open(result.path)
+    assert len(files.rows.filter(pl.col("stage") == "responses")) > 12
+    assert files.numbers("scores.word_count.words")["value"].to_list() == [2.0] * 12
+
+
+def test_seeds_are_counted_once_in_a_run_of_rounds(recipe, engine, seeds, tmp_path) -> None:
+    rows = [{**seed, "source": "b" if i % 3 else "a"} for i, seed in enumerate(seeds())]
+    made = recipe("rounds.n=2")
+    result = run(made, rows, {"generator": engine()}, workspace=tmp_path)
+    assert facts.sources(RunFiles.open(result.path)) == [
+        ("b", "not stated", 8),
+        ("a", "not stated", 4),
+    ]
+
+
+def test_failed_rows_show_the_last_line_of_their_traceback(recipe, engine, seeds, tmp_path) -> None:
+    def broken(prompt: str, draw: int) -> str:
+        if "topic 5" in prompt:
+            raise ZeroDivisionError("no <b>answer</b>")
+        return "Explain it well. 1"
+
+    made = recipe("max_error_rate=1")
+    result = run(made, seeds(), {"generator": engine(answer=broken)}, workspace=tmp_path)
+    found = facts.lost_examples(RunFiles.open(result.path), 3)
+    assert [e.detail for e in found["evol_instruct", "failed"]] == [
+        "ZeroDivisionError: no <b>answer</b>"
+    ]
+    page = report.write(result.path).read_text()
+    assert "ZeroDivisionError: no &lt;b&gt;answer&lt;/b&gt;" in page
+    assert "<b>failed</b> <span>1 at evol_instruct" in page
+    assert "`ZeroDivisionError: no <b>answer</b>`" in card.write(result.path).read_text()
+
+
+def test_the_map_keeps_the_distances_along_the_main_directions(finished) -> None:
+    files = RunFiles.open(finished(60))
+    found = facts.embeddings(files)
+    assert found
+    places, is_kept, shown = found
+    lines = files.scan().filter(pl.col("scores").struct.field("embedding").is_not_null())
+    table = lines.collect().unique("id", keep="last").sort("id")
+    vectors = np.stack([row["embedding"]["vector"] for row in table["scores"]])
+    centred = vectors - vectors.mean(axis=0)
+    values = np.linalg.eigvalsh(centred.T @ centred)[::-1]
+    np.testing.assert_allclose((places**2).sum(axis=0), values[:2], rtol=1e-3)
+    assert shown == pytest.approx(values[:2].sum() / values.sum(), rel=1e-3)
+    kept = set(pq.read_table(files.data[0])["id"].to_pylist())
+    assert is_kept == [i in kept for i in table["id"]]
+
+
+def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> None:
+    monkeypatch.setattr(facts, "MOST_POINTS", 10)
+    found = facts.embeddings(RunFiles.open(finished(60)))
+    assert found
+    assert (len(found[0]), sum(found[1])) == (10, 5)
+
+
+def test_texts_of_a_row_are_its_own_its_turns_or_the_users() -> None:
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None}]
+    assert list(texts({"id": "1", "instruction": "a", "messages": turns, "code": "x"})) == [
+        ("instruction", "a")
+    ]
+    assert list(texts({"id": "1", "messages": turns, "code": "x"})) == [
+        ("user", "Hi"),
+        ("assistant", ""),
+    ]
+    assert list(texts({"id": "1", "end": "kept", "lang": "en", "code": "x", "n": 3})) == [
+        ("code", "x")
+    ]
