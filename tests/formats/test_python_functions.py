@@ -22,6 +22,24 @@ def test_the_standard_library_gives_seeds_in_the_same_order_every_time() -> None
     assert seeds.malformed == []
 
 
+def test_the_standard_library_is_parsed_once(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    first = read(SeedSpec(use="python_functions", path="stdlib"))
+    (kept,) = (tmp_path / "gristmill").glob("python_functions-*.json")
+    assert read(SeedSpec(use="python_functions", path="stdlib")) == first
+    one = kept.read_text().replace("def bisect_right", "def bisect_wrong")
+    kept.write_text(one)
+    again = read(SeedSpec(use="python_functions", path="stdlib"))
+    assert [r["name"] for r in again.rows] == [r["name"] for r in first.rows]
+    assert again.rows != first.rows, "what was kept is what is read"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("")
+    assert read(SeedSpec(use="python_functions", path="stdlib")).rows
+
+
 def test_a_users_folder_and_file_work_the_same_way(tmp_path: Path) -> None:
     (tmp_path / "pkg" / "tests").mkdir(parents=True)
     (tmp_path / "pkg" / "__init__.py").write_text(GOOD.format(name="one"))

@@ -8,20 +8,30 @@ contamination are stages of their own); no model judges whether the docstring is
 
 from __future__ import annotations
 
+import inspect
+import logging
 import os
 import platform
+import sys
 import sysconfig
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from importlib.util import decode_source
 from pathlib import Path
 
-from gristmill.errors import InputError
+import orjson
+
+from gristmill.errors import InputError, StorageError
 from gristmill.formats.files import contents
 from gristmill.formats.parts import Part
+from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
+from gristmill.storage.shards import write_text
+from gristmill.text import python_source
 from gristmill.text.python_source import Function, functions
+
+log = logging.getLogger(__name__)
 
 LEFT_OUT = frozenset(
     (
@@ -39,33 +49,76 @@ LEFT_OUT = frozenset(
 """Folders whose functions are tests, tables, somebody else's, or gone in the next version."""
 
 
-def functions_of(paths: Iterable[str]) -> tuple[list[Part], str, list[str]]:
+def functions_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
     """Return the functions found, the digest of the files, and what was left out and why."""
+    if list(paths) == ["stdlib"]:
+        return _stdlib_functions()
+    notes: list[str] = []
+    sources = [
+        (path == "stdlib", *file)
+        for path in paths
+        for file in (_stdlib() if path == "stdlib" else contents(path, [{".py"}], notes))
+    ]
+    for _, name, _ in sources:
+        if not name.endswith(".py"):
+            raise InputError(f"python_functions reads .py files, found {name}; `use: files`?")
+    parts, said = _parsed(sources)
+    return parts, _digest(sources), [*notes, said]
+
+
+def _stdlib_functions() -> tuple[list[Part], str, list[str]]:
+    """Parse the standard library once per version of it and of the rules: that takes seconds."""
+    sources = [(True, *file) for file in _stdlib()]
+    hashed = _digest(sources)
+    rules = [inspect.getsource(module) for module in (python_source, sys.modules[__name__])]
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gristmill"
+    kept = folder / f"python_functions-{digest(hashed, rules)}.json"
+    try:
+        found = orjson.loads(kept.read_bytes())
+        parts = [Part(name, rows, lines) for name, rows, lines in found["parts"]]
+        return parts, hashed, found["notes"]
+    except (OSError, ValueError, TypeError, KeyError):
+        parts, said = _parsed(sources)
+    if any(part.malformed for part in parts):
+        return parts, hashed, [said]
+    plain = [(part.name, part.rows, part.lines) for part in parts]
+    try:
+        write_text(kept, orjson.dumps({"parts": plain, "notes": [said]}).decode())
+    except (OSError, StorageError) as error:
+        log.info("not remembered: %s", error)
+    return parts, hashed, [said]
+
+
+def _parsed(sources: Iterable[tuple[bool, str, bytes]]) -> tuple[list[Part], str]:
+    """Return the functions of each file, and how many were left out by which rule."""
     parts: list[Part] = []
-    hashed, seen, notes = blake2b(digest_size=16), set[str](), list[str]()
+    seen: set[str] = set()
     ends: Counter[str] = Counter()
-    for path in paths:
-        for name, data in _stdlib() if path == "stdlib" else contents(path, [{".py"}], notes):
-            if not name.endswith(".py"):
-                raise InputError(f"python_functions reads .py files, found {name}; `use: files`?")
-            if LEFT_OUT & set(name.split("/")[:-1]):
-                continue
-            hashed.update(name.encode() + data)
-            parts.append(part := Part(name))
-            try:
-                found = list(functions(decode_source(data)))
-            except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-                part.wrong(getattr(error, "lineno", 0) or 0, f"not Python: {error}", "")
-                continue
-            for function in found:
-                why = "duplicate" if function.code in seen else function.why
-                ends[why or "kept"] += 1
-                if why is None:
-                    seen.add(function.code)
-                    part.add(function.line, _row(name, function, path == "stdlib"))
+    for is_stdlib, name, data in sources:
+        if LEFT_OUT & set(name.split("/")[:-1]):
+            continue
+        parts.append(part := Part(name))
+        try:
+            found = list(functions(decode_source(data)))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            part.wrong(getattr(error, "lineno", 0) or 0, f"not Python: {error}", "")
+            continue
+        for function in found:
+            why = "duplicate" if function.code in seen else function.why
+            ends[why or "kept"] += 1
+            if why is None:
+                seen.add(function.code)
+                part.add(function.line, _row(name, function, is_stdlib=is_stdlib))
     left_out = ", ".join(f"{why} {n}" for why, n in sorted(ends.items()) if why != "kept")
-    notes.append(f"{ends['kept']} of {ends.total()} functions taken; left out: {left_out or 0}")
-    return parts, hashed.hexdigest(), notes
+    said = f"{ends['kept']} of {ends.total()} functions taken; left out: {left_out or 0}"
+    return parts, said
+
+
+def _digest(sources: Iterable[tuple[bool, str, bytes]]) -> str:
+    hashed = blake2b(digest_size=16)
+    for _, name, data in sources:
+        hashed.update(name.encode() + data)
+    return hashed.hexdigest()
 
 
 def _row(file: str, function: Function, is_stdlib: bool) -> Row:
