@@ -4,6 +4,8 @@ On a CPU several lanes run whole batches side by side, each with one thread of i
 models gain nothing from many threads per batch, and on a busy machine threads that wait for each
 other lose most of their time: two lanes of one thread gave 5,600 to 6,900 tokens per CPU second
 for a Llama of 3 million parameters where one lane of two threads did not finish in ten times that.
+Batches of 1,024 tokens stay near the cache: 7,000 tokens per CPU second, against 5,800 at 4,096,
+and 2,500 against 1,900 for MiniLM.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
-from gristmill.engines.buckets import Buckets, Prepared, Work
+from gristmill.engines.buckets import WAVE, Buckets, Prepared, Work
 from gristmill.engines.lanes import Precision, find_device, lanes, package_version
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.requests import Answer, LogProbs, Op, Score
@@ -47,6 +47,8 @@ class Logprobs(Engine):
     """A causal language model that reads and never writes: transformers forward passes."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"score"})
+    window: ClassVar[int] = 2 * WAVE
+    """Requests in hand: one wave is scored while the next gathers."""
     hosted: ClassVar[bool] = True
 
     model: str = "demo"
@@ -61,7 +63,7 @@ class Logprobs(Engine):
     """How messages become text: the model's own chat template; headings for instruction and
     response, as Alpaca's; or nothing but line breaks. auto: chat where there is a template."""
     batch_tokens: int = Field(default=0, ge=0)
-    """Tokens of one forward pass, padding included. 0: 2,048 on a CPU, 32,768 on a GPU. No part
+    """Tokens of one forward pass, padding included. 0: 1,024 on a CPU, 32,768 on a GPU. No part
     of the identity: it changes answers in the last digits at most."""
 
     _live: Any = PrivateAttr(default=None)
@@ -104,7 +106,7 @@ class Logprobs(Engine):
             raise RecipeError(f"model '{self.model}' is no causal language model: it has no head")
         own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
         window = min(self.max_model_len, own or self.max_model_len)
-        budget = self.batch_tokens or (2048 if find_device() == "cpu" else 32768)
+        budget = self.batch_tokens or (1024 if find_device() == "cpu" else 32768)
         budget = min(budget, MAX_LOGITS // model.config.get_text_config().vocab_size)
         self._live = Reader(model, head, Spans(tokenizer, self.template, self.model), window)
         self._buckets = Buckets(self._live.prepare, self._live.forward, budget)

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
-from gristmill.engines.buckets import Buckets, Prepared, Work
+from gristmill.engines.buckets import WAVE, Buckets, Prepared, Work
 from gristmill.engines.lanes import (
     Precision,
     find_device,
@@ -38,6 +38,8 @@ class SentenceTransformers(Engine):
     """A sentence encoder."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"embed"})
+    window: ClassVar[int] = 2 * WAVE
+    """Requests in hand: one wave is embedded while the next gathers."""
     hosted: ClassVar[bool] = True
 
     model: str = "minilm"
@@ -48,7 +50,7 @@ class SentenceTransformers(Engine):
     dtype: Literal["auto"] | Precision = "auto"
     """auto: bfloat16 on a GPU or a CPU with instructions for it, else float32."""
     batch_tokens: int = Field(default=0, ge=0)
-    """Tokens of one forward pass, padding included. 0: 2,048 on a CPU, 65,536 on a GPU."""
+    """Tokens of one forward pass, padding included. 0: 1,024 on a CPU, 65,536 on a GPU."""
 
     _live: Any = PrivateAttr(default=None)
     _buckets: Any = PrivateAttr(default=None)
@@ -90,7 +92,7 @@ class SentenceTransformers(Engine):
         if self.max_tokens is not None:
             model.max_seq_length = self.max_tokens
         self._live = Encoder(model)
-        budget = self.batch_tokens or (2048 if device == "cpu" else 65536)
+        budget = self.batch_tokens or (1024 if device == "cpu" else 65536)
         self._buckets = Buckets(self._live.prepare, self._live.forward, budget)
 
     async def stop(self) -> None:
