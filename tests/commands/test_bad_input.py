@@ -137,6 +137,22 @@ def test_a_model_that_does_not_exist_is_named_before_anything_runs(engine, call,
     refused(outcome, 2, "model", "cannot be found", "'demo'")
 
 
+def test_check_online_says_when_the_hub_cannot_be_reached(place) -> None:
+    more = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-m", "gristmill", "check", "tiny.yaml", "--online"],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": SOURCE, **more},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: the Hub at http://127.0.0.1:9 cannot be reached")
+    assert "hf_secret" not in done.stderr
+
+
 def test_a_run_folder_of_another_recipe_is_left_alone(call, place) -> None:
     run_dir = place / json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"]
     locked = run_dir / "recipe.lock.yaml"

@@ -8,6 +8,7 @@ from shutil import rmtree
 from typing import Any
 
 from gristmill.commands.bar import watching
+from gristmill.commands.online import asked
 from gristmill.commands.rows import row_lines
 from gristmill.commands.screen import Screen
 from gristmill.flows.order import Order
@@ -123,8 +124,9 @@ def _next(result: Result, told: dict[str, Any]) -> str:
 def do_check(args: argparse.Namespace, screen: Screen) -> int:
     """Check a recipe and show what it would do."""
     prepared = order_of(args).prepare()
+    online = list(asked(prepared)) if args.online else []
     if args.json:
-        screen.result(_plan(prepared))
+        screen.result({**_plan(prepared), "online": online})
         return 0
     recipe, plan = prepared.recipe, prepared.plan
     screen.line(
@@ -147,6 +149,8 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
     )
     for role, engine in prepared.engines.items():
         screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
+    for told in online:
+        screen.line(told)
     wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
     limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
     screen.line(f"target: {wanted}{limit}")

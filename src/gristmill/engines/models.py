@@ -27,7 +27,7 @@ SHIPPED = {
 DECIDING = (".safetensors", ".bin", ".gguf", ".json", ".jinja", ".model", ".txt", ".py")
 """Endings of the files that decide what a model answers: weights, config, tokenizer, template."""
 COMMIT = re.compile(r"[0-9a-f]{40}")
-HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_NAME = re.compile(r"\w([\w.-]*\w)?(/\w([\w.-]*\w)?)?")
 
 
 def locate(model: str, revision: str | None = None) -> Path | str:
@@ -64,13 +64,14 @@ def commit(model: str, revision: str | None = None) -> str:
         return ref.read_text().strip()
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         raise InputError(_missing(model, "HF_HUB_OFFLINE is set and it is not in the local cache"))
-    import httpx
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
+    # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
+    network: tuple[Any, ...] = HfHubHTTPError.__bases__
     try:
         sha = HfApi().model_info(model, revision=revision, timeout=10).sha
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except (*network, HFValidationError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error) else type(error).__name__
         raise InputError(_missing(model, reason)) from error
     return str(sha)

@@ -199,11 +199,13 @@ def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
 
 def _hub(name: str, spec: SeedSpec) -> Part:
     import datasets
-    import httpx
+    from huggingface_hub.errors import HfHubHTTPError
 
+    # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
+    network: tuple[Any, ...] = HfHubHTTPError.__bases__
     try:
         found = datasets.load_dataset(name, spec.subset, split=spec.split, revision=spec.revision)
-    except (OSError, ValueError, httpx.HTTPError, datasets.exceptions.DatasetsError) as error:
+    except (*network, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise InputError(f"seeds.path: hub:{name} cannot be loaded: {error}") from error
     revision = spec.revision or "main"
     return from_table(f"hub:{name}@{revision}/{spec.split}", found.with_format("arrow")[:])
