@@ -53,23 +53,22 @@ def test_the_map_keeps_the_distances_along_the_main_directions(finished) -> None
     files = RunFiles.open(finished(60))
     found = facts.embeddings(files)
     assert found
-    places, is_kept, shown = found
     lines = files.scan().filter(pl.col("scores").struct.field("embedding").is_not_null())
     table = lines.collect().unique("id", keep="last").sort("id")
     vectors = np.stack([row["embedding"]["vector"] for row in table["scores"]])
     centred = vectors - vectors.mean(axis=0)
     values = np.linalg.eigvalsh(centred.T @ centred)[::-1]
-    np.testing.assert_allclose((places**2).sum(axis=0), values[:2], rtol=1e-3)
-    assert shown == pytest.approx(values[:2].sum() / values.sum(), rel=1e-3)
+    np.testing.assert_allclose((found.places**2).sum(axis=0), values[:2], rtol=1e-3)
+    assert found.shown == pytest.approx(values[:2].sum() / values.sum(), rel=1e-3)
     kept = set(pq.read_table(files.data[0])["id"].to_pylist())
-    assert is_kept == [i in kept for i in table["id"]]
+    assert found.is_kept == [i in kept for i in table["id"]]
 
 
 def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> None:
     monkeypatch.setattr(facts, "MOST_POINTS", 10)
     found = facts.embeddings(RunFiles.open(finished(60)))
     assert found
-    assert (len(found[0]), sum(found[1])) == (10, 5)
+    assert (len(found.places), sum(found.is_kept), found.total > 10) == (10, 5, True)
 
 
 def test_texts_of_a_row_are_its_own_its_turns_or_the_users() -> None:

@@ -120,6 +120,13 @@ def test_numbers_are_written_for_people(value, shown) -> None:
     assert charts.number(value) == shown
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"), [(9000, "9,000"), (200_000, "200k"), (1.25e6, "1.25M"), (3e9, "3G")]
+)
+def test_an_axis_has_short_numbers(value, shown) -> None:
+    assert charts.short(value) == shown
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
 def test_a_browser_renders_the_report_and_runs_nothing(finished, tmp_path) -> None:

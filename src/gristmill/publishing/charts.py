@@ -13,6 +13,8 @@ NOTHING = "\u2013"
 """Stands where there is no number."""
 
 BINS = 28
+DENSE = 1200
+"""Dots above which a map draws them smaller."""
 EDGE = 0.01
 """Share of the values (0..1) at each end that a histogram gathers in its outer bins."""
 
@@ -24,6 +26,14 @@ def number(value: float) -> str:
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def short(value: float) -> str:
+    """Write a number for an axis: thousands as k, millions as M."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= size:
+            return f"{value / (1e3 if letter == 'k' else size):.3g}{letter}"
+    return number(value)
 
 
 def ticks(low: float, high: float, n: int = 4) -> list[float]:
@@ -58,7 +68,7 @@ def histogram(every: Array, kept: Array, name: str) -> Markup:
         x = left + (tick - low) / (high - low) * (width - 2 * left)
         anchor = "start" if x < 14 else "end" if x > width - 14 else "middle"
         axis += f'<path class="axis" d="M{x:.1f} {base + 1}v4"/>'
-        axis += _label(x, base + 18, number(tick), anchor)
+        axis += _label(x, base + 18, short(tick), anchor)
     return _svg(width, height, f"Histogram of {name}", "".join(bars) + axis)
 
 
@@ -74,7 +84,8 @@ def scatter(points: Array, is_kept: Sequence[bool]) -> Markup:
         for kind, which in (("others", ~chosen), ("chosen", chosen))
         if which.any()
     )
-    return _svg(width, height, "Map of the rows' embeddings", marks, "map")
+    kind = "map dense" if len(points) > DENSE else "map"
+    return _svg(width, height, "Map of the rows' embeddings", marks, kind)
 
 
 def rate(times: Array, totals: Array, unit: str, n_steps: int = 36) -> Markup:
@@ -95,7 +106,7 @@ def rate(times: Array, totals: Array, unit: str, n_steps: int = 36) -> Markup:
     for mark in marks:
         y = base - mark / high * (base - top)
         grid += f'<path class="grid" d="M{left} {y:.1f}H{width - right}"/>'
-        grid += _label(left - 6, y + 4, number(mark), "end")
+        grid += _label(left - 6, y + 4, short(mark), "end")
     for mark in ticks(0, end, 5):
         x = left + (mark - edges[0]) / (edges[-1] - edges[0]) * (width - left - right)
         if left <= x <= width - right + 1:

@@ -100,8 +100,21 @@ def scores(run: RunFiles) -> list[Score]:
     return result
 
 
-def embeddings(run: RunFiles) -> tuple[np.ndarray, list[bool], float] | None:
-    """Return a map (n, 2) of the first embedding, which rows were kept, and the variance shown."""
+@dataclass(frozen=True)
+class Map:
+    """Rows by the two main directions of their embeddings."""
+
+    places: np.ndarray
+    """(n, 2) float32."""
+    is_kept: list[bool]
+    shown: float
+    """Share of the variance (0..1) that two directions hold."""
+    total: int
+    """Rows that have an embedding; `places` is a part of them."""
+
+
+def embeddings(run: RunFiles) -> Map | None:
+    """Return a map of the first embedding; None when there is none to draw."""
     for label, fields in run.fields("scores").items():
         for name, kind in fields.items():
             if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
@@ -109,7 +122,7 @@ def embeddings(run: RunFiles) -> tuple[np.ndarray, list[bool], float] | None:
     return None
 
 
-def _map(run: RunFiles, label: str, name: str) -> tuple[np.ndarray, list[bool], float] | None:
+def _map(run: RunFiles, label: str, name: str) -> Map | None:
     column = pl.col("scores").struct.field(label).struct.field(name)
     have = run.scan().filter(column.is_not_null())
     ids = have.select("id").unique().sort("id").collect()["id"]
@@ -133,7 +146,7 @@ def _map(run: RunFiles, label: str, name: str) -> tuple[np.ndarray, list[bool], 
     places = centred @ axes.T
     if places.shape[1] < 2:
         places = np.column_stack([places, np.zeros(len(places), np.float32)])
-    return places, found["id"].is_in(run.kept.implode()).to_list(), shown
+    return Map(places, found["id"].is_in(run.kept.implode()).to_list(), shown, len(ids))
 
 
 def kept_examples(run: RunFiles, n: int) -> list[Example]:
@@ -209,6 +222,6 @@ def _example(row: Row) -> Example:
         (f"{label}.{name}", value)
         for label, fields in sorted((row.get("scores") or {}).items())
         for name, value in (fields or {}).items()
-        if isinstance(value, int | float)
+        if isinstance(value, int | float) and not isinstance(value, bool)
     )
     return Example(row["id"], list(texts(row)), why, numbers)

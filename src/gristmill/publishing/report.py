@@ -129,9 +129,9 @@ def _middle(score: facts.Score) -> tuple[str, str, int]:
 def _map(run: RunFiles) -> dict[str, Any] | None:
     if not (found := facts.embeddings(run)):
         return None
-    places, is_kept, shown = found
-    svg = charts.scatter(places, is_kept)
-    return {"svg": svg, "n": len(places), "kept": sum(is_kept), "shown": _share(shown)}
+    svg = charts.scatter(found.places, found.is_kept)
+    n, kept = len(found.places), sum(found.is_kept)
+    return {"svg": svg, "n": n, "total": found.total, "kept": kept, "shown": _share(found.shown)}
 
 
 def _rates(run: RunFiles) -> list[tuple[str, Markup]]:
