@@ -26,7 +26,7 @@ print(run(recipe).dataset["instruction"].to_pylist())
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory) -> Path:
     """A copy of the repository with the page's three files added."""
-    copy = tmp_path_factory.mktemp("repository")
+    copy: Path = tmp_path_factory.mktemp("repository")
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "tests/conftest.py", "tests/test_contract.py"):
         (copy / name).parent.mkdir(exist_ok=True)

@@ -24,7 +24,7 @@ stages:
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path, monkeypatch) -> Path:
+def place(tmp_path: Path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(RECIPE)
     lines = [json.dumps({"instruction": f"Explain topic {i}."}) for i in range(20)]

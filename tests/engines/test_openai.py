@@ -208,7 +208,7 @@ def test_a_real_vllm_server_answers_refuses_and_judges(server: str) -> None:
         text = await engine.generate(Generate("def f(", Sampling(0.0, max_tokens=8)))
         with pytest.raises(PromptTooLong):
             await engine.generate(Generate("a b " * 400, Sampling(0.0, max_tokens=8)))
-        probs = []
+        probs: list[Any] = []
         for prompt in (ASK, "Yes or no? "):
             try:
                 probs.append(await engine.choice(Choice(prompt, tuple("abcdefghijklm"))))

@@ -1,9 +1,11 @@
+from typing import Any
+
 import pyarrow as pa
 
 from gristmill.filters.exact_duplicates import ExactDuplicates
 
 
-def decide(stage: ExactDuplicates, rows: list[dict[str, str | None]]) -> dict[str, str | None]:
+def decide(stage: ExactDuplicates, rows: list[dict[str, Any]]) -> dict[str, str | None]:
     table = pa.Table.from_pylist([{"id": f"r{i}", **row} for i, row in enumerate(rows)])
     return {line["id"]: line["detail"] for line in stage.decide(table).to_pylist()}
 
@@ -35,11 +37,11 @@ def test_rows_without_text_are_no_duplicates() -> None:
 
 def test_the_named_fields_decide() -> None:
     rows = [{"instruction": "a", "output": "x"}, {"instruction": "b", "output": "X"}]
-    assert decide(ExactDuplicates(fields=["output"]), rows) == {"r0": None, "r1": "of r0"}
-    assert ExactDuplicates(fields=["output"]).reads() == {"output"}
+    assert decide(ExactDuplicates(fields=("output",)), rows) == {"r0": None, "r1": "of r0"}
+    assert ExactDuplicates(fields=("output",)).reads() == {"output"}
     assert ExactDuplicates().optional() == {"input"}
 
 
 def test_an_empty_table_stays_empty() -> None:
     table = pa.table({"id": pa.array([], pa.string()), "instruction": pa.array([], pa.string())})
-    assert len(ExactDuplicates(fields=["instruction"]).decide(table)) == 0
+    assert len(ExactDuplicates(fields=("instruction",)).decide(table)) == 0

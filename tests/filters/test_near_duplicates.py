@@ -23,7 +23,7 @@ def decide(stage: NearDuplicates, *texts: str | None) -> list[dict[str, Any]]:
 
 
 def one(**changes: Any) -> NearDuplicates:
-    return NearDuplicates(fields=["instruction"], **changes)
+    return NearDuplicates(fields=("instruction",), **changes)
 
 
 def test_the_detail_names_the_row_that_stays_and_the_likeness() -> None:

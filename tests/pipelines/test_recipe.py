@@ -9,7 +9,7 @@ TEXT = "name: mine\nseeds: {path: a.jsonl, map: {x: y}}\nstages: [{use: filters.
 
 
 @pytest.fixture
-def path(tmp_path) -> Path:
+def path(tmp_path: Path) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(TEXT)
     return path

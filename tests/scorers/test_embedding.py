@@ -30,7 +30,7 @@ def test_a_conversation_is_embedded_whole_or_by_side(ask, script) -> None:
     row = {**ROW, "messages": [{"role": role, "content": text} for role, text in said]}
     engine = script({"S\nU\nA\nV": [VECTOR], "S\nU\nV": [VECTOR]})
     ask(Embedding(), row, engine)
-    ask(Embedding(fields=["instruction"]), row, engine)
+    ask(Embedding(fields=("instruction",)), row, engine)
 
 
 def test_a_row_without_text_has_no_vector(ask, script) -> None:

@@ -148,7 +148,7 @@ class OpenAI(Engine):
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token: the labels' shares among the alternatives that the server gives."""
         chat = not isinstance(request.prompt, str)
-        wanted = {"logprobs": True, "top_logprobs": self.top_logprobs}
+        wanted: dict[str, Any] = {"logprobs": True, "top_logprobs": self.top_logprobs}
         asked = wanted if chat else {"logprobs": self.top_logprobs}
         asked |= {"max_tokens": 1, "temperature": 0.0}
         reply = await self._ask(request.prompt, asked, request.key(self.identity))

@@ -39,7 +39,7 @@ class Hand:
         self.load, self.lost = 0, False
         self._ray = ray
         self._actor = (
-            ray.remote(num_cpus=0, max_concurrency=1000)(Palm)
+            ray.remote(num_cpus=0, max_concurrency=1000)(Palm)  # type: ignore[call-overload]  # Ray's stubs know functions only
             .options(runtime_env={"env_vars": cluster.environment()})
             .remote()
         )

@@ -71,7 +71,8 @@ class Quality(RowStage):
     def __call__(self, row: Texts) -> Nothing | Drop:
         """Look for one fault after the other."""
         found = (drop for drop in self._faults(row) if drop.code not in self.skip)
-        return next(found, {})
+        whole: Nothing = {}
+        return next(found, whole)
 
     def _faults(self, row: Texts) -> Iterator[Drop]:
         said = turns(row)
