@@ -174,7 +174,15 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     options += ["--max-model-len", "256", "--max-num-seqs", "16", "--enforce-eager"]
     quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "vllm"), "serve", str(tiny), *options],
+        # What `vllm serve` runs; that command itself asks for a package named vllm, not vllm-cpu.
+        [
+            sys.executable,
+            "-m",
+            "vllm.entrypoints.openai.api_server",
+            "--model",
+            str(tiny),
+            *options,
+        ],
         env={**os.environ, **quiet},
         stdout=log,
         stderr=log,
