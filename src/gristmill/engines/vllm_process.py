@@ -141,6 +141,9 @@ def _load(arguments: dict[str, Any], box: list[Process]) -> Any:
     arguments["worker_extension_cls"] = f"{__name__}.{Leash.__name__}"
     if current_platform.is_cpu():
         arguments = {"enforce_eager": True, "kv_cache_memory_bytes": 2**30, **arguments}
+        # vLLM 0.32 rewinds a seeded request's generator after a chunk of its prompt, which the
+        # CPU's generator cannot do: the engine dies. Whole prompts have no chunks.
+        arguments["enable_chunked_prefill"] = False
 
     class Steps(StatLoggerBase):
         """Hands every step to the process, which exists only after the engine."""
