@@ -102,7 +102,7 @@ def test_a_run_ends_with_its_card_its_report_and_every_format(
     meta, body = front((result.folder / "README.md").read_text())
     assert [c["config_name"] for c in meta["configs"]] == ["default"]
     assert "| `exports/messages/validation.jsonl` | 2 |" in body
-    assert "| `book 3` | `not stated` | 1 |" in body
+    assert "| `28 further sources` | `not stated` | 28 |" in body
     cache = str(tmp_path / "cache")
     loaded = datasets.load_dataset(str(result.folder), cache_dir=cache)
     assert {split: len(part) for split, part in loaded.items()} == {"train": 4, "validation": 2}

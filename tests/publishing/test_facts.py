@@ -31,6 +31,16 @@ def test_seeds_are_counted_once_in_a_run_of_rounds(recipe, engine, seeds, tmp_pa
     ]
 
 
+def test_many_sources_are_told_by_licence(finished, monkeypatch) -> None:
+    many = [("a", "MIT", 9), ("b", "MIT", 5), ("c", "GPL", 4), ("d", "MIT", 1), ("e", "GPL", 1)]
+    monkeypatch.setattr(facts, "sources", lambda run: many)
+    assert facts.first_sources(RunFiles.open(finished()), 2) == [
+        *many[:2],
+        ("2 further sources", "GPL", 5),
+        ("1 further sources", "MIT", 1),
+    ]
+
+
 def test_failed_rows_show_the_last_line_of_their_traceback(recipe, engine, seeds, tmp_path) -> None:
     def broken(prompt: str, draw: int) -> str:
         if "topic 5" in prompt:

@@ -152,10 +152,10 @@ def _configs(run: RunFiles) -> list[dict[str, Any]]:
 
 def _summary(run: RunFiles) -> Iterator[str]:
     note, target = run.note, run.recipe.get("target")
-    wanted = f" of {number(target)} wanted" if target else ""
     first = number(run.stages[0]["in"]) if run.stages else "0"
-    yield f"{number(len(run.kept))} rows{wanted}, built from {first} seeds by gristmill."
-    yield f"The run stopped at: {note.get('stop')}. Nothing here was checked by hand.\n"
+    yield f"{number(len(run.kept))} rows, built from {first} seeds by gristmill."
+    aim = f" (target: {number(target)} rows before the selection)" if target else ""
+    yield f"The run stopped at: {note.get('stop')}{aim}. Nothing here was checked by hand.\n"
     yield LOADING
 
 
@@ -213,7 +213,8 @@ def _rejected(run: RunFiles) -> Iterator[str]:
     yield "| stage | code | row | evidence | text |"
     yield "|---|---|---|---|---|"
     for (stage, code), (row, *_) in found.items():
-        text = code_span(row.texts[-1][1] if row.texts else "", EXAMPLE_CHARS)
+        longest = max((text for _, text in row.texts), key=len, default="")
+        text = code_span(longest, EXAMPLE_CHARS)
         why = code_span(row.detail, EXAMPLE_CHARS)
         yield f"| {stage} | {code_span(code, 60)} | `{row.id[:12]}` | {why} | {text} |"
 
@@ -221,11 +222,8 @@ def _rejected(run: RunFiles) -> Iterator[str]:
 def _sources(run: RunFiles) -> Iterator[str]:
     yield "| source | licence | seeds |"
     yield "|---|---|--:|"
-    found = facts.sources(run)
-    for source, licence, n in found[:30]:
+    for source, licence, n in facts.first_sources(run, 12):
         yield f"| {code_span(source, 100)} | {code_span(licence, 80)} | {number(n)} |"
-    if rest := found[30:]:
-        yield f"| {len(rest)} further sources | | {number(sum(n for *_, n in rest))} |"
     if (bad := facts.malformed(run)) is not None:
         yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))

@@ -79,7 +79,7 @@ def verdicts(run: RunFiles) -> Iterator[tuple[str, str, list[tuple[str, int]]]]:
                 said = dict(counts.iter_rows())
                 words = (("passed", True), ("failed", False), ("not judged", None))
                 yield label, name, [(word, said.get(key, 0)) for word, key in words]
-            elif 0 < len(counts) <= MOST_MARKS and not counts[name].is_null().all():
+            elif 1 < len(counts) <= MOST_MARKS:
                 ordered = sorted(counts.iter_rows(), key=lambda c: (-c[1], str(c[0])))
                 yield label, name, [(cut(str(w or "none"), 40), n) for w, n in ordered]
 
@@ -165,6 +165,16 @@ def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]
         found.setdefault((at, code), []).append(_example(rows[i]))
     order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
     return {key: found[key] for key in order}
+
+
+def first_sources(run: RunFiles, n: int) -> list[tuple[str, str, int]]:
+    """Return the `n` largest sources, and one line per licence for all the others."""
+    found = sources(run)
+    rest: dict[str, list[int]] = {}
+    for _, licence, count in found[n:]:
+        rest.setdefault(licence, []).append(count)
+    more = [(f"{len(c)} further sources", licence, sum(c)) for licence, c in sorted(rest.items())]
+    return found[:n] + more
 
 
 def sources(run: RunFiles) -> list[tuple[str, str, int]]:

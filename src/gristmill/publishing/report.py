@@ -68,7 +68,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "lost_examples": facts.lost_examples(run, 2),
         "lost": {(at.label, code): n for at in lines for code, n in at.counts["codes"].items()},
         "roles": facts.roles(run),
-        "sources": facts.sources(run),
+        "sources": facts.first_sources(run, 10),
         "malformed": facts.malformed(run),
         "remarks": facts.remarks(run),
         "costs": _costs(run),
