@@ -2,6 +2,7 @@ import json
 import random
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,9 +16,10 @@ import gristmill
 SHIPPED = Path(gristmill.__file__).parent / "models" / "demo"
 
 
-def front() -> dict:
+def front() -> dict[str, Any]:
     _, head, _ = (SHIPPED / "README.md").read_text(encoding="utf-8").split("---\n", 2)
-    return yaml.safe_load(head)["gristmill"]
+    found: dict[str, Any] = yaml.safe_load(head)["gristmill"]
+    return found
 
 
 def test_the_model_was_trained_on_the_prompts_that_the_demo_recipes_send() -> None:

@@ -18,6 +18,7 @@ from demo_model.syntax import CALLS, KINDS, concepts_of
 from demo_model.tasks import Task, compose
 from gristmill.generators import evol_instruct as evol
 from gristmill.generators import self_code_align as sca
+from gristmill.text.few_shot import Form
 
 Document = list[tuple[str, float]]
 ASKED = 0.15
@@ -37,7 +38,7 @@ def documents(seed: int, *, easy: bool = False) -> Iterator[tuple[Document, str 
         yield maker(rng)
 
 
-def _filled(form: sca.Form, parts: dict[str, str]) -> Document:
+def _filled(form: Form, parts: dict[str, str]) -> Document:
     """Render one form without worked examples: the open prompt, then what closes it."""
     asked = form.render([{k: v for k, v in parts.items() if k in form.parts[:1]}])
     full = form.render([parts])
@@ -211,7 +212,7 @@ def functions() -> list[str]:
 @cache
 def paragraphs() -> list[str]:
     """Return paragraphs of docstrings of the standard library."""
-    found = set()
+    found = set[str]()
     for _, tree in _modules():
         for node in ast.walk(tree):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):

@@ -6,7 +6,7 @@ import random
 
 from demo_model.made import Made, letters, lists, texts, wordlists
 from demo_model.pieces import piece
-from demo_model.pipelines import ARGS, CHANGES, KEEPS, LETTERS, WORD_CHANGES, WORDS, steps
+from demo_model.pipelines import ARGS, CHANGES, KEEPS, LETTERS, WORD_CHANGES, WORDS, Family, steps
 
 
 def counting(rng: random.Random) -> Made:
@@ -233,4 +233,4 @@ FAMILIES = {
     "splitting": splitting,
     "replacing": replacing,
 }
-PROGRAMS = {"program": program}
+PROGRAMS: dict[str, Family] = {"program": program}

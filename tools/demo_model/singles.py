@@ -57,6 +57,7 @@ def _single(stem: str, kind: str, task: dict[str, Any]) -> Family:
 
 def _drawn(rng: random.Random, kind: str, high: int) -> tuple[dict[str, Any], Callable[[], Any]]:
     """Draw the parameters of a task, and say how to draw inputs afterwards."""
+    fill: dict[str, Any]
     if kind == "lists":
         fill = {"k": rng.randint(2, 4), "j": rng.randint(0, 9), "a": rng.choice(NAMES[kind])}
         return fill, lambda: lists(rng, 4)
@@ -80,90 +81,89 @@ def _drawn(rng: random.Random, kind: str, high: int) -> tuple[dict[str, Any], Ca
 def two(rng: random.Random) -> Made:
     """A family on two arguments."""
     k, j = rng.randint(2, 5), rng.randint(1, 9)
-    stem, args, does, body, say, cases = rng.choice(
-        [
-            (
-                "add_scaled",
-                ("a", "b"),
-                f"adds {k} times b to a",
-                [f"return a + {k} * b"],
-                "Multiply, then add",
-                [(rng.randint(0, 9), rng.randint(0, 4)) for _ in range(5)],
-            ),
-            (
-                "larger_plus",
-                ("a", "b"),
-                f"returns the larger of two numbers plus {j}",
-                [f"return max(a, b) + {j}"],
-                "Compare, then add",
-                [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(5)],
-            ),
-            (
-                "distance",
-                ("a", "b"),
-                f"returns whether two numbers are at most {j} apart",
-                [f"return abs(a - b) <= {j}"],
-                "Compare the distance",
-                [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(5)],
-            ),
-            (
-                "repeat_joined",
-                ("text", "n"),
-                f"repeats a string n times, but at most {k} times",
-                [f"return text * min(n, {k})"],
-                "Limit the number first",
-                [(letters(rng, 1, 3), rng.randint(1, 5)) for _ in range(5)],
-            ),
-            (
-                "add_lists",
-                ("left", "right"),
-                f"adds two lists element by element and multiplies by {k}",
-                [f"return [(x + y) * {k} for x, y in zip(left, right)]"],
-                "Zip both lists",
-                [(digits(rng, 2, 2), digits(rng, 2, 2)) for _ in range(5)],
-            ),
-            (
-                "common",
-                ("left", "right"),
-                f"returns the elements of the first list that are in the second or above {j}",
-                [f"return [x for x in left if x in right or x > {j}]"],
-                "Look up each element",
-                [(digits(rng, 2, 3), digits(rng, 1, 2)) for _ in range(5)],
-            ),
-            (
-                "missing",
-                ("left", "right"),
-                f"returns the elements of the first list that are not in the second and not {j}",
-                [f"return [x for x in left if x not in right and x != {j}]"],
-                "Look up each element",
-                [(digits(rng, 2, 3), digits(rng, 1, 2)) for _ in range(5)],
-            ),
-            (
-                "pair_words",
-                ("left", "right"),
-                f"joins two strings with {k} dashes",
-                [f"return left + '-' * {k} + right"],
-                "Put dashes in between",
-                [(letters(rng, 1, 4), letters(rng, 1, 4)) for _ in range(5)],
-            ),
-            (
-                "longer_text",
-                ("left", "right"),
-                f"returns the longer of two strings, cut to {k} characters; the first if equal",
-                [f"return max(left, right, key=len)[:{k}]"],
-                "Compare the lengths",
-                [(letters(rng, 1, 5), letters(rng, 1, 5)) for _ in range(5)],
-            ),
-            (
-                "zip_text",
-                ("words", "n"),
-                f"joins the first n words by '{'-+*/'[k - 2]}'",
-                [f"return '{'-+*/'[k - 2]}'.join(words[:n])"],
-                "Slice, then join",
-                [(words(rng, 2, 3), rng.randint(1, 3)) for _ in range(5)],
-            ),
-        ]
-    )
+    choices: list[tuple[str, tuple[str, str], str, list[str], str, list[Any]]] = [
+        (
+            "add_scaled",
+            ("a", "b"),
+            f"adds {k} times b to a",
+            [f"return a + {k} * b"],
+            "Multiply, then add",
+            [(rng.randint(0, 9), rng.randint(0, 4)) for _ in range(5)],
+        ),
+        (
+            "larger_plus",
+            ("a", "b"),
+            f"returns the larger of two numbers plus {j}",
+            [f"return max(a, b) + {j}"],
+            "Compare, then add",
+            [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(5)],
+        ),
+        (
+            "distance",
+            ("a", "b"),
+            f"returns whether two numbers are at most {j} apart",
+            [f"return abs(a - b) <= {j}"],
+            "Compare the distance",
+            [(rng.randint(0, 9), rng.randint(0, 9)) for _ in range(5)],
+        ),
+        (
+            "repeat_joined",
+            ("text", "n"),
+            f"repeats a string n times, but at most {k} times",
+            [f"return text * min(n, {k})"],
+            "Limit the number first",
+            [(letters(rng, 1, 3), rng.randint(1, 5)) for _ in range(5)],
+        ),
+        (
+            "add_lists",
+            ("left", "right"),
+            f"adds two lists element by element and multiplies by {k}",
+            [f"return [(x + y) * {k} for x, y in zip(left, right)]"],
+            "Zip both lists",
+            [(digits(rng, 2, 2), digits(rng, 2, 2)) for _ in range(5)],
+        ),
+        (
+            "common",
+            ("left", "right"),
+            f"returns the elements of the first list that are in the second or above {j}",
+            [f"return [x for x in left if x in right or x > {j}]"],
+            "Look up each element",
+            [(digits(rng, 2, 3), digits(rng, 1, 2)) for _ in range(5)],
+        ),
+        (
+            "missing",
+            ("left", "right"),
+            f"returns the elements of the first list that are not in the second and not {j}",
+            [f"return [x for x in left if x not in right and x != {j}]"],
+            "Look up each element",
+            [(digits(rng, 2, 3), digits(rng, 1, 2)) for _ in range(5)],
+        ),
+        (
+            "pair_words",
+            ("left", "right"),
+            f"joins two strings with {k} dashes",
+            [f"return left + '-' * {k} + right"],
+            "Put dashes in between",
+            [(letters(rng, 1, 4), letters(rng, 1, 4)) for _ in range(5)],
+        ),
+        (
+            "longer_text",
+            ("left", "right"),
+            f"returns the longer of two strings, cut to {k} characters; the first if equal",
+            [f"return max(left, right, key=len)[:{k}]"],
+            "Compare the lengths",
+            [(letters(rng, 1, 5), letters(rng, 1, 5)) for _ in range(5)],
+        ),
+        (
+            "zip_text",
+            ("words", "n"),
+            f"joins the first n words by '{'-+*/'[k - 2]}'",
+            [f"return '{'-+*/'[k - 2]}'.join(words[:n])"],
+            "Slice, then join",
+            [(words(rng, 2, 3), rng.randint(1, 3)) for _ in range(5)],
+        ),
+    ]
+    stem, args, does, body, say, cases = rng.choice(choices)
     return Made(stem, does, body, say, args, cases, 2)
 
 

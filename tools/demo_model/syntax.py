@@ -33,7 +33,7 @@ class _Renamed(ast.NodeTransformer):
                 and isinstance(first.value, ast.Constant)
                 and isinstance(first.value.value, str)
             ):
-                node.body = body[1:] or [ast.Pass()]  # type: ignore[attr-defined]
+                node.body = body[1:] or [ast.Pass()]
             if isinstance(node, ast.FunctionDef):
                 node.returns = None
                 for argument in node.args.args:

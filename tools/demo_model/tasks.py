@@ -8,11 +8,16 @@ from dataclasses import dataclass
 
 from demo_model import classes, judging, pipelines, singles
 from demo_model.made import Made
+from demo_model.pipelines import Family
 from demo_model.syntax import is_held_out, tree_hash
 
 PIPELINES = {**pipelines.FAMILIES, **judging.FAMILIES}
 FUNCTIONS = {**PIPELINES, **singles.FAMILIES}
-FAMILIES = {"function": FUNCTIONS, "class": classes.FAMILIES, "program": judging.PROGRAMS}
+FAMILIES: dict[str, dict[str, Family]] = {
+    "function": FUNCTIONS,
+    "class": classes.FAMILIES,
+    "program": judging.PROGRAMS,
+}
 PIPELINE_RATE = 0.5
 """Share of the function tasks that are pipelines: they have the most parameters."""
 
@@ -108,9 +113,9 @@ def _tests(rng: random.Random, made: Made, name: str, code: str, easy: bool) -> 
         return None
     if easy:
         by_length = sorted(range(len(lines)), key=lambda i: len(lines[i]))
-        first = min(telling, key=lambda i: len(lines[i]))
-        second = next((i for i in by_length if lines[i] != lines[first]), first)
-        return "\n".join(dict.fromkeys(lines[i] for i in rng.sample((first, second), 2)))
+        shortest = min(telling, key=lambda i: len(lines[i]))
+        second = next((i for i in by_length if lines[i] != lines[shortest]), shortest)
+        return "\n".join(dict.fromkeys(lines[i] for i in rng.sample((shortest, second), 2)))
     first = telling[: rng.choice((1, 2))]
     rest = [
         i for i in range(len(tried)) if i not in first and lines[i] not in [lines[j] for j in first]
