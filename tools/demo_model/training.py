@@ -187,9 +187,9 @@ def train(folder: Path, phases: Sequence[Phase], *, fused: bool = True) -> dict[
     tokens, began = tokenizer(SEED), time.monotonic()
     net = model(len(tokens), SEED)
     packers, losses = [Packer(tokens, phase) for phase in phases], list[float]()
-    for number, (phase, packer) in enumerate(zip(phases, packers, strict=True)):
+    for phase, packer in zip(phases, packers, strict=True):
         losses = run(net, phase, packer, fused=fused)
-        write(net, tokens, folder / f"phase{number}" if phase is not phases[-1] else folder)
+        write(net, tokens, folder)
     trees = set[str]().union(*(packer.trees for packer in packers))
     (folder / "programs.bin").write_bytes(b"".join(map(bytes.fromhex, sorted(trees))))
     return {
