@@ -1,0 +1,200 @@
+"""Runs as Prefect flows: on a server of their own, on a configured one, and by the clock."""
+
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+SOURCE = str(Path(__file__).parents[2] / "src")
+WAIT_S = 400
+RECIPE = r"""# Two answers for each seed, the six longest kept.
+name: tiny
+seeds: {path: seeds.jsonl}
+engines:
+  generator: {use: scripted, rules: [["(?s).*", 'So \g<0> {draw}']]}
+stages:
+  - use: generators.responses
+    n: 2
+  - use: selectors.longest
+    k: 6
+"""
+
+
+@pytest.fixture
+def place(tmp_path) -> Path:
+    (tmp_path / "tiny.yaml").write_text(RECIPE)
+    lines = [json.dumps({"instruction": f"Explain zebra {i}."}) for i in range(20)]
+    (tmp_path / "seeds.jsonl").write_text("\n".join(lines))
+    return tmp_path
+
+
+def environment(place: Path, **more: str) -> dict[str, str]:
+    (place / "home").mkdir(exist_ok=True)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    return {**kept, "PYTHONPATH": SOURCE, "HOME": str(place / "home"), **more}
+
+
+def call(place: Path, *argv: str, **more: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gristmill", *argv, "--local"]
+    return subprocess.run(
+        command,
+        cwd=place,
+        env=environment(place, **more),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[str]:
+    """Start a real server, as `prefect server start` does."""
+    home = tmp_path_factory.mktemp("prefect")
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port = bound.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1"]
+    with (home / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--no-ui"],
+            env=environment(home, PREFECT_HOME=str(home), PREFECT_SERVER_ANALYTICS_ENABLED="false"),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            until = time.monotonic() + WAIT_S
+            while not answers(url):
+                assert process.poll() is None, (home / "log").read_text()
+                assert time.monotonic() < until, "the server did not start"
+                time.sleep(0.5)
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_run_without_a_server_brings_its_own_and_leaves_no_row_in_it(place) -> None:
+    done = call(place, "run", "tiny.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    assert json.loads(done.stdout)["kept"] == 6
+    assert not (place / "home" / ".prefect").exists()
+    database = place / ".gristmill" / "prefect" / "prefect.db"
+    with sqlite3.connect(database) as reader:
+        names = {name for (name,) in reader.execute("SELECT name FROM task_run")}
+        kinds = {kind for (kind,) in reader.execute("SELECT type FROM artifact")}
+        dump = "\n".join(reader.iterdump())
+    assert "export" in names
+    assert any(name.endswith("responses") for name in names)
+    assert any(name.startswith("check") for name in names)
+    assert kinds == {"table", "markdown", "progress"}
+    assert "zebra" not in dump, "a row went through Prefect"
+
+
+def test_a_mistake_inside_the_flow_is_one_message_without_a_traceback(place, server) -> None:
+    rules = "engines.generator.rules=[['.*', '\\g<9>']]"
+    done = call(place, "run", "tiny.yaml", "--set", rules, PREFECT_API_URL=server)
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: stage 'responses': 20 of 20 rows failed")
+
+
+def test_a_machine_failure_is_tried_again_and_a_bug_is_not(place, server) -> None:
+    script = """
+import asyncio
+from prefect import flow
+from gristmill.errors import EngineError, StageError
+from gristmill.flows.build import CALL, Call
+from gristmill.flows.order import Order
+
+tries = []
+
+def failing(error, n):
+    async def work():
+        tries.append(error)
+        if tries.count(error) <= n:
+            raise error("no")
+        return "rows"
+    return work
+
+@flow
+def both():
+    call = Call(Order(recipe="tiny.yaml"))
+    CALL.set(call)
+    assert asyncio.run(call.step("machine", failing(EngineError, 2))) == "rows"
+    try:
+        asyncio.run(call.step("bug", failing(StageError, 1)))
+    except StageError:
+        print("tries:", tries.count(EngineError), tries.count(StageError))
+
+both()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=place,
+        env=environment(place, PREFECT_API_URL=server),
+        capture_output=True,
+        text=True,
+        timeout=WAIT_S,
+        check=False,
+    )
+    assert "tries: 3 1" in done.stdout, done.stderr
+
+
+def test_a_schedule_runs_the_recipe_by_the_clock(place, server) -> None:
+    command = [sys.executable, "-m", "gristmill", "schedule", "tiny.yaml", "--local"]
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, "--cron", "* * * * *"],
+            cwd=place,
+            env=environment(place, PREFECT_API_URL=server),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            until = time.monotonic() + WAIT_S
+            while not (done := completed(server)):
+                assert process.poll() is None, (place / "log").read_text()
+                assert time.monotonic() < until, (place / "log").read_text()
+                time.sleep(1)
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            try:
+                process.wait(60)
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+    assert done[0]["auto_scheduled"]
+    note = json.loads(next((place / "runs").glob("tiny-*/ledger.json")).read_text())
+    assert note["stages"][-1]["kept"] == 6
+
+
+def completed(url: str) -> list[dict[str, object]]:
+    """Return the flow runs of the deployment that are done."""
+    wanted = {
+        "deployments": {"name": {"any_": ["tiny"]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+    }
+    found = httpx.post(f"{url}/flow_runs/filter", json=wanted, timeout=30).json()
+    return list(found)
