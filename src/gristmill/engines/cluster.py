@@ -11,8 +11,6 @@ from gristmill.errors import RequirementError
 STARTED_WITH = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    # An actor that is killed takes the engine's processes with it.
-    "RAY_kill_child_processes_on_worker_exit_with_raylet_subreaper": "true",
 }
 """What must be in the environment before Ray starts; no usage report leaves the machine."""
 OBJECTS_BYTES = 256 * 2**20
