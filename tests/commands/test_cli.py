@@ -51,7 +51,7 @@ def test_run_says_where_everything_is_and_what_comes_next(call) -> None:
 def test_a_missed_target_and_a_spent_budget_exit_3_with_what_there_is(call) -> None:
     code, out, _ = call("run", "tiny.yaml", "--target", "30", *BARE)
     assert code == 3
-    assert "6 rows of the 30 wanted: all seeds are used" in out
+    assert "6 rows, selected from 20 of the 30 wanted: all seeds are used" in out
     assert "give more seeds" in out
     code, out, _ = call("run", "tiny.yaml", "--set", "budget.tokens=10", "--json", *BARE)
     assert (code, json.loads(out)["stop_reason"]) == (3, "budget")

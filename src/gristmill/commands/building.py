@@ -94,7 +94,10 @@ def summary(result: Result) -> dict[str, Any]:
 
 def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     told = summary(result)
+    found = next(line["kept"] for line in result.ledger if line["stage"] == "target")
     wanted = f" of the {recipe.target:,} wanted" if recipe.target else ""
+    if wanted and told["kept"] != found:
+        wanted = f", selected from {found:,}{wanted}"
     screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
     if not told["kept"]:
         screen.line("no row was kept: `build-dataset status last` shows where they left, and why")
