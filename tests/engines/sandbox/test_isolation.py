@@ -42,7 +42,8 @@ def run_python(code: str) -> str:
     command = [sys.executable, "-c", code]
     source = str(Path(pool.__file__).parents[3])
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": source}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

@@ -197,9 +197,10 @@ class _Run:
             self.root_fd = self._own(os.pidfd_open(self.root))
             if self.group:
                 self.group.add(self.root)
+            if self.isolate:  # without bubblewrap nobody waits at the other end
+                os.write(self.block_write, b"x")
         except OSError:
             return False
-        os.write(self.block_write, b"x")
         return True
 
     def _watch(self) -> None:
