@@ -9,7 +9,7 @@ They are precise rather than complete; `text/detectors.py` says how they were tu
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal, NotRequired, TypedDict
+from typing import ClassVar, Literal, NotRequired, TypedDict, get_args
 
 from pydantic import Field
 
@@ -44,18 +44,7 @@ Code = Literal[
     "missing_input",
     "output_too_long",
 ]
-CODES: tuple[Code, ...] = (
-    "empty_instruction",
-    "empty_output",
-    "no_output",
-    "refusal",
-    "repeats_instruction",
-    "loop",
-    "template_leak",
-    "not_text",
-    "missing_input",
-    "output_too_long",
-)
+CODES: tuple[Code, ...] = get_args(Code)
 
 
 class Quality(RowStage):
