@@ -181,7 +181,6 @@ def hash_float(text: str) -> float:
 
 
 COUNTED = {
-    "calls": {"made": 120, "replayed": 30},
     "roles": {
         "generator": {
             "engine": "Vllm", "identity": "vllm:0a1b", "made": 90, "replayed": 0, "tokens": 40000
@@ -190,9 +189,11 @@ COUNTED = {
             "engine": "LogProbs", "identity": "lp:99", "made": 30, "replayed": 30, "tokens": 8200
         },
     },
-    "timeline": [[t / 2, 9 * t - t * t // 15, 900 * t + 300 * (t % 3)] for t in range(60)],
-    "wall_s": 29.5,
     "input": {"malformed": 2, "notes": ["3 functions without a docstring <b>"]},
+}  # fmt: skip
+BILL = {
+    "made": 120, "replayed": 30, "tokens": 40000, "wall_s": 29.5, "cpu_s": 12.25,
+    "timeline": [[t / 2, 9 * t - t * t // 15, 900 * t + 300 * (t % 3)] for t in range(60)],
 }  # fmt: skip
 
 
@@ -202,6 +203,7 @@ def finished(tmp_path: Path) -> Callable[..., Path]:
         writer = Writer(path or tmp_path / "runs" / "demo_run-ffff", n_seeds)
         rows = writer.chosen(writer.scored(writer.duplicates(writer.first())))
         writer.finish(rows, **{**COUNTED, **note})
+        write_text(writer.path / "costs" / "1-1.json", json.dumps(BILL))
         return writer.path
 
     return make

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gristmill.publishing import charts, report
+from gristmill.publishing import charts, facts, report
+from gristmill.publishing.files import RunFiles
+from tests.publishing.conftest import BILL
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
@@ -69,9 +71,10 @@ def test_a_run_without_scores_verdicts_or_counts_is_reported_too(
 
     result = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
     note = json.loads((result.path / "ledger.json").read_text())
-    for name in ("calls", "roles", "timeline", "wall_s"):
+    for name in ("calls", "roles", "wall_s"):
         note.pop(name, None)
     (result.path / "ledger.json").write_text(json.dumps(note))
+    shutil.rmtree(result.path / "costs")
     text = report.write(result.path).read_text()
     assert "word_count" in text
     assert '<section id="verification">' not in text
@@ -156,3 +159,21 @@ def browse(page: Path, tmp_path: Path, *options: str) -> str:
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, timeout=120, check=True)
     return done.stdout.decode()
+
+
+def test_costs_are_of_every_command_that_paid_and_a_replay_pays_nothing(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    from gristmill import run
+
+    first = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
+    paid = facts.costs(RunFiles.open(first.path))
+    assert dict(paid)["calls made"] > 0
+    again = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
+    assert again.note["calls"]["made"] == 0
+    assert facts.costs(RunFiles.open(again.path)) == paid
+    bill = BILL | {"made": 7, "timeline": BILL["timeline"][:3]}
+    (first.path / "costs" / "2-1.json").write_text(json.dumps(bill))
+    both = dict(facts.costs(RunFiles.open(first.path)))
+    assert both["calls made"] == dict(paid)["calls made"] + 7
+    assert "in 2 commands" in report.write(first.path).read_text()

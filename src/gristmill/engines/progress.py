@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from gristmill.engines.client import Client
+from gristmill.storage.shards import write_text
 
 POINTS = 240
 """Length of the timeline; when it is full every second point goes."""
+LOOK_S = 0.5
+LOOKS_PER_BILL = 20
+"""A command that is killed leaves a bill that is ten seconds old at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,8 @@ class Meter:
     count: Callable[[], int]
     """Says how many rows went through a unit so far."""
     tell: Callable[[Progress], None] | None
+    bills: Path | None = None
+    """Where this command's bill goes, beside those of the commands before it."""
     unit: str = ""
     wave: int = 0
     total: int = 0
@@ -49,6 +58,7 @@ class Meter:
     """[seconds, rows done, tokens made] of this process, in order."""
     _base: int = 0
     _start: float = field(default_factory=time.monotonic)
+    _name: str = field(default_factory=lambda: f"{time.time_ns()}-{os.getpid()}")
 
     def enter(self, unit: str, wave: int, total: int) -> None:
         """Begin a unit."""
@@ -84,7 +94,7 @@ class Meter:
         }
 
     @asynccontextmanager
-    async def running(self) -> Any:
+    async def running(self) -> AsyncIterator[Self]:
         """Look and tell while the body runs, and once more at its end."""
         task = asyncio.create_task(self._watch())
         try:
@@ -92,11 +102,29 @@ class Meter:
         finally:
             task.cancel()
             self._note()
+            self.write_bill()
+
+    def write_bill(self) -> None:
+        """Keep what this command paid for so far; one that only replayed leaves no bill."""
+        now = self.look()
+        if self.bills is None or not now.made:
+            return
+        bill = {
+            "wall_s": now.wall_s,
+            "cpu_s": cpu_s(),
+            "made": now.made,
+            "replayed": now.replayed,
+            "tokens": now.tokens,
+            "timeline": self.timeline,
+        }
+        write_text(self.bills / f"{self._name}.json", json.dumps(bill))
 
     async def _watch(self) -> None:
         while True:
-            self._note()
-            await asyncio.sleep(0.5)
+            for _ in range(LOOKS_PER_BILL):
+                self._note()
+                await asyncio.sleep(LOOK_S)
+            await asyncio.to_thread(self.write_bill)
 
     def _note(self) -> None:
         now = self.look()
@@ -105,3 +133,9 @@ class Meter:
             self.timeline = self.timeline[::2]
         if self.tell:
             self.tell(now)
+
+
+def cpu_s() -> float:
+    """Return the processor seconds of this process and of the children that have ended."""
+    times = os.times()
+    return round(times.user + times.system + times.children_user + times.children_system, 3)

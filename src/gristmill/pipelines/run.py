@@ -120,7 +120,6 @@ class Run:
             "units": self._units(),
             "stages": ledger,
             "files": found.files,
-            "timeline": self.meter.timeline,
             "wall_s": self.meter.look().wall_s,
             **extra,
         }

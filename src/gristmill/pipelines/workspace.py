@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -140,7 +139,7 @@ async def _run(
         role: Client(runner.host(engine), answers, on_miss=runner.wake)
         for role, engine in prepared.engines.items()
     }
-    meter = Meter(clients, lambda: runner.done, progress)
+    meter = Meter(clients, lambda: runner.done, progress, path / "costs")
     work = Run(
         prepared.recipe,
         prepared.plan,
@@ -164,7 +163,7 @@ async def _run(
     files = await (step or _bare)(
         "export", lambda: asyncio.to_thread(write_dataset, table, path / "dataset", export)
     )
-    note = {"input": prepared.seeds.summary(), "dataset": files, "cpu_s": _cpu_s()}
+    note = {"input": prepared.seeds.summary(), "dataset": files}
     result = work.save(found, table, stop, n_seeds, note)
     from gristmill.publishing import card, report  # polars and jinja2: not for `check`
 
@@ -173,12 +172,6 @@ async def _run(
     if export.report:
         report.write(path)
     return result
-
-
-def _cpu_s() -> float:
-    """Return the processor seconds of this process and of the children that have ended."""
-    times = os.times()
-    return round(times.user + times.system + times.children_user + times.children_system, 3)
 
 
 def _claim(path: Path, prepared: Prepared) -> None:

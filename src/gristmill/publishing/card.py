@@ -247,20 +247,10 @@ def _models(run: RunFiles) -> Iterator[str]:
 
 def _cost(run: RunFiles) -> Iterator[str]:
     kept = len(run.kept) or 1
-    calls = run.note.get("calls") or {}
-    known = [
-        ("tokens of the answers used, made or replayed", run.note.get("tokens")),
-        ("calls made by the last command", calls.get("made")),
-        ("calls replayed by the last command", calls.get("replayed")),
-        ("wall time of the last command, s", run.note.get("wall_s")),
-        ("CPU time, s", run.note.get("cpu_s")),
-        ("GPU time, s", run.note.get("gpu_s")),
-    ]
     yield "| | in all | per row |"
     yield "|---|--:|--:|"
-    for name, n in known:
-        if n is not None:
-            yield f"| {name} | {number(n)} | {number(n / kept)} |"
+    for name, n in facts.costs(run):
+        yield f"| {name} | {number(n)} | {number(n / kept)} |"
 
 
 def _columns(run: RunFiles) -> Iterator[str]:

@@ -235,3 +235,19 @@ def _example(row: Row) -> Example:
         if isinstance(value, int | float) and not isinstance(value, bool)
     )
     return Example(row["id"], list(texts(row)), why, numbers)
+
+
+def costs(run: RunFiles) -> list[tuple[str, float]]:
+    """Return what the run cost in all: name with its unit, and the sum over its commands.
+
+    Its dataset used more tokens than it made where answers came from the store of earlier runs.
+    """
+    used = ("tokens of all answers used", run.note["tokens"])
+    paid = {
+        "tokens made by models": "tokens",
+        "calls made": "made",
+        "wall time, s": "wall_s",
+        "CPU time of the driver, s": "cpu_s",
+    }
+    sums = [(name, sum(bill[column] for bill in run.bills)) for name, column in paid.items()]
+    return [used, *(sums if run.bills else [])]

@@ -103,6 +103,12 @@ class RunFiles:
         return pq.read_schema(self.data[0]) if self.data else pa.schema([])
 
     @cached_property
+    def bills(self) -> list[dict[str, Any]]:
+        """What every command on this run paid, the first one first; replays pay nothing."""
+        files = sorted((self.path / "costs").glob("*.json"))
+        return [json.loads(file.read_text()) for file in files]
+
+    @cached_property
     def kept(self) -> pl.Series:
         """The ids of the dataset's rows, in its order."""
         if not self.data:
@@ -115,7 +121,7 @@ class RunFiles:
         if "lang" not in self.data_schema.names:
             return []
         langs = pl.concat([pl.read_parquet(file, columns=["lang"]) for file in self.data])
-        return langs["lang"].drop_nulls().unique().sort().to_list()
+        return list(langs["lang"].drop_nulls().unique().sort())
 
     @cached_property
     def rows(self) -> pl.DataFrame:

@@ -78,34 +78,24 @@ def _page(run: RunFiles) -> dict[str, Any]:
 def _tiles(run: RunFiles) -> list[tuple[str, str, str]]:
     """Return the figures at the top: name, value, remark."""
     note, kept = run.note, len(run.kept)
-    calls, target = note.get("calls") or {}, run.recipe.get("target")
+    target = run.recipe.get("target")
     first = run.stages[0]["in"] if run.stages else 0
     tiles = [
         ("Rows kept", _number(kept), f"target {_number(target)}" if target else "no target set"),
         ("Seeds used", _number(first), f"{_per(kept, first)} rows kept per seed"),
         ("Tokens", _number(note.get("tokens")), f"{_per(note.get('tokens'), kept)} per kept row"),
     ]
-    if calls:
-        remark = f"{_number(calls.get('replayed'))} more replayed"
-        tiles.append(("Calls made", _number(calls.get("made")), remark))
-    if note.get("wall_s") is not None:
-        tiles.append(("Wall time", _time(note["wall_s"]), "of the last command"))
+    if n := len(run.bills):
+        made, wall_s = (sum(bill[name] for bill in run.bills) for name in ("made", "wall_s"))
+        remark = f"in {n} commands" if n > 1 else "in one command"
+        tiles += [("Calls made", _number(made), remark), ("Wall time", _time(wall_s), remark)]
     return tiles
 
 
 def _costs(run: RunFiles) -> list[tuple[str, str, str]]:
     """Return what the run cost in all and per kept row."""
-    note, kept = run.note, len(run.kept)
-    calls = note.get("calls") or {}
-    known = [
-        ("Tokens of all answers used", note.get("tokens")),
-        ("Calls made", calls.get("made")),
-        ("Calls replayed from the answer store", calls.get("replayed")),
-        ("Wall time, s", note.get("wall_s")),
-        ("CPU time, s", note.get("cpu_s")),
-        ("GPU time, s", note.get("gpu_s")),
-    ]
-    return [(name, _number(n), _per(n, kept)) for name, n in known if n is not None]
+    kept = len(run.kept)
+    return [(name[0].upper() + name[1:], _number(n), _per(n, kept)) for name, n in facts.costs(run)]
 
 
 def _bars(run: RunFiles) -> list[tuple[str, str, int, list[tuple[str, int, str]]]]:
@@ -136,12 +126,22 @@ def _map(run: RunFiles) -> dict[str, Any] | None:
 
 def _rates(run: RunFiles) -> list[tuple[str, Markup]]:
     """Return the charts of rows and tokens per second; none for a run of a few looks."""
-    points = np.asarray(run.note.get("timeline") or [], np.float64)
+    points = _timeline(run)
     if len(points) < 4 or points[-1, 0] <= points[0, 0]:
         return []
     times = points[:, 0]
     series = [("Rows", points[:, 1]), ("Tokens", points[:, 2])]
     return [(name, charts.rate(times, v, name)) for name, v in series if v[-1] > v[0]]
+
+
+def _timeline(run: RunFiles) -> Any:
+    """Return (n, 3) seconds, rows and tokens, the commands of a run one after the other."""
+    parts, end = [], np.zeros(3)
+    for bill in run.bills:
+        part = np.asarray(bill["timeline"], np.float64).reshape(-1, 3) + end
+        parts.append(part)
+        end = part[-1] if len(part) else end
+    return np.concatenate(parts) if parts else np.zeros((0, 3))
 
 
 def _number(value: Any) -> str:
