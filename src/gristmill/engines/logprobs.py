@@ -135,18 +135,18 @@ class Reader:
         contexts = self.spans.contexts([request.context for request in requests])
         responses = self.spans.responses([request.response for request in requests])
         return [
-            self._span(context, response, request.limit)
-            for context, response, request in zip(contexts, responses, requests, strict=True)
+            self._span(context, response)
+            for context, response in zip(contexts, responses, strict=True)
         ]
 
-    def _span(self, context: list[int], response: list[int], limit: int | None) -> Prepared:
+    def _span(self, context: list[int], response: list[int]) -> Prepared:
         room = self.window - len(context)
         if room < 1:
             return PromptTooLong(
                 f"a context of {len(context)} tokens leaves no room for a response in "
                 f"max_model_len={self.window}; use a model with a longer window"
             )
-        kept = response[: min(room, len(response) if limit is None else limit)]
+        kept = response[:room]
         if not kept:
             return LogProbs([], len(context), len(response))
         return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))

@@ -224,7 +224,7 @@ class Generate:
 class Score:
     """Log-probabilities of a given response after a context; an empty context is the header alone.
 
-    `limit` caps the scored response tokens, so that two passes score the same ones.
+    A response that does not fit is cut; the answer says how long it was.
     """
 
     op: ClassVar[Op] = "score"
@@ -232,11 +232,10 @@ class Score:
 
     context: Prompt
     response: str
-    limit: int | None = None
 
     def key(self, identity: str) -> str:
         """Return the name of the answer."""
-        return digest(identity, "score", self.context, self.response, self.limit)
+        return digest(identity, "score", self.context, self.response)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,11 +149,9 @@ class Llm:
             request = replace(request, draw=self.ctx.draw(request))
         return self.ctx.call(self.asks, request)
 
-    def score(
-        self, context: Prompt, response: str, limit: int | None = None
-    ) -> Awaitable[LogProbs]:
+    def score(self, context: Prompt, response: str) -> Awaitable[LogProbs]:
         """Return the log-probs of `response` after `context`; `[]` is the response header alone."""
-        return self.ctx.call(self.asks, Score(context, response, limit))
+        return self.ctx.call(self.asks, Score(context, response))
 
     def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""
