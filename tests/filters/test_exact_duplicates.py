@@ -6,7 +6,9 @@ from gristmill.filters.exact_duplicates import ExactDuplicates
 
 
 def decide(stage: ExactDuplicates, rows: list[dict[str, Any]]) -> dict[str, str | None]:
-    table = pa.Table.from_pylist([{"id": f"r{i}", **row} for i, row in enumerate(rows)])
+    table = pa.Table.from_pylist(
+        [{"id": f"r{i}", "messages": None, **row} for i, row in enumerate(rows)]
+    )
     return {line["id"]: line["detail"] for line in stage.decide(table).to_pylist()}
 
 
@@ -38,10 +40,36 @@ def test_rows_without_text_are_no_duplicates() -> None:
 def test_the_named_fields_decide() -> None:
     rows = [{"instruction": "a", "output": "x"}, {"instruction": "b", "output": "X"}]
     assert decide(ExactDuplicates(fields=("output",)), rows) == {"r0": None, "r1": "of r0"}
-    assert ExactDuplicates(fields=("output",)).reads() == {"output"}
-    assert ExactDuplicates().optional() == {"input"}
+    assert ExactDuplicates(fields=("output",)).reads() == {"output", "messages"}
+    assert ExactDuplicates().optional() == {"input", "messages"}
+
+
+def talk(*said: str) -> dict[str, Any]:
+    roles = ["user", "assistant"] * len(said)
+    turns = [{"role": role, "content": text} for role, text in zip(roles, said, strict=False)]
+    return {"instruction": said[0], "input": None, "output": said[-1], "messages": turns}
+
+
+def test_conversations_that_only_begin_alike_are_different() -> None:
+    rows = [
+        talk("Hello", "Hi!", "Explain TCP", "It is"),
+        talk("Hello", "Hi!", "Write a poem", "It is"),
+        talk("hello!", "Good day.", "explain TCP", "Well"),
+        talk("Hello", "Hi!"),
+        talk("Hello", "Hey."),
+    ]
+    found = decide(ExactDuplicates(), rows)
+    assert found == {"r0": None, "r1": None, "r2": "of r0", "r3": None, "r4": "of r3"}
+    answers = decide(ExactDuplicates(fields=("output",)), rows)
+    assert answers == {"r0": None, "r1": "of r0", "r2": None, "r3": None, "r4": None}
+
+
+def test_a_note_that_there_is_no_input_is_none() -> None:
+    rows = [{"instruction": "Name a tree", "input": text} for text in ("<noinput>", None, "oak")]
+    assert decide(ExactDuplicates(), rows) == {"r0": None, "r1": "of r0", "r2": None}
 
 
 def test_an_empty_table_stays_empty() -> None:
-    table = pa.table({"id": pa.array([], pa.string()), "instruction": pa.array([], pa.string())})
+    names = ("id", "instruction", "messages")
+    table = pa.table({name: pa.array([], pa.string()) for name in names})
     assert len(ExactDuplicates(fields=("instruction",)).decide(table)) == 0

@@ -14,7 +14,8 @@ WORDS = [f"w{i}" for i in range(30)]
 
 def table(*texts: str | None) -> pa.Table:
     ids = [f"r{i}" for i in range(len(texts))]
-    return pa.table({"id": ids, "instruction": pa.array(texts, pa.string())})
+    nothing = pa.nulls(len(ids))
+    return pa.table({"id": ids, "instruction": pa.array(texts, pa.string()), "messages": nothing})
 
 
 def decide(stage: NearDuplicates, *texts: str | None) -> list[dict[str, Any]]:
@@ -73,14 +74,39 @@ def test_characters_find_more_in_short_texts() -> None:
 
 
 def test_instruction_and_input_are_one_text_and_input_may_be_missing() -> None:
-    assert NearDuplicates().reads() == {"instruction", "input"}
-    assert NearDuplicates().optional() == {"input"}
+    assert NearDuplicates().reads() == {"instruction", "input", "messages"}
+    assert NearDuplicates().optional() == {"input", "messages"}
     rows = {
         "id": ["a", "b"],
         "instruction": ["Sum up.", "Sum up."],
         "input": ["a b c d", "e f g h"],
+        "messages": [None, None],
     }
     assert NearDuplicates().decide(pa.table(rows))["keep"].to_pylist() == [True, True]
+
+
+def test_conversations_that_only_begin_alike_are_different() -> None:
+    opener = "Please help me with my homework for tomorrow"
+    topics = [
+        "Explain why the sky is blue",
+        "Write me a poem about a cat",
+        "explain why the sky is blue!",
+    ]
+    rows = [
+        {
+            "id": f"r{i}",
+            "instruction": opener,
+            "input": None,
+            "messages": [
+                {"role": "user", "content": opener},
+                {"role": "assistant", "content": "Gladly."},
+                {"role": "user", "content": topic},
+            ],
+        }
+        for i, topic in enumerate(topics)
+    ]
+    found = NearDuplicates(ngram=1).decide(pa.Table.from_pylist(rows))
+    assert found["detail"].to_pylist() == [None, None, "1.00 of r0"]
 
 
 def slow(texts: list[str], threshold: float, unit: str, n: int) -> list[bool]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.storage.ids import digest
 from gristmill.text.shingles import same
+from gristmill.text.turns import parts
 
 
 class Nothing(TypedDict):
@@ -21,8 +22,12 @@ class Nothing(TypedDict):
 
 
 class ExactDuplicates(TableStage):
-    """Keep the first row of each text in canonical order; the detail names it."""
+    """Keep the first row of each text in canonical order; the detail names it.
 
+    Of a conversation with several questions, all that was said counts, not its first turn alone.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"exact_duplicate"})
 
     fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
@@ -32,19 +37,20 @@ class ExactDuplicates(TableStage):
 
     def reads(self) -> frozenset[str]:
         """The columns are a parameter."""
-        return frozenset(self.fields)
+        return frozenset({*self.fields, "messages"})
 
     def optional(self) -> frozenset[str]:
         """A table need not have them all."""
-        return frozenset(self.fields[1:])
+        return frozenset({*self.fields[1:], "messages"})
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nothing]:
         """O(n): one short name per row is remembered."""
-        columns = [table[field].to_pylist() for field in self.fields]
-        ids, first = table["id"].to_pylist(), dict[str, str]()
-        earlier = []
-        for row_id, texts in zip(ids, zip(*columns, strict=True), strict=True):
-            said = [same(text or "") for text in texts]
-            earlier.append(first.setdefault(digest(said), row_id) if any(said) else row_id)
+        first = dict[str, str]()
+        ids, earlier = table["id"].to_pylist(), []
+        for batch in table.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                said = [[same(text) for text in parts(row, field)] for field in self.fields]
+                name = digest(said) if any(said) else row["id"]
+                earlier.append(first.setdefault(name, row["id"]))
         keep = [before == row_id for before, row_id in zip(earlier, ids, strict=True)]
         return decisions(table, keep, "exact_duplicate", [f"of {before}" for before in earlier])

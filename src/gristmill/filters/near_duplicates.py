@@ -9,6 +9,7 @@ misses half of those at the threshold.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import numpy as np
@@ -17,6 +18,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.text.shingles import char_shingles, word_shingles
+from gristmill.text.turns import parts
 
 PERMUTATIONS = 250
 SEED = 1
@@ -36,9 +38,11 @@ class Nearest(TypedDict):
 class NearDuplicates(TableStage):
     """Keep the first of like rows in canonical order; the detail names it and their likeness.
 
-    A row is compared with the rows that stay only, so a chain of small changes keeps its ends.
+    A row is compared with the rows that stay only, so a chain of small changes keeps its ends. Of a
+    conversation with several questions, all that was said counts, not its first turn alone.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"near_duplicate"})
 
     fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
@@ -55,11 +59,11 @@ class NearDuplicates(TableStage):
 
     def reads(self) -> frozenset[str]:
         """The columns are a parameter."""
-        return frozenset(self.fields)
+        return frozenset({*self.fields, "messages"})
 
     def optional(self) -> frozenset[str]:
         """A table need not have them all."""
-        return frozenset(self.fields[1:])
+        return frozenset({*self.fields[1:], "messages"})
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nearest]:
         """O(n) sketches, and a comparison per proposed pair."""
@@ -89,9 +93,10 @@ class NearDuplicates(TableStage):
             table, keep, "near_duplicate", detail, similarity=pa.array(similarity, pa.float64())
         )
 
-    def _texts(self, table: pa.Table) -> list[str]:
-        columns = [table[field].to_pylist() for field in self.fields]
-        return ["\n".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
+    def _texts(self, table: pa.Table) -> Iterator[str]:
+        for batch in table.to_batches(max_chunksize=1024):
+            for row in batch.to_pylist():
+                yield "\n".join(text for field in self.fields for text in parts(row, field))
 
     def _shingles(self, text: str) -> list[str]:
         cut = word_shingles if self.unit == "words" else char_shingles

@@ -39,3 +39,19 @@ def turns(row: Mapping[str, Any]) -> list[Turn]:
         for role, content in said
         if content or role == "assistant"
     ]
+
+
+def parts(row: Mapping[str, Any], name: Literal["instruction", "input", "output"]) -> list[str]:
+    """Return the texts of a row that compare as its instruction, input or output.
+
+    Of a conversation with more than one question they are all that the user said and all that the
+    assistant said: many begin, or end, with the same words.
+    """
+    said = turns(row) if row.get("messages") else []
+    if sum(turn["role"] == "user" for turn in said) > 1:
+        side = {"instruction": "user", "output": "assistant"}.get(name)
+        texts = [turn["content"] for turn in said if turn["role"] == side]
+    else:
+        text = row.get(name) or ""
+        texts = [] if name == "input" and is_marker(text) else [text]
+    return [text for text in texts if text.strip()]
