@@ -9,7 +9,7 @@ arXiv:2203.11171, section 2.
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -17,12 +17,14 @@ from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.turns import question
 
 
 class Asked(TypedDict):
-    """What it reads."""
+    """What it reads; both are one message, without a note such as `<noinput>`."""
 
     instruction: str
+    input: NotRequired[str | None]
 
 
 class Answered(TypedDict):
@@ -35,6 +37,7 @@ class Answered(TypedDict):
 class Responses(RowStage):
     """Make `n` rows of a row, each with its own response; unusable ones are dropped."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES
 
     n: int = Field(default=4, ge=1)
@@ -47,7 +50,8 @@ class Responses(RowStage):
 
     async def __call__(self, row: Asked, ctx: Context) -> list[Answered | Drop]:
         """Ask `n` times at once."""
-        ask: list[Message] = [{"role": "user", "content": row["instruction"]}]
+        asking = question(row["instruction"], row.get("input"))
+        ask: list[Message] = [{"role": "user", "content": asking}]
         llm = ctx.llm("generator")
         asked = (complete(llm, ask, self.sampling) for _ in range(self.n))
         replies = await asyncio.gather(*asked)
