@@ -63,6 +63,33 @@ def test_one_exchange_in_every_format(tmp_path) -> None:
     }
 
 
+@pytest.mark.parametrize("note", ["<noinput>", "N/A", "No input required."])
+def test_a_note_that_there_is_no_input_is_not_trained_on(tmp_path, note) -> None:
+    export([{"instruction": "Name a tree.", "input": note, "output": "Oak"}], tmp_path)
+    turns = [{"role": "user", "content": "Name a tree."}, {"role": "assistant", "content": "Oak"}]
+    assert lines(tmp_path, "messages") == [{"messages": turns}]
+    assert lines(tmp_path, "alpaca") == [
+        {"instruction": "Name a tree.", "input": "", "output": "Oak"}
+    ]
+    assert lines(tmp_path, "prompt-completion")[0]["prompt"] == "Name a tree."
+    (kept,) = pq.read_table(tmp_path / "data").to_pylist()
+    assert kept["input"] == note, "the Parquet file has the row as it came"
+
+
+def test_the_same_question_is_on_one_side_with_and_without_a_note(tmp_path) -> None:
+    rows = [
+        {"instruction": f"Say {i}.", "input": note, "output": f"{i} {note}"}
+        for i in range(40)
+        for note in ("", "<noinput>")
+    ]
+    table = table_of(from_rows(rows))
+    sides = dict[str, set[bool]]()
+    for said, held in zip(table["instruction"].to_pylist(), held_out(table, 0.5), strict=True):
+        sides.setdefault(said, set()).add(held)
+    assert {len(side) for side in sides.values()} == {1}
+    assert set.union(*sides.values()) == {True, False}
+
+
 def test_conversations_are_exported_whole_with_all_that_their_turns_carry(tmp_path) -> None:
     export([{"messages": TOOLED, "tools": [{"name": "f", "x": 1}, {"name": "g"}]}], tmp_path)
     assert lines(tmp_path, "messages") == [

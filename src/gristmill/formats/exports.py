@@ -11,8 +11,9 @@ and output; after a stage rewrote one of them, the row is a single exchange. For
   `history`, the pairs before. A conversation with tools does not fit and is left out.
 - `prompt-completion`: two texts, or, if any row is more than one exchange, two lists of turns.
 - `csv`: the columns that are texts, numbers or truth values, safe to open in a spreadsheet.
-Rows without an answer are no training rows: they are in the Parquet files only. What an export
-leaves out is counted.
+Instruction and input become one message as a scorer reads it (`text/turns.py`): a note such as
+`<noinput>` in the place of an input is not trained on. Rows without an answer are no training rows:
+they are in the Parquet files only. What an export leaves out is counted.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing, write_parquet
 from gristmill.text.chat import Turn, chatml, exchange, sharegpt
+from gristmill.text.detectors import is_marker
+from gristmill.text.turns import question
 
 log = logging.getLogger(__name__)
 
@@ -102,8 +105,8 @@ def held_out(table: pa.Table, rate: float) -> list[bool]:
     ]
     roots = []
     for row in table.select(names).to_pylist():
-        text = [(row.get(name) or "").strip() for name in ("instruction", "input")]
-        keys = [row["id"], *(row["parents"] or []), *([digest(text)] if any(text) else [])]
+        text = question(row.get("instruction"), row.get("input")).strip()
+        keys = [row["id"], *(row["parents"] or []), *([digest(text)] if text else [])]
         roots.append(row["root"])
         for key in keys:
             # The smaller name wins, so a family's is the same whatever the order of its rows.
@@ -146,8 +149,7 @@ def _talk(row: Row) -> list[Turn] | None:
         return turns if any(turn["role"] == "assistant" for turn in turns) else None
     if not asked or answered is None:
         return None
-    asked = f"{asked}\n\n{row['input']}" if row["input"] else asked
-    said = (("user", asked), ("assistant", answered))
+    said = (("user", question(asked, row["input"])), ("assistant", answered))
     return [{"role": role, "content": content, "extra": None} for role, content in said]
 
 
@@ -180,7 +182,7 @@ def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
 
 def _alpaca(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row | None:
     if not _is_more(turns):
-        input_ = row["input"] or ""
+        input_ = "" if is_marker(row["input"] or "") else row["input"] or ""
         line = {"instruction": row["instruction"], "input": input_, "output": row["output"]}
         return line if is_plain else {**line, "system": "", "history": []}
     system = turns[0]["content"] if turns[0]["role"] == "system" else ""
