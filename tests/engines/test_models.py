@@ -51,6 +51,26 @@ def test_every_file_that_decides_an_answer_changes_the_fingerprint(
     assert fingerprint(str(folder)) != before
 
 
+def test_the_folders_of_an_embedder_decide_too_and_hidden_ones_do_not(
+    model: Callable[..., Path],
+) -> None:
+    folder = model()
+    (folder / "1_Pooling").mkdir()
+    pooling = folder / "1_Pooling" / "config.json"
+    pooling.write_text('{"pooling_mode": "mean"}')
+    before = fingerprint(str(folder))
+    hidden = folder / ".cache" / "huggingface"
+    hidden.mkdir(parents=True)
+    (hidden / "download.json").write_text("{}")
+    assert fingerprint(str(folder)) == before
+    pooling.write_text('{"pooling_mode": "cls"}')
+    assert fingerprint(str(folder)) != before
+    pooling.write_text('{"pooling_mode": "mean"}')
+    assert fingerprint(str(folder)) == before
+    (folder / "1_Pooling").rename(folder / "2_Pooling")
+    assert fingerprint(str(folder)) != before
+
+
 def test_a_readme_does_not_change_the_fingerprint(model: Callable[..., Path]) -> None:
     folder = model()
     before = fingerprint(str(folder))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
@@ -139,20 +139,29 @@ def _has_weights(snapshot: Path) -> bool:
 
 def _hash_of(folder: Path) -> str:
     """Hash the deciding files of a folder, remembering the outcome by name, size and time."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in DECIDING)
-    stats = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    state = digest(stats)
+    files = dict(sorted(_deciding(folder)))
+    found = {name: path.stat() for name, path in files.items()}
+    state = digest([(name, stat.st_size, stat.st_mtime_ns) for name, stat in found.items()])
     memory = Path(_cache_root()) / "gristmill" / "fingerprints.json"
     known = _remembered(memory)
     key = str(folder.resolve())
     if (entry := known.get(key)) and entry[0] == state:
         return str(entry[1])
     whole = hashlib.sha256()
-    for path in files:
+    for name, path in files.items():
         with path.open("rb") as opened:
-            whole.update(path.name.encode() + hashlib.file_digest(opened, "sha256").digest())
+            whole.update(name.encode() + hashlib.file_digest(opened, "sha256").digest())
     _remember(memory, {**known, key: [state, whole.hexdigest()[:32]]})
     return whole.hexdigest()[:32]
+
+
+def _deciding(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Give the files that decide by their names: an embedder keeps its pooling in a folder."""
+    for path in folder.rglob("*"):
+        name = path.relative_to(folder)
+        hidden = any(part.startswith(".") for part in name.parts)
+        if path.suffix in DECIDING and not hidden and path.is_file():
+            yield name.as_posix(), path
 
 
 def _remembered(memory: Path) -> dict[str, Any]:
