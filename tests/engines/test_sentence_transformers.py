@@ -1,12 +1,13 @@
 import asyncio
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from gristmill.engines.requests import Embed, Vector
-from gristmill.engines.sentence_transformers import SentenceTransformers
+from gristmill.engines.sentence_transformers import Encoder, SentenceTransformers
+from gristmill.errors import EngineError
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -59,3 +60,27 @@ def test_a_shorter_window_is_part_of_the_identity() -> None:
     names = [SentenceTransformers(max_tokens=8), SentenceTransformers()]
     assert names[0].identity != names[1].identity
     assert SentenceTransformers(batch_tokens=64).identity == names[1].identity
+
+
+class Broken:
+    """A model that gives one vector per value: nonsense for some, fine for the others."""
+
+    tokenizer = type("Tokenizer", (), {"pad_token_id": 0})()
+    prompts: ClassVar[dict[str, str]] = {}
+    max_seq_length, default_prompt_name, device = 8, None, "cpu"
+
+    def __init__(self, *values: float) -> None:
+        self.values = values
+
+    def __call__(self, inputs: Any) -> Any:
+        import torch
+
+        return {"sentence_embedding": torch.tensor([[value, value] for value in self.values])}
+
+
+def test_a_vector_that_is_none_fails_its_row_alone() -> None:
+    out = Encoder(Broken(1.0, float("nan"), 0.0, float("inf"), 2.0)).forward([([1, 2], False)] * 5)
+    kinds = [type(found) for found in out]
+    assert kinds == [Vector, EngineError, EngineError, EngineError, Vector]
+    for found in (out[0], out[4]):
+        np.testing.assert_allclose(found.values, [0.5**0.5] * 2, atol=1e-6)

@@ -142,11 +142,14 @@ class Encoder:
         with torch.inference_mode():
             out = self.model({"input_ids": ids.to(device), "attention_mask": mask.to(device)})
             vectors = out["sentence_embedding"].float().cpu().numpy()  # (n, d)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        if not (np.isfinite(vectors).all() and lengths.all()):
-            return [EngineError("a vector is not finite; set dtype to float32")] * len(works)
-        vectors /= lengths
         return [
-            Vector(vector, len(ids), is_cut)
+            self._answer(vector, len(ids), is_cut=is_cut)
             for vector, (ids, is_cut) in zip(vectors, works, strict=True)
         ]
+
+    @staticmethod
+    def _answer(vector: Any, n_tokens: int, *, is_cut: bool) -> Vector | EngineError:
+        length = np.linalg.norm(vector)
+        if not (np.isfinite(length) and length > 0):
+            return EngineError("a vector is zero or not finite; set dtype to float32")
+        return Vector(vector / length, n_tokens, is_cut)
