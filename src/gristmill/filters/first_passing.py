@@ -1,4 +1,4 @@
-"""Keep one response per instruction: the first of the siblings that passed.
+"""Keep one response per instruction: one of the siblings that passed.
 
 Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, appendix on data selection, where at most
 one response of an instruction stays.
@@ -17,7 +17,11 @@ from gristmill.storage.rows import TEXT
 
 
 class FirstPassing(TableStage):
-    """Keep the first sibling in canonical order whose `verdicts.<of>.passed` is true."""
+    """Keep the first sibling in canonical order whose `verdicts.<of>.passed` is true.
+
+    That is the order of ids: the same in every run, but neither the first that was drawn nor the
+    best.
+    """
 
     scope: ClassVar[Literal["table", "siblings"]] = "siblings"
     codes: ClassVar[frozenset[str]] = frozenset({"another_passed", "not_passed"})
