@@ -9,7 +9,8 @@ GristmillError              1  a bug of a stage or of gristmill
 ├── StorageError            1  a run directory contradicts itself, or the disk is full
 ├── LedgerError             1  rows are lost or counted twice
 ├── EngineError             1  a machine failed: the model or sandbox could not be called at all
-│   └── EngineLost             the engine itself is gone: it is started again, then asked again
+│   ├── EngineLost             the engine itself is gone: it is started again, then asked again
+│   └── EngineRefused          it will not answer this request: asking again cannot help
 ├── PromptTooLong           1  a request that no retry can make fit; the row is rejected
 ├── TooManyErrors           3  more rows failed than the recipe allows
 ├── GateClosed              3  a gate refuses to publish what cannot be trusted
@@ -61,6 +62,10 @@ class EngineError(GristmillError):
 
 class EngineLost(EngineError):
     """The engine behind a request is gone, and every request that it held with it."""
+
+
+class EngineRefused(EngineError):
+    """The engine will not answer this request, however often it is asked."""
 
 
 class PromptTooLong(GristmillError):

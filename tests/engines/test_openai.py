@@ -33,10 +33,14 @@ def chat(text: str, reason: str = "stop", **more: Any) -> dict[str, Any]:
 def using() -> Callable[..., Any]:
     """Ask an engine whose server is a function; return the answer and what the server got."""
 
-    def use(handle: Handle, request: Any, **changes: Any) -> tuple[Any, list[httpx.Request]]:
+    def use(
+        handle: Handle, request: Any, models: httpx.Response | None = None, **changes: Any
+    ) -> tuple[Any, list[httpx.Request]]:
         got: list[httpx.Request] = []
 
         def serve(asked: httpx.Request) -> httpx.Response:
+            if asked.url.path.endswith("/models"):
+                return models or httpx.Response(404)
             got.append(asked)
             made = handle(json.loads(asked.content), asked)
             return made if isinstance(made, httpx.Response) else httpx.Response(200, json=made)
@@ -111,7 +115,7 @@ def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) ->
     ("reply", "words"),
     [
         (httpx.Response(400, text="unknown field"), "answered 400: unknown field"),
-        (httpx.Response(401, text="no"), r"answered 401; is the key in api_key_env right\?"),
+        (httpx.Response(400, text="top_p of 7"), r"answered 400: top_p of 7"),
         (httpx.Response(200, text="<html>"), "no JSON object"),
         ({"choices": []}, "without choices"),
         (chat("x", "content_filter"), "by 'content_filter'"),
@@ -154,6 +158,33 @@ def test_the_key_is_sent_and_shown_nowhere(
     assert asked.headers["authorization"] == "Bearer s3cr3t"
     shown = f"{engine!r} {engine.model_dump_json()} {caught.value} {caplog.text}"
     assert "s3cr3t" not in shown
+
+
+@pytest.mark.parametrize(
+    ("models", "error", "words"),
+    [
+        (httpx.Response(401), RequirementError, "answered 401: it wants a key; set api_key_env"),
+        (httpx.Response(200, json={"data": [{"id": "mm"}]}), EngineError, r"mean \['mm'\]"),
+    ],
+)
+def test_a_server_that_cannot_serve_ends_the_run_at_its_start(
+    using: Any, models: httpx.Response, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        using(lambda *_: chat("never asked"), Generate(ASK, HOT), models=models)
+    answer, _ = using(
+        lambda *_: chat("yes"),
+        Generate(ASK, HOT),
+        models=httpx.Response(200, json={"data": [{"id": "m"}]}),
+    )
+    assert answer.text == "yes"
+
+
+def test_a_key_that_is_refused_in_mid_run_ends_the_run(using: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    with pytest.raises(RequirementError, match="the key in SOME_KEY is refused") as refused:
+        using(lambda *_: httpx.Response(403), Generate(ASK, HOT), api_key_env="SOME_KEY")
+    assert "sk-secret" not in str(refused.value)
 
 
 def test_a_missing_key_and_a_key_in_the_address_are_refused() -> None:

@@ -1,4 +1,6 @@
 import json
+import sqlite3
+from contextlib import closing
 
 import pytest
 from audit import audit
@@ -117,14 +119,21 @@ def test_too_many_failures_stop_the_run_and_a_repair_resumes_it(
 
     good, fixed = engine(), engine()
     bad = engine(answer=lambda p, d: broken(p, d) if "topic 5" in p else "Explain it well. 1")
-    with pytest.raises(TooManyErrors, match=r"evol_instruct.*1 of 12 rows failed"):
+    with pytest.raises(TooManyErrors, match=r"1 of \d+ rows failed.*1 of them say: ZeroDivision"):
         go(recipe(), seeds(), bad, tmp_path, LocalRunner(rows_per_shard=3))
+    [path] = (tmp_path / "runs").iterdir()
+    stopped = json.loads((path / "ledger.json").read_text())
+    assert stopped["stop"] == "error_rate"
+    assert stopped["stages"][0]["failed"] == 1
+    assert audit(path) == []
+    with closing(sqlite3.connect(tmp_path / ".gristmill" / "answers.sqlite")) as answers:
+        stored = {key for [key] in answers.execute("SELECT key FROM answers")}
     result = go(recipe(), seeds(), fixed, tmp_path, LocalRunner(rows_per_shard=3))
     assert result.stop == "seeds"
     assert good.calls == []
-    asked = {c.prompt[0]["content"] for c in fixed.calls}
-    assert asked
-    assert {text for text in asked if "topic 5" not in text} == set()
+
+    assert fixed.calls
+    assert {call.key(fixed.identity) for call in fixed.calls} & stored == set()
 
 
 def test_a_second_process_is_told_that_the_workspace_is_held(

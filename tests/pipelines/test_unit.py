@@ -1,5 +1,6 @@
 import asyncio
-from typing import Annotated, ClassVar, Literal, TypedDict
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import pyarrow as pa
 import pytest
@@ -175,3 +176,31 @@ def test_a_new_instruction_clears_the_output() -> None:
     asyncio.run(unit(Fan()).run([{**row("a"), "output": "old"}], 0, shard))
     assert {r["output"] for r in shard.rows if r["end"] == "kept"} == {None}
     assert {r["output"] for r in shard.rows if r["end"] == "expanded"} == {"old"}
+
+
+class Asking(RowStage):
+    """Asks once, then ends its row in the way that it is told."""
+
+    end: str
+    codes: ClassVar[frozenset[str]] = frozenset({"odd"})
+
+    def needs(self) -> dict[str, Any]:
+        return {"generator": "generate"}
+
+    async def __call__(self, row: Text, ctx: Context) -> Text | Drop | list[Text | Drop]:
+        await ctx.llm("generator").generate("x", Sampling())
+        if self.end == "failed":
+            raise ValueError("after it paid")
+        return [Drop("odd")] if self.end == "children" else Drop("odd")
+
+
+@pytest.mark.parametrize("end", ["failed", "rejected", "children"])
+def test_a_row_that_leaves_keeps_its_calls_and_what_they_cost(tmp_path, engine, end: str) -> None:
+    answers = Answers(tmp_path / "answers.sqlite")
+    roles = {"generator": Client(engine(), answers)}
+    shard = Shard()
+    asyncio.run(replace(unit(Asking(end=end)), roles=roles).run([row("a")], 0, shard))
+    assert (shard.tokens, shard.asked) == (12, 1)
+    assert all(len(left["calls"]) == 1 for left in shard.rows)
+    assert len(shard.rows) == (2 if end == "children" else 1)
+    answers.close()

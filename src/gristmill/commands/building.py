@@ -20,6 +20,7 @@ from gristmill.publishing.escape import printable
 
 STOPPED = 3
 WHY = {
+    "error_rate": "too many rows failed",
     "target": "the target is reached",
     "seeds": "all seeds are used",
     "budget": "the token budget is spent",

@@ -4,30 +4,77 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Answer, Request
-from gristmill.errors import EngineError, RecipeError
+from gristmill.errors import (
+    EngineError,
+    EngineRefused,
+    GristmillError,
+    RecipeError,
+    RequirementError,
+)
 from gristmill.storage.answers import Answers
+
+
+class Asks(Protocol):
+    """A role's engine behind the answer store, in this process or another."""
+
+    def stored(self, request: Request) -> tuple[str, Any] | None:
+        """Return the key and the answer when they are at hand, else None."""
+        ...
+
+    async def ask(self, request: Request) -> tuple[str, Any]:
+        """Return the key and the answer: the stored one, or a new one once it is durable."""
+        ...
+
+
+class Starter:
+    """An engine that roles may share: the first miss starts it, the end of the run stops it."""
+
+    def __init__(self, engine: Engine, on_miss: Callable[[], None] | None = None) -> None:
+        self.engine, self.on_miss = engine, on_miss
+        self._start: asyncio.Task[None] | None = None
+
+    async def ready(self) -> None:
+        """Return when the engine runs.
+
+        Raises:
+            RequirementError: It cannot start: that ends the run, it is not the failure of a row.
+        """
+        if self._start is None:
+            if self.on_miss:
+                self.on_miss()
+            self._start = asyncio.create_task(self.engine.start())
+        try:
+            await asyncio.shield(self._start)
+        except Exception as error:
+            if isinstance(error, GristmillError) and not isinstance(error, EngineError):
+                raise
+            raise RequirementError(
+                f"the engine {type(self.engine).__name__} cannot start: {error or repr(error)}; "
+                "nothing that is finished is lost, the same command goes on from here"
+            ) from error
+
+    async def stop(self) -> None:
+        """Stop the engine if it was started; a second stop does nothing."""
+        start, self._start = self._start, None
+        if start is not None:
+            await self.engine.stop()
 
 
 class Client:
     """Asks the store first; equal requests that wait at the same time are asked once."""
 
     def __init__(
-        self,
-        engine: Engine,
-        answers: Answers,
-        attempts: int = 3,
-        on_miss: Callable[[], None] | None = None,
+        self, engine: Engine, answers: Answers, attempts: int = 3, starter: Starter | None = None
     ) -> None:
-        self.engine, self.answers, self.attempts, self.on_miss = engine, answers, attempts, on_miss
+        self.starter = starter or Starter(engine)
+        self.engine, self.answers, self.attempts = self.starter.engine, answers, attempts
         self.identity = engine.identity
         self.made = self.replayed = self.tokens = 0
         """Answers that the engine made, answers that the store gave, tokens of those made."""
-        self._start: asyncio.Task[None] | None = None
-        self._pending: dict[str, asyncio.Task[Answer]] = {}
 
     def stored(self, request: Request) -> tuple[str, Any] | None:
         """Return the key and the stored answer, or None. Short enough for the event loop."""
@@ -42,28 +89,24 @@ class Client:
         """Return the key and the answer: the stored one, or a new one once it is durable."""
         if found := self.stored(request):
             return found
-        key = request.key(self.identity)
-        if key not in self._pending:
-            self._pending[key] = asyncio.create_task(self._make(key, request))
-            self._pending[key].add_done_callback(lambda _: self._pending.pop(key))
-        return key, await asyncio.shield(self._pending[key])
+        key, pending = request.key(self.identity), self.answers.pending
+        if key not in pending:
+            pending[key] = asyncio.create_task(self._make(key, request))
+            pending[key].add_done_callback(lambda task: _done(pending, key, task))
+        return key, await asyncio.shield(pending[key])
 
     async def _make(self, key: str, request: Request) -> Answer:
         if request.op not in self.engine.ops:
             raise RecipeError(
                 f"{type(self.engine).__name__} cannot {request.op}, only {sorted(self.engine.ops)}"
             )
-        if self._start is None:
-            if self.on_miss:
-                self.on_miss()
-            self._start = asyncio.create_task(self.engine.start())
-        await self._start
+        await self.starter.ready()
         for attempt in range(1, self.attempts + 1):
             try:
                 made: Answer = await getattr(self.engine, request.op)(request)
                 break
-            except EngineError:
-                if attempt == self.attempts:
+            except EngineError as error:
+                if attempt == self.attempts or isinstance(error, EngineRefused):
                     raise
         self.made += 1
         self.tokens += made.tokens
@@ -73,6 +116,11 @@ class Client:
 
     async def stop(self) -> None:
         """Stop the engine if it was started."""
-        if self._start is not None:
-            await self.engine.stop()
-            self._start = None
+        await self.starter.stop()
+
+
+def _done(pending: dict[str, asyncio.Task[Any]], key: str, task: asyncio.Task[Any]) -> None:
+    """Forget a call that has ended; its error belongs to those who wait, if any still do."""
+    del pending[key]
+    if not task.cancelled():
+        task.exception()

@@ -10,13 +10,14 @@ import asyncio
 import json
 import math
 import os
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field, PrivateAttr, field_validator
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs, Prompt
-from gristmill.errors import EngineError, PromptTooLong, RequirementError
+from gristmill.errors import EngineError, EngineRefused, PromptTooLong, RequirementError
 from gristmill.storage.ids import digest
 
 if TYPE_CHECKING:
@@ -111,6 +112,35 @@ class OpenAI(Engine):
             transport=self._transport,
         )
         self._gate = asyncio.Semaphore(self.max_in_flight)
+        await self._knock()
+
+    async def _knock(self) -> None:
+        """Ask for the list of models once, so that a wrong address or key ends a run at its start.
+
+        Servers without such a list are believed.
+        """
+        import httpx
+
+        try:
+            reply = await self._http.get(f"{self.base_url}/models")
+        except httpx.HTTPError as error:
+            await self.stop()
+            why = f"{type(error).__name__} {error}".strip()
+            raise EngineError(f"no server answers at {self.base_url}: {why}") from error
+        if reply.status_code in (401, 403):
+            await self.stop()
+            raise self._locked_out(reply)
+        if reply.is_success and (names := _names(reply)) and self.model not in names:
+            await self.stop()
+            near = get_close_matches(self.model, names) or sorted(names)[:5]
+            raise EngineError(f"{self.base_url} serves no '{self.model}'; did you mean {near}?")
+
+    def _locked_out(self, reply: httpx.Response) -> RequirementError:
+        has = f"the key in {self.api_key_env} is refused" if self.api_key_env else "it wants a key"
+        return RequirementError(
+            f"{self.base_url} answered {reply.status_code}: {has}; set api_key_env to the name of "
+            "the variable that holds a valid one"
+        )
 
     async def stop(self) -> None:
         """Close the connections."""
@@ -198,6 +228,8 @@ class OpenAI(Engine):
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__} {error}".strip()
                 continue
+            if reply.status_code in (401, 403):
+                raise self._locked_out(reply)
             if reply.status_code not in AGAIN:
                 return _read(url, reply)
             why = f"status {reply.status_code}"
@@ -214,8 +246,15 @@ def _read(url: str, reply: httpx.Response) -> dict[str, Any]:
     said = reply.text[:500]
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
         raise PromptTooLong(f"{url} refused the prompt: {said}")
-    hint = "; is the key in api_key_env right?" if reply.status_code in (401, 403) else ""
-    raise EngineError(f"{url} answered {reply.status_code}{hint}: {said}")
+    raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
+
+
+def _names(reply: httpx.Response) -> list[str]:
+    """Return the models that a server lists; nothing when it says something else."""
+    try:
+        return [str(model["id"]) for model in reply.json()["data"]]
+    except (ValueError, KeyError, TypeError):
+        return []
 
 
 def _first(reply: dict[str, Any]) -> dict[str, Any]:

@@ -29,6 +29,9 @@ SILENT = {
 }
 """No usage report leaves the machine, and no start-up log reaches the terminal."""
 
+TOUCHED = ("LD_PRELOAD", "VLLM_", "OMP_", "KMP_", "MKL_", "TORCH", "PYTORCH_", "CUDA_", "NCCL_")
+"""First letters of the variables that loading an engine changes."""
+
 
 class Process:
     """One `AsyncLLM` with its engine processes. It is started once and, when lost, thrown away."""
@@ -183,8 +186,11 @@ def environment(*, one_process: bool) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        # Only what vLLM touches: other threads set variables of their own while an engine loads.
+        for name in [name for name in os.environ if name.startswith(TOUCHED)]:
+            if name not in before:
+                del os.environ[name]
+        os.environ.update({k: v for k, v in before.items() if k.startswith(TOUCHED)})
 
 
 class Leash:

@@ -58,8 +58,8 @@ class Hand:
         try:
             await self._actor.start.remote(name, job, sorted(roles))
             return await done
-        except self._ray.exceptions.RayActorError as error:
-            raise WorkerLost from error
+        except self._ray.exceptions.RayError as error:
+            raise WorkerLost(str(error)) from error
         finally:
             self.load -= 1
             self._jobs.pop(name, None)
@@ -83,10 +83,20 @@ class Hand:
                     task.add_done_callback(self._tasks.discard)
                 for name, outcome in finished:
                     self._finish(name, outcome)
-        except self._ray.exceptions.RayActorError:
-            self.lost = True
-            for name in list(self._jobs):
-                self._finish(name, WorkerLost())
+        except self._ray.exceptions.RayError as error:
+            self._lose(error)
+        except Exception as error:
+            # A bug here must not leave its shards waiting for ever.
+            self._lose(error)
+            raise
+
+    def _lose(self, error: BaseException) -> None:
+        """Give up this worker: its shards start again elsewhere."""
+        self.lost = True
+        for name in list(self._jobs):
+            lost = WorkerLost(str(error))
+            lost.__cause__ = error
+            self._finish(name, lost)
 
     def _finish(self, name: str, outcome: Any) -> None:
         waiting = self._jobs.get(name)
@@ -105,7 +115,10 @@ class Hand:
             reply = error
         except Exception:  # noqa: BLE001 - whatever an engine raises fails its row, there as here
             reply = EngineError(traceback.format_exc())
-        await self._replies((number, reply))
+        try:
+            await self._replies((number, reply))
+        except Exception as error:  # noqa: BLE001 - a reply that cannot arrive leaves its row waiting
+            self._lose(error)
 
     async def _deliver(self, replies: list[tuple[int, Any]]) -> list[None]:
         await self._actor.deliver.remote(replies)

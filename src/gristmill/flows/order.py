@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from gristmill.engines.progress import Progress
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Step
-from gristmill.pipelines.runners import LocalRunner, RayRunner, Runner
+from gristmill.pipelines.runners import LocalRunner, RayRunner
 from gristmill.pipelines.workspace import Prepared, execute, prepare
 
 UNISOLATED = "i_accept_that_programs_run_without_isolation"
@@ -46,7 +46,7 @@ class Order(BaseModel):
             more += ["engines.sandbox.use=sandbox", f"engines.sandbox.{UNISOLATED}=true"]
         return Recipe.load(self.recipe, [*self.sets, *more], self.inputs, self.map)
 
-    def runner(self) -> Runner:
+    def runner(self) -> LocalRunner:
         """Return where the rows are worked on."""
         return LocalRunner() if self.local else RayRunner(address=self.ray)
 

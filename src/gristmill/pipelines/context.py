@@ -7,10 +7,11 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
+from gristmill.engines.client import Asks
 from gristmill.engines.requests import (
     Answer,
     Choice,
@@ -30,18 +31,6 @@ from gristmill.errors import StageError
 from gristmill.storage.ids import digest, draw
 
 Calls = dict[tuple[int, ...], list[tuple[str, int]]]
-
-
-class Asks(Protocol):
-    """A role's engine behind the answer store, in this process or another."""
-
-    def stored(self, request: Request) -> tuple[str, Any] | None:
-        """Return the key and the answer when they are at hand, else None."""
-        ...
-
-    async def ask(self, request: Request) -> tuple[str, Any]:
-        """Return the key and the answer: the stored one, or a new one once it is durable."""
-        ...
 
 
 @dataclass(slots=True)

@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from gristmill.engines.base import Engine
+from gristmill.engines.source import source_of
 from gristmill.errors import RecipeError
 from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe, explain
@@ -73,6 +74,11 @@ class Plan:
     """The trailing selectors: called once, over the rows that count for the target."""
     types: Mapping[str, pa.DataType]
     fingerprint: str
+
+    @cached_property
+    def code(self) -> str:
+        """The hash of the code that decides the rows."""
+        return source_of(use.stage for use in self.uses)
 
     @property
     def uses(self) -> list[Use]:

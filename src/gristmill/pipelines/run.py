@@ -14,6 +14,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ import pyarrow as pa
 
 from gristmill.engines.progress import Meter
 from gristmill.errors import TooManyErrors
+from gristmill.pipelines.outcome import FEW, Outcome, Result, check_failures, units
 from gristmill.pipelines.plan import Plan, Use
 from gristmill.pipelines.recipe import Recipe
-from gristmill.pipelines.runners import Runner
+from gristmill.pipelines.runners import LocalRunner
 from gristmill.pipelines.seeds import born, cut
 from gristmill.pipelines.unit import Unit
 from gristmill.pipelines.waves import Stop, next_wave, stop_after, stop_for_yield
@@ -39,47 +41,6 @@ Step = Callable[[str, Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """Runs one unit of work by name: directly, or as a task of an orchestrator that may retry it."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a run leaves."""
-
-    dataset: pa.Table
-    ledger: list[dict[str, Any]]
-    stop: Stop
-    path: Path
-    note: dict[str, Any] = field(repr=False)
-    """Everything that `ledger.json` says."""
-
-    @property
-    def folder(self) -> Path:
-        """The dataset folder."""
-        return self.path / "dataset"
-
-    @property
-    def report(self) -> Path:
-        """The HTML report, when the recipe asks for one."""
-        return self.path / "report.html"
-
-
-@dataclass
-class Outcome:
-    """What a pass over the seeds gave so far."""
-
-    rows: list[Row] = field(default_factory=list)
-    counts: Counts = field(default_factory=dict)
-    tokens: int = 0
-    asked: int = 0
-    """Answers used, made or replayed."""
-    files: list[str] = field(default_factory=list)
-
-    def take(self, shard: Shard, file: str) -> None:
-        """Add a finished shard."""
-        add(self.counts, shard.counts)
-        self.tokens += shard.tokens
-        self.asked += shard.asked
-        self.files.append(file)
-
-
 @dataclass
 class Run:
     """One run of one plan."""
@@ -88,26 +49,38 @@ class Run:
     plan: Plan
     seeds: list[Row]
     roles: Mapping[str, Any]
-    runner: Runner
+    runner: LocalRunner
     path: Path
     step: Step
     meter: Meter
+    _found: Outcome = field(default_factory=lambda: Outcome())
+    """What the pass under way gave so far."""
+    _under_way: dict[str, Shard] = field(default_factory=dict)
+    """The finished shards of the fused unit under way, by their files."""
 
     async def __call__(self) -> tuple[Outcome, Stop, int]:
         """Run wave after wave or round after round, then the trailing selectors."""
-        found, stop, n_seeds = await (self._rounds() if self.recipe.rounds else self._waves())
+        try:
+            found, stop, n_seeds = await (self._rounds() if self.recipe.rounds else self._waves())
+            self._check_failures(self.plan.uses, found.counts, fewest=0)
+        except TooManyErrors:
+            self._save_stopped()
+            raise
         found.rows = self._cut(found)
         for i, use in enumerate(self.plan.selectors):
             name = f"select-{i:02d}"
-            shards = await self._step(name, [use], found.rows, 0, self._barrier, {})
-            self._gather(found, name, shards)
+            what = Unit([use], self.recipe.seed, self.plan.types, self.roles)
+            before = found.rows
+            shards = await self._step(name, what, before, self._barrier, {}, found.state)
+            self._gather(found, shards)
+            found.saw(use, before)
         return found, stop, n_seeds
 
     def save(
         self, found: Outcome, table: pa.Table, stop: Stop, n_seeds: int, extra: Mapping[str, Any]
     ) -> Result:
         """Check the ledger and write it: the last file of a run, after its dataset."""
-        ledger = lines(self.plan.labels, found.counts)
+        ledger = lines(self.plan.labels, found.counts, whole=stop != "error_rate")
         made = sum(role["made"] for role in self.meter.calls.values())
         note = {
             "name": self.recipe.name,
@@ -117,7 +90,7 @@ class Run:
             "tokens": found.tokens,
             "calls": {"made": made, "replayed": max(0, found.asked - made)},
             "roles": self.meter.calls,
-            "units": self._units(),
+            "units": units(self.plan, self.recipe),
             "stages": ledger,
             "files": found.files,
             "wall_s": self.meter.look().wall_s,
@@ -125,6 +98,12 @@ class Run:
         }
         write_text(self.path / "ledger.json", json.dumps(note, indent=1))
         return Result(table, ledger, stop, self.path, note)
+
+    def _save_stopped(self) -> None:
+        """Leave a ledger of what is finished, so that `status` and `trace` show what failed."""
+        found = self._found
+        found.take_all(self._under_way)
+        self.save(found, to_table([], self.plan.schema), "error_rate", len(self.seeds), {})
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
         ends: list[int] = []
@@ -155,6 +134,7 @@ class Run:
             total.tokens += one.tokens
             total.asked += one.asked
             total.files += one.files
+            total.state = digest(total.state, one.state)
             last = number + 1 == self.recipe.rounds.n
             poor = stop_for_yield(self.recipe, len(seeds), len(one.rows))
             if stop := (
@@ -172,63 +152,79 @@ class Run:
         pool: pa.Table | None,
     ) -> Outcome:
         """Take rows through every unit."""
-        found = Outcome(rows=rows)
+        found = self._found = Outcome(rows=rows)
+        found.state = self.plan.code
         for i, uses in enumerate(self.plan.units):
             unit = f"{number:02d}-{i:02d}"
             how = self._barrier if uses[0].is_barrier else self._rows
             self.meter.enter(" + ".join(use.label for use in uses), wave, len(found.rows))
-            shards = await self._step(unit, uses, found.rows, number, how, wave_of, pool, wave)
-            self._gather(found, unit, shards)
-            self._check_failures(uses, found.counts)
+            what = Unit(uses, self.recipe.seed, self.plan.types, self.roles, number, pool)
+            before = found.rows
+            shards = await self._step(unit, what, before, how, wave_of, found.state, wave)
+            self._gather(found, shards)
+            found.saw(uses[0], before)
+            self._check_failures(uses, found.counts, fewest=FEW)
             self.meter.kept = len(found.rows)
         return found
 
     async def _step(
-        self, unit: str, uses: Sequence[Use], rows: list[Row], number: int, how: Any,
-        wave_of: Mapping[str, int], pool: pa.Table | None = None, wave: int = 1,
+        self, unit: str, what: Unit, rows: list[Row], how: Any,
+        wave_of: Mapping[str, int], state: str, wave: int = 1,
     ) -> dict[str, Shard]:  # fmt: skip
         """Run one unit of work by the name that an orchestrator shows."""
-        what = Unit(uses, self.recipe.seed, self.plan.types, self.roles, number, pool)
-        name = f"{unit} wave {wave}: {' + '.join(use.label for use in uses)}"
-        result: dict[str, Shard] = await self.step(name, lambda: how(unit, what, rows, wave_of))
+        name = f"{unit} wave {wave}: {' + '.join(use.label for use in what.uses)}"
+
+        def work() -> Any:
+            return how(unit, what, rows, wave_of, state)
+
+        result: dict[str, Shard] = await self.step(name, work)
         return result
 
     async def _rows(
-        self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int]
+        self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int], state: str
     ) -> dict[str, Shard]:
-        """Run a fused unit over the shards that are not finished."""
+        """Run a fused unit over the shards that are not finished.
+
+        A finished shard stands for its rows only where `state` is the same: the code, and what
+        the barriers before saw.
+        """
         pool = "" if what.pool is None else digest(what.pool["id"].to_pylist())
         shards = {
-            digest([row["id"] for family in part for row in family], pool): part
+            _file(unit, [row["id"] for family in part for row in family], pool, state): part
             for part in cut(rows, self.runner.rows_per_shard, wave_of)
         }
-        done = {key: shard for key in shards if (shard := Shard.read(self._file(unit, key)))}
+        done = {key: shard for key in shards if (shard := Shard.read(self.path / key))}
         todo = {key: part for key, part in shards.items() if key not in done}
         reused = len(done)
         self.runner.done += sum(len(f) for key in done for f in shards[key])
-        async for key, shard in self.runner.map(what, todo):
-            await asyncio.to_thread(self._write, shard, unit, key)
-            done[key] = shard
+        self._under_way = done
+        counts: Counts = {}
+        async with aclosing(self.runner.map(what, todo)) as finished:
+            async for key, shard in finished:
+                await asyncio.to_thread(self._write, shard, key)
+                done[key] = shard
+                add(counts, shard.counts)
+                self._check_failures(what.uses, counts, fewest=FEW)
         log.info("unit=%s rows=%d shards=%d reused=%d", unit, len(rows), len(done), reused)
         return done
 
     async def _barrier(
-        self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int]
+        self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int], state: str
     ) -> dict[str, Shard]:
         """Let a table stage decide on all rows so far."""
-        key = digest([row["id"] for row in rows])
-        if rows and not (shard := Shard.read(self._file(unit, key))):
+        key = _file(unit, [row["id"] for row in rows], state)
+        if rows and not (shard := Shard.read(self.path / key)):
             shard = Shard()
             for row in await what.decide(0, rows, shard):
                 shard.end(row, "kept", what.uses[0].label)
-            await asyncio.to_thread(self._write, shard, unit, key)
+            await asyncio.to_thread(self._write, shard, key)
         self.runner.done += len(rows)
         return {key: shard} if rows and shard else {}
 
-    def _gather(self, found: Outcome, unit: str, shards: Mapping[str, Shard]) -> None:
+    def _gather(self, found: Outcome, shards: Mapping[str, Shard]) -> None:
         found.rows = sorted((row for s in shards.values() for row in s.kept()), key=canonical)
-        for key in sorted(shards):
-            found.take(shards[key], str(self._file(unit, key).relative_to(self.path)))
+        found.take_all(shards)
+        self._under_way = {}
 
     def _cut(self, found: Outcome) -> list[Row]:
         """Keep the first rows in canonical order, up to the target; reject the surplus."""
@@ -240,36 +236,19 @@ class Run:
             shard.end(row, "rejected", "target", code="over_target", detail=f"target {limit}")
         n = len(rows[:limit])
         shard.count("target", in_=len(rows), entered_ok=n, rejected=len(rows) - n, made=n, kept=n)
-        self._write(shard, "target", "target")
-        found.take(shard, str(self._file("target", "target").relative_to(self.path)))
+        file = "shards/target/target.parquet"
+        self._write(shard, file)
+        found.take_all({file: shard})
         return rows[:limit]
 
-    def _units(self) -> list[dict[str, Any]]:
-        """Name every folder of shards with the labels and the round that it belongs to."""
-        n = self.recipe.rounds.n if self.recipe.rounds else 1
-        units = [
-            {"folder": f"{r:02d}-{i:02d}", "round": r, "labels": [u.label for u in uses]}
-            for r in range(n)
-            for i, uses in enumerate(self.plan.units)
-        ]
-        last: list[dict[str, Any]] = [{"folder": "target", "round": None, "labels": ["target"]}]
-        for i, use in enumerate(self.plan.selectors):
-            last.append({"folder": f"select-{i:02d}", "round": None, "labels": [use.label]})
-        return units + last
+    def _write(self, shard: Shard, file: str) -> None:
+        shard.write(self.path / file, self.plan.shard_schema, canonical)
 
-    def _file(self, unit: str, key: str) -> Path:
-        return self.path / "shards" / unit / f"{key}.parquet"
+    def _check_failures(self, uses: Sequence[Use], counts: Counts, fewest: int) -> None:
+        files = [self.path / name for name in [*self._found.files, *self._under_way]]
+        check_failures(uses, counts, self.recipe.max_error_rate, fewest, files)
 
-    def _write(self, shard: Shard, unit: str, key: str) -> None:
-        shard.write(self._file(unit, key), self.plan.shard_schema, canonical)
 
-    def _check_failures(self, uses: Sequence[Use], counts: Counts) -> None:
-        for use in uses:
-            found = counts.get(use.label, Counter())
-            failed, entered = found["failed"], found["in"]
-            if failed > self.recipe.max_error_rate * entered:
-                raise TooManyErrors(
-                    f"stage '{use.label}': {failed} of {entered} rows failed, more than "
-                    f"max_error_rate={self.recipe.max_error_rate}; their tracebacks are in "
-                    f"{self.path / 'shards'}; repair the cause and run the same command again"
-                )
+def _file(unit: str, *named: Any) -> str:
+    """Return the name of a shard below the run's folder: its unit, and what decides its rows."""
+    return f"shards/{unit}/{digest(*named)}.parquet"

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
+from gristmill.engines.client import Asks
+from gristmill.engines.loop import first, windowed
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import EngineError
-from gristmill.pipelines.context import Asks
 from gristmill.pipelines.unit import Unit
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import Shard
@@ -28,61 +28,42 @@ ATTEMPTS = 3
 """Workers that one shard may lose before the run gives up."""
 
 
-class Runner(Protocol):
-    """Runs shards and yields them as they finish, in any order."""
-
-    rows_per_shard: int
-    done: int
-    """Rows that went through a unit so far, for the progress line."""
-
-    def host(self, engine: Engine) -> Engine:
-        """Return the engine as this runner reaches it."""
-        ...
-
-    def wake(self) -> None:
-        """Hear that an answer was missing: from now on machines are worth starting."""
-        ...
-
-    def map(self, unit: Unit, shards: Mapping[str, Families]) -> AsyncIterator[tuple[str, Shard]]:
-        """Yield (shard key, outcome) for every shard."""
-        ...
-
-    async def close(self) -> None:
-        """End what was started."""
-        ...
-
-
 class LocalRunner:
     """One event loop; `in_flight` families are awaited at once, over shard boundaries."""
+
+    workers = 0
 
     def __init__(self, rows_per_shard: int = 1024, in_flight: int = 4096) -> None:
         self.rows_per_shard, self.in_flight = rows_per_shard, in_flight
         self.done = 0
+        """Rows that went through a unit so far, for the progress line."""
 
     def host(self, engine: Engine) -> Engine:
-        """Keep the engine in this process."""
+        """Return the engine as this runner reaches it: in this process."""
         return engine
 
     def wake(self) -> None:
-        """Nothing to start."""
+        """Hear that an answer was missing: from now on machines are worth starting."""
 
     async def close(self) -> None:
         """Nothing to end."""
 
-    async def map(
+    def map(
         self, unit: Unit, shards: Mapping[str, Families]
-    ) -> AsyncIterator[tuple[str, Shard]]:
-        """Keep enough shards open to fill `in_flight`, so that no boundary is a barrier."""
+    ) -> AsyncGenerator[tuple[str, Shard], None]:
+        """Yield (shard key, outcome) as shards finish, in any order; closing it ends the others.
+
+        Enough shards are open to fill `in_flight` everywhere, so that no boundary is a barrier.
+        """
         gate = asyncio.Semaphore(self.in_flight)
-        window = 2 + self.in_flight // self.rows_per_shard
+        window = (2 + self.in_flight // self.rows_per_shard) * max(1, self.workers)
 
         def start(key: str, families: Families) -> asyncio.Task[tuple[str, Shard]]:
-            return asyncio.create_task(self._shard(unit, key, families, gate))
+            return asyncio.create_task(self._place(unit, key, families, gate))
 
-        async for done in windowed(start, shards, window):
-            yield done
+        return windowed(start, shards, window)
 
-    async def _shard(
+    async def _place(
         self, unit: Unit, key: str, families: Families, gate: asyncio.Semaphore
     ) -> tuple[str, Shard]:
         def count(n: int) -> None:
@@ -113,7 +94,7 @@ async def move(
                 await gate.acquire()
                 group.create_task(one(family))
     except BaseExceptionGroup as failed:
-        raise _first(failed) from failed
+        raise first(failed) from failed
     return shard
 
 
@@ -174,25 +155,12 @@ class RayRunner(LocalRunner):
             await asyncio.to_thread(cluster.release)
         self._hands, self._awake, self._connected = [], False, False
 
-    async def map(
-        self, unit: Unit, shards: Mapping[str, Families]
-    ) -> AsyncIterator[tuple[str, Shard]]:
-        """Choose the place of each shard when its turn comes."""
-        gate = asyncio.Semaphore(self.in_flight)
-        window = (2 + self.in_flight // self.rows_per_shard) * max(1, self.workers)
-
-        def start(key: str, families: Families) -> asyncio.Task[tuple[str, Shard]]:
-            return asyncio.create_task(self._place(unit, key, families, gate))
-
-        async for done in windowed(start, shards, window):
-            yield done
-
     async def _place(
         self, unit: Unit, key: str, families: Families, gate: asyncio.Semaphore
     ) -> tuple[str, Shard]:
         for _ in range(ATTEMPTS):
             if not (self._awake and self.workers):
-                return await self._shard(unit, key, families, gate)
+                return await super()._place(unit, key, families, gate)
             hand = await self._hand()
             try:
                 job = ShardJob(replace(unit, roles={}), families, self.in_flight)
@@ -215,32 +183,3 @@ class RayRunner(LocalRunner):
             while len(self._hands) < self.workers:
                 self._hands.append(Hand())
         return min(self._hands, key=lambda hand: hand.load)
-
-
-async def windowed(
-    start: Callable[[str, Families], asyncio.Task[tuple[str, Shard]]],
-    shards: Mapping[str, Families],
-    window: int,
-) -> AsyncIterator[tuple[str, Shard]]:
-    """Yield outcomes as they come, with at most `window` shards under way."""
-    waiting = iter(shards.items())
-    running: set[asyncio.Task[tuple[str, Shard]]] = set()
-    try:
-        while True:
-            while len(running) < window and (more := next(waiting, None)):
-                running.add(start(*more))
-            if not running:
-                return
-            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            # Hand over what succeeded before anything raises.
-            for task in sorted(done, key=lambda task: task.exception() is not None):
-                yield task.result()
-    finally:
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    found = group.exceptions[0]
-    return _first(found) if isinstance(found, BaseExceptionGroup) else found

@@ -14,8 +14,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.engines.client import Asks
 from gristmill.errors import EngineError, GristmillError, PromptTooLong, StageError
-from gristmill.pipelines.context import Asks, Context
+from gristmill.pipelines.context import Context
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.stage import Drop, TableStage
 from gristmill.storage.ids import child_id
@@ -63,7 +64,8 @@ class Unit:
         """Move one row on; None when it left or went on as its children."""
         for i in range(start, stop):
             use = self.uses[i]
-            out = await self._call(use, row, shard)
+            out, calls = await self._call(use, row, shard)
+            row = {**row, "calls": calls}
             shard.count(use.label, in_=1, **{_entry(out): 1})
             if isinstance(out, Failed):
                 shard.end(row, "failed", use.label, error=out.error)
@@ -79,19 +81,31 @@ class Unit:
             row = out
         return row
 
-    async def _call(self, use: Use, row: Row, shard: Shard) -> Row | Drop | Failed | list[Any]:
-        """Call a stage on a row; what it returns is merged here, so that bad columns fail too."""
+    async def _call(
+        self, use: Use, row: Row, shard: Shard
+    ) -> tuple[Row | Drop | Failed | list[Any], list[str]]:
+        """Call a stage on a row; return what became of it and the calls it is made from.
+
+        What a row paid for is counted and named however it ends.
+        """
+        if not use.awaits:
+            return await self._outcome(use, row, None), row["calls"]
+        ctx = self._context(use, row["id"])
+        out = await self._outcome(use, row, ctx)
+        calls = [*row["calls"], *_paid(ctx, shard)]
+        for made in out if isinstance(out, list) else [out]:
+            if isinstance(made, dict):
+                made["calls"] = calls
+        return out, calls
+
+    async def _outcome(
+        self, use: Use, row: Row, ctx: Context | None
+    ) -> Row | Drop | Failed | list[Any]:
+        """Merge what a stage returns here already, so that bad columns fail the row too."""
         view = {name: look(row, name) for name in use.reads}
         stage: Any = use.stage
-        calls: list[str] = []
         try:
-            if use.awaits:
-                ctx = self._context(use, row["id"])
-                out = await stage(view, ctx)
-                calls = _paid(ctx, shard)
-            else:
-                out = stage(view)
-            row = {**row, "calls": [*row["calls"], *calls]}
+            out = stage(view) if ctx is None else await stage(view, ctx)
             if not isinstance(out, list):
                 return _declared(use, out) if isinstance(out, Drop) else merge(use, row, out)
             if not out:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from gristmill.pipelines.recipe import Recipe
 
-Stop = Literal["target", "seeds", "budget", "yield"]
+Stop = Literal["target", "seeds", "budget", "yield", "error_rate"]
 
 
 def next_wave(recipe: Recipe, ends: Sequence[int], n_seeds: int, n_found: int) -> int:

@@ -1,0 +1,84 @@
+import asyncio
+import os
+from typing import Any
+
+import pytest
+
+from gristmill.engines.vllm_process import environment
+from gristmill.engines.workers import Hand, WorkerLost
+from gristmill.errors import StorageError
+from gristmill.storage.batches import Batches
+
+
+class Method:
+    """A method of an actor that is not there."""
+
+    def __init__(self, call: Any) -> None:
+        self.remote = call
+
+
+@pytest.mark.parametrize("breaks", ["collect", "deliver"])
+def test_a_message_that_cannot_travel_loses_the_worker_not_the_run(breaks: str) -> None:
+    import ray
+
+    async def broken(*_: Any) -> Any:
+        await asyncio.sleep(0.01)
+        raise ray.exceptions.RaySystemError("cannot be pickled")
+
+    async def quiet(*_: Any) -> Any:
+        return None
+
+    async def go() -> None:
+        hand: Any = object.__new__(Hand)
+        hand._ray, hand.load, hand.lost, hand._jobs, hand._tasks = ray, 0, False, {}, set()
+
+        async def collect() -> Any:
+            if breaks == "collect":
+                return await broken()
+            hand.asked = hand.__dict__.get("asked", 0) + 1
+            if hand.asked > 1:
+                await asyncio.sleep(60)
+            return [(1, "generator", "a request")], []
+
+        class Role:
+            async def ask(self, _: Any) -> Any:
+                return "key", "answer"
+
+        deliver = broken if breaks == "deliver" else quiet
+        hand._actor = type(
+            "Actor",
+            (),
+            {"start": Method(quiet), "collect": Method(collect), "deliver": Method(deliver)},
+        )()
+        hand._replies = Batches(hand._deliver, 1, 0.0, at_once=1)
+        hand._roles = {"generator": Role()}
+        hand._pump = asyncio.create_task(hand._collect())
+        with pytest.raises(WorkerLost, match="cannot be pickled"):
+            await asyncio.wait_for(hand.run("shard", None, hand._roles), 10)
+        assert hand.lost
+        hand._pump.cancel()
+        await asyncio.gather(hand._pump, return_exceptions=True)
+
+    asyncio.run(go())
+
+
+def test_a_batch_with_too_few_results_leaves_nobody_waiting() -> None:
+    async def short(items: list[int]) -> list[int]:
+        return items[1:]
+
+    async def go() -> list[Any]:
+        batches = Batches(short, 10, 0.0, at_once=1)
+        calls = [batches(i) for i in range(3)]
+        return await asyncio.wait_for(asyncio.gather(*calls, return_exceptions=True), 5)
+
+    found = asyncio.run(go())
+    assert all(isinstance(error, StorageError) for error in found)
+
+
+def test_loading_an_engine_leaves_other_threads_their_variables(monkeypatch: Any) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    with environment(one_process=False):
+        os.environ |= {"LD_PRELOAD": "x.so", "OMP_NUM_THREADS": "1", "OF_ANOTHER_THREAD": "1"}
+    assert os.environ.pop("OF_ANOTHER_THREAD") == "1"
+    assert "LD_PRELOAD" not in os.environ
+    assert os.environ["OMP_NUM_THREADS"] == "3"

@@ -1,0 +1,89 @@
+"""What a barrier wrote may not outlive what it saw: not over waves, shard sizes or commands."""
+
+from typing import Any
+
+import pytest
+
+from gristmill import Recipe, run
+from gristmill.engines.scripted import Scripted
+from gristmill.errors import TooManyErrors
+from gristmill.pipelines import LocalRunner
+from gristmill.storage.ids import digest
+
+SEEDS = [{"instruction": f"task {i} " + "x" * (i * 7 % 53), "output": "o"} for i in range(120)]
+LONGEST = {"use": "selectors.longest", "k": 1000, "as": "ranked"}
+BARE = {"card": False, "report": False}
+
+
+class Flaky(Scripted):
+    """Fails on some of the requests, the same ones every time."""
+
+    async def generate(self, request: Any) -> Any:
+        if digest(request.prompt).startswith("0"):
+            raise ValueError("flaky")
+        return await super().generate(request)
+
+
+def made(stages: list[dict[str, Any]], **more: Any) -> Recipe:
+    return Recipe.model_validate({"name": "waves", "stages": stages, "export": BARE, **more})
+
+
+def ranks(result: Any) -> list[int]:
+    return [row["picks"]["ranked"]["rank"] for row in result.dataset.to_pylist()]
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_a_rank_is_that_of_the_last_wave_whatever_the_shard_size(tmp_path, size: int) -> None:
+    recipe = made([LONGEST, {"use": "generators.responses", "n": 1}], target=90, max_error_rate=0.5)
+    results = [
+        run(recipe, SEEDS, {"generator": Flaky()}, LocalRunner(rows_per_shard=n), tmp_path / str(n))
+        for n in (size, 1024)
+    ]
+    assert results[0].ledger[1]["failed"] > 0
+    assert results[0].dataset.equals(results[1].dataset)
+    assert len(set(ranks(results[0]))) == 90
+
+
+def test_a_larger_target_gives_what_it_would_have_given_at_once(tmp_path) -> None:
+    stages = [LONGEST, {"use": "filters.length", "min_chars": 1}]
+    run(made(stages, target=40), SEEDS, workspace=tmp_path / "grown")
+    grown = run(made(stages, target=100), SEEDS, workspace=tmp_path / "grown")
+    at_once = run(made(stages, target=100), SEEDS, workspace=tmp_path / "at_once")
+    assert grown.path.name == at_once.path.name
+    assert grown.dataset.equals(at_once.dataset)
+
+
+def test_a_row_stage_sees_the_column_that_the_last_wave_wrote(tmp_path) -> None:
+    # The 31 longest, whichever wave: ranks of earlier waves would let more through.
+    limit = {"use": "filters.score_range", "of": "picks.ranked.rank", "max": 30}
+    result = run(made([LONGEST, limit], target=31), SEEDS, workspace=tmp_path)
+    assert sorted(ranks(result)) == list(range(31))
+
+
+def test_other_code_works_finished_shards_again(tmp_path, monkeypatch) -> None:
+    recipe = made([{"use": "generators.responses", "n": 1}])
+    first = run(recipe, SEEDS[:5], {"generator": Scripted()}, workspace=tmp_path)
+    monkeypatch.setattr("gristmill.pipelines.plan.source_of", lambda _: "changed")
+    again = run(recipe, SEEDS[:5], {"generator": Scripted()}, workspace=tmp_path)
+    assert set(first.note["files"]) & set(again.note["files"]) == {"shards/target/target.parquet"}
+    assert again.note["calls"] == {"made": 0, "replayed": 5}
+    assert again.dataset.equals(first.dataset)
+
+
+def test_one_failure_in_a_small_first_wave_stops_nothing_and_at_the_end_it_counts(tmp_path) -> None:
+    class Once(Scripted):
+        """Fails on one instruction, which is in the first wave."""
+
+        async def generate(self, request: Any) -> Any:
+            if request.prompt[-1]["content"] == bad:
+                raise ValueError("flaky")
+            return await super().generate(request)
+
+    stages = [{"use": "generators.responses", "n": 1}]
+    probe = run(made(stages, target=1), SEEDS, {"generator": Scripted()}, workspace=tmp_path / "p")
+    bad = probe.dataset["instruction"][0].as_py()
+    whole = run(made(stages, target=110), SEEDS, {"generator": Once()}, workspace=tmp_path / "a")
+    assert whole.stop == "target"
+    assert whole.ledger[0]["failed"] == 1
+    with pytest.raises(TooManyErrors, match=r"1 of \d+ rows failed.*say: ValueError: flaky"):
+        run(made(stages, target=20), SEEDS, {"generator": Once()}, workspace=tmp_path / "b")
