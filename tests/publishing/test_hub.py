@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from audit import audit
@@ -192,6 +193,38 @@ def test_a_token_inside_the_files_is_refused_without_showing_it(ready, server) -
     with pytest.raises(GateClosed, match=r"recipe.yaml contains the value of HF_TOKEN") as caught:
         hub.publish(path, REPO, endpoint=server.url)
     assert TOKEN not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["exports/messages.jsonl", "exports/train.csv", "data/notes"])
+def test_a_token_is_found_in_files_of_any_kind_and_size(ready, server, name) -> None:
+    path = ready()
+    for before in (hub.CHUNK - 10, 3 * hub.CHUNK):  # across two chunks, and beyond the first
+        (path / "dataset" / name).write_text("x" * before + f'"{TOKEN}"' + "y" * 500)
+        with pytest.raises(GateClosed, match=f"{name} contains the value of HF_TOKEN"):
+            hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([["", f"key {TOKEN}."]]),
+        pa.array([[{"role": "user", "content": TOKEN}]]),
+        pa.array([TOKEN]).dictionary_encode(),
+        pa.array([TOKEN], pa.large_string()),
+        pa.array([TOKEN.encode()]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_token_is_found_in_any_text_of_a_parquet_file(ready, server, column) -> None:
+    path = ready()
+    file = path / "dataset" / "data" / "train-00001-of-00004.parquet"
+    table = pq.read_table(file)
+    many = pa.chunked_array([column] * len(table), column.type)
+    pq.write_table(table.append_column("x", many), file, row_group_size=4)
+    with pytest.raises(GateClosed, match=r"train-00001-of-00004.parquet contains the value"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
 
 
 @pytest.mark.parametrize("token", ["hf_wrong", TOKEN])

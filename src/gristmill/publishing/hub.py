@@ -27,7 +27,8 @@ log = logging.getLogger(__name__)
 OURS = ("data/", "exports/")
 """Folders whose remote files are deleted when this version does not have them."""
 AGAIN = "run the same command again, what has arrived is not sent twice"
-TEXTS = (".md", ".yaml", ".json", ".html", ".txt")
+CHUNK = 2**20
+"""Bytes of a file that are searched at once."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +133,37 @@ def _files(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _check_secret(files: dict[str, Path], token: str, token_env: str) -> None:
     for name, file in files.items():
-        if file.suffix in TEXTS and token in file.read_text(encoding="utf-8", errors="replace"):
+        if _holds(file, token.encode()):
             raise GateClosed(
                 f"{name} contains the value of {token_env}; take it out of the recipe, revoke the "
                 "token, and run the recipe again"
             )
+
+
+def _holds(file: Path, token: bytes) -> bool:
+    """Search a file for a token; Parquet is compressed, so what its columns hold is searched."""
+    if file.suffix == ".parquet":
+        return any(token in text for text in _texts(file))
+    with file.open("rb") as opened:
+        end = b""
+        while chunk := opened.read(CHUNK):
+            if token in (chunk := end + chunk):
+                return True
+            end = chunk[-len(token) :]
+    return False
+
+
+def _texts(file: Path) -> Iterator[bytes]:
+    """Give everything that text columns hold, also inside lists and structs, batch by batch."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(file) as opened:
+        leaves = [opened.schema.column(i) for i in range(len(opened.schema))]
+        names = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]
+        for batch in opened.iter_batches(4096, columns=names):
+            for column in batch.columns:
+                whole = column.dictionary_decode() if hasattr(column, "indices") else column
+                yield from (part.to_pybytes() for part in whole.buffers() if part)
 
 
 @contextmanager
