@@ -11,6 +11,7 @@ GristmillError              1  a bug of a stage or of gristmill
 ├── EngineError             1  a machine failed: the model or sandbox could not be called at all
 │   ├── EngineLost             the engine itself is gone: it is started again, then asked again
 │   └── EngineRefused          it will not answer this request: asking again cannot help
+│       └── PromptRefused      the model's template cannot write this conversation
 ├── PromptTooLong           1  a request that no retry can make fit; the row is rejected
 ├── TooManyErrors           3  more rows failed than the recipe allows
 ├── GateClosed              3  a gate refuses to publish what cannot be trusted
@@ -66,6 +67,10 @@ class EngineLost(EngineError):
 
 class EngineRefused(EngineError):
     """The engine will not answer this request, however often it is asked."""
+
+
+class PromptRefused(EngineRefused):
+    """The model's template cannot write this conversation."""
 
 
 class PromptTooLong(GristmillError):

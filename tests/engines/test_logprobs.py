@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 
 from gristmill.engines.logprobs import Logprobs
 from gristmill.engines.requests import LogProbs, Message, Score
-from gristmill.errors import PromptTooLong, RecipeError
+from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
 
 
 def user(text: str) -> list[Message]:
@@ -128,6 +129,34 @@ def test_a_model_without_a_template_gets_headings(tiny, slow, tmp_path) -> None:
     before = slow.encode("### Instruction:\nAdd.\n\n### Response:\n")
     np.testing.assert_allclose(asked.values, slow.values(before, slow.encode("sum")), atol=2e-5)
     assert alone.n_context == len(slow.encode("### Response:\n"))
+
+
+@pytest.mark.parametrize("template", ["alpaca", "chat"])
+def test_a_turn_that_a_template_cannot_write_fails_no_other_row(tiny, tmp_path, template) -> None:
+    folder = tmp_path / "strict"
+    shutil.copytree(tiny, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    refuse = (
+        "{% if 'tool' in messages|map(attribute='role') %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}"
+    )
+    settings["chat_template"] = refuse + settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    (folder / "chat_template.jinja").unlink(missing_ok=True)
+    odd: Any = [*user("a"), {"role": "tool", "content": "3"}]
+    requests = [Score(odd if i == 5 else user(f"q{i}"), "x") for i in range(9)]
+    answers = score(Logprobs(model=str(folder), template=template), *requests)
+    refused = answers.pop(5)
+    assert isinstance(refused, PromptRefused)
+    assert re.search("'tool'" if template == "alpaca" else "roles must alternate", str(refused))
+    assert [type(answer) for answer in answers] == [LogProbs] * 8
+
+
+def test_a_template_that_cannot_write_even_one_question_is_an_error(tiny, tmp_path) -> None:
+    broken = without_template(tiny, tmp_path / "broken")
+    (broken / "chat_template.jinja").write_text("{{ raise_exception('never') }}")
+    with pytest.raises(RecipeError, match=r"refuses turns of \['user'\]: never"):
+        score(Logprobs(model=str(broken)), Score([], "x"))
 
 
 def test_plain_text_has_no_header_but_an_anchor(tiny, slow) -> None:

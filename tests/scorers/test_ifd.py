@@ -3,7 +3,7 @@ import math
 import pytest
 
 from gristmill.engines.requests import LogProbs
-from gristmill.errors import PromptTooLong
+from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.scorers.ifd import Ifd
 
 
@@ -90,6 +90,10 @@ def test_what_cannot_be_scored_is_null_and_says_why(ask, script) -> None:
     engine = script({("Q", "yes"): [PromptTooLong("9 > 8")], "\nyes": [minus(1.0)]})
     found = ask(Ifd(), {"instruction": "Q", "output": "yes"}, engine)
     assert (found["ppl"], found["flags"]) == (None, ["prompt_too_long"])
+
+    engine = script({("Q", "yes"): [PromptRefused("no role 'tool'")], "\nyes": [minus(1.0)]})
+    found = ask(Ifd(), {"instruction": "Q", "output": "yes"}, engine)
+    assert (found["ppl"], found["flags"]) == (None, ["prompt_refused"])
 
     found = ask(Ifd(), {"instruction": " ", "output": "yes"}, script({}))
     assert (found["ppl"], found["flags"]) == (None, ["empty_prompt"])

@@ -29,7 +29,8 @@ class Engine(BaseModel, ABC):
     the kinds of request in `ops`, each with the method of that name: one awaited call per
     request, thousands at a time. What gains from batches collects them itself.
     A machine's failure raises `EngineError` (asked again, then the row fails); a request that
-    cannot fit raises `PromptTooLong` (the row is rejected).
+    cannot fit raises `PromptTooLong` (the row is rejected), one that the model's template cannot
+    write `PromptRefused` (the row fails). An error belongs to one request, never to its batch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

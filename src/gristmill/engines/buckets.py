@@ -55,9 +55,7 @@ class Buckets:
         return await answer
 
     async def _wave(self, items: list[tuple[Any, asyncio.Future[Any]]]) -> list[None]:
-        requests = [request for request, _ in items]
-        loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(lanes(), self.prepare, requests)
+        prepared = await self._prepared([request for request, _ in items])
         works = []
         for found, (_, future) in zip(prepared, items, strict=True):
             if isinstance(found, Work):
@@ -67,6 +65,17 @@ class Buckets:
         batches = cut(works, self.budget, lambda work: work[0].n_tokens)
         await asyncio.gather(*map(self._batch, batches))
         return [None] * len(items)
+
+    async def _prepared(self, requests: list[Any]) -> list[Any]:
+        """Prepare a wave at once; after an error its halves, until the error has one request."""
+        job = asyncio.get_running_loop().run_in_executor(lanes(), self.prepare, requests)
+        (out,) = await asyncio.gather(job, return_exceptions=True)
+        if not isinstance(out, BaseException):
+            return out
+        if len(requests) == 1:
+            return [out]
+        half = len(requests) // 2
+        return [*await self._prepared(requests[:half]), *await self._prepared(requests[half:])]
 
     async def _batch(self, batch: Sequence[tuple[Work, asyncio.Future[Any]]]) -> None:
         payloads = [work.payload for work, _ in batch]

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any
 
 from gristmill.engines.requests import Message, Prompt
-from gristmill.errors import RecipeError
+from gristmill.errors import PromptRefused, RecipeError
 
 DUMMY = "gristmill"
 HEADINGS = {"system": "", "user": "### Instruction:\n", "assistant": "### Response:\n"}
@@ -55,6 +55,11 @@ class Spans:
             return self._chat(messages, header=True)
         if self.template == "plain":
             return "".join(f"{message['content']}\n" for message in messages)
+        if unknown := {message["role"] for message in messages} - HEADINGS.keys():
+            raise PromptRefused(
+                f"the template 'alpaca' has no heading for the role {sorted(unknown)}, only for "
+                f"{sorted(HEADINGS)}; score with a model whose chat template knows it"
+            )
         turns = (f"{HEADINGS[m['role']]}{m['content']}\n\n" for m in messages)
         return "".join(turns) + HEADINGS["assistant"]
 
@@ -83,8 +88,11 @@ class Spans:
         if self.template == "alpaca":
             return [*self.begin, *self._encode([HEADINGS["assistant"]])[0]]
         message: Message = {"role": "user", "content": DUMMY}
-        without = self._chat([message], header=False)
-        text = self._chat([message], header=True)
+        try:
+            without = self._chat([message], header=False)
+            text = self._chat([message], header=True)
+        except PromptRefused as error:
+            raise RecipeError(str(error)) from error
         # A template without a header of its own closes the user's turn instead.
         header = text.removeprefix(without) or text.rpartition(DUMMY)[2]
         first = self.tokenizer.bos_token
@@ -92,9 +100,18 @@ class Spans:
         return self._encode([begins + header])[0] or self.anchor
 
     def _chat(self, messages: Sequence[Message], *, header: bool) -> str:
-        text: str = self.tokenizer.apply_chat_template(
-            list(messages), tokenize=False, add_generation_prompt=header
-        )
+        from jinja2 import TemplateError
+
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                list(messages), tokenize=False, add_generation_prompt=header
+            )
+        except (TemplateError, TypeError, ValueError) as error:
+            roles = [message["role"] for message in messages]
+            raise PromptRefused(
+                f"the chat template of '{self.model}' refuses turns of {roles}: {error}; score "
+                "with another model, or set template to 'alpaca' or 'plain'"
+            ) from error
         return text
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -16,7 +16,7 @@ from math import exp
 from typing import NotRequired, TypedDict
 
 from gristmill.engines.requests import LogProbs, Op
-from gristmill.errors import PromptTooLong
+from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.turns import Turn, turns
@@ -48,7 +48,8 @@ class Difficulty(TypedDict, total=False):
     truncated: bool
     """Whether a part of the response did not fit the scorer."""
     flags: list[str]
-    """`empty_response`, `empty_prompt`, `truncated` and `prompt_too_long` are added."""
+    """`empty_response`, `empty_prompt`, `truncated`, `prompt_too_long` and `prompt_refused` (a turn
+    that the scorer's template cannot write) are added."""
 
 
 class Ifd(RowStage):
@@ -81,8 +82,8 @@ class Ifd(RowStage):
 
 def _values(answer: LogProbs | BaseException, flags: set[str]) -> list[float]:
     """Return what was scored; what could not be is a flag, what broke is raised."""
-    if isinstance(answer, PromptTooLong):
-        flags.add("prompt_too_long")
+    if isinstance(answer, PromptTooLong | PromptRefused):
+        flags.add("prompt_too_long" if isinstance(answer, PromptTooLong) else "prompt_refused")
         return []
     if isinstance(answer, BaseException):
         raise answer
