@@ -99,6 +99,26 @@ def test_what_cannot_be_scored_is_null_and_says_why(ask, script) -> None:
     assert (found["ppl"], found["flags"]) == (None, ["empty_prompt"])
 
 
+@pytest.mark.parametrize(
+    ("error", "flag"),
+    [(PromptTooLong("9 > 8"), "prompt_too_long"), (PromptRefused("no"), "prompt_refused")],
+)
+def test_a_conversation_is_scored_as_a_whole_or_not_at_all(ask, script, error, flag) -> None:
+    said = [("user", "One?"), ("assistant", "first"), ("user", "Two?"), ("assistant", "second")]
+    engine = script(
+        {
+            ("One?", "first"): [minus(0.5, 0.5)],
+            ("Two?", "second"): [error],
+            "\nfirst": [minus(1.0, 1.0)],
+            "\nsecond": [minus(2.4)],
+        }
+    )
+    row = {"messages": [{"role": role, "content": content} for role, content in said]}
+    found = ask(Ifd(), row, engine)
+    assert [found[name] for name in ("ppl", "loss", "nll_cond", "nll_uncond")] == [None] * 4
+    assert (found["n_scored"], found["flags"]) == (0, [flag])
+
+
 def test_a_certain_response_has_no_loss_ratio(ask, script) -> None:
     engine = script({("Q", "yes"): [[-0.5]], "\nyes": [[0.0]]})
     found = ask(Ifd(), {"instruction": "Q", "output": "yes"}, engine)

@@ -6,20 +6,24 @@ means that the instruction does not help, and both drop such rows.
 Differs from the paper: the span is found by token ids and not by a string search; without an
 instruction the response header stays, so every response token is scored in both passes; a row that
 cannot be scored has no score and says why, where the code gives 0; every assistant turn counts,
-given its history, weighted by tokens.
+given its history, weighted by tokens, and a conversation with a turn that the scorer cannot read
+has no score.
 """
 
 from __future__ import annotations
 
 import asyncio
 from math import exp
-from typing import NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
 from gristmill.engines.requests import LogProbs, Op
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.turns import Turn, turns
+
+UNREAD = frozenset({"prompt_too_long", "prompt_refused"})
+"""Flags of a turn that was not read at all: the turns that were are not the conversation."""
 
 
 class Answered(TypedDict):
@@ -33,7 +37,7 @@ class Answered(TypedDict):
 
 
 class Difficulty(TypedDict, total=False):
-    """What it writes; None where no token could be scored."""
+    """What it writes; None where no token could be scored, or not every turn."""
 
     ppl: float | None
     """exp(nll_cond - nll_uncond): above 0, higher is harder, 1 is no help."""
@@ -55,6 +59,8 @@ class Difficulty(TypedDict, total=False):
 class Ifd(RowStage):
     """Score the response twice, with and without its instruction, over the same tokens."""
 
+    version: ClassVar[int] = 2
+
     def needs(self) -> dict[str, Op]:
         """The scorer is a causal language model."""
         return {"scorer": "score"}
@@ -75,6 +81,8 @@ class Ifd(RowStage):
             n = min(len(first), len(second))
             cond += first[:n]
             uncond += second[:n]
+        if flags & UNREAD:
+            cond, uncond = [], []
         if not cond and not flags:
             flags.add("empty_response" if places else "empty_prompt")
         return _difficulty(cond, uncond, flags, row.get("flags") or [])
