@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -46,6 +47,14 @@ class Engine(BaseModel, ABC):
 
     def check(self) -> None:
         """Raise RecipeError when it could never start here: no such model, no isolation."""
+
+    def in_workspace(self, folder: Path) -> Self:
+        """Return the engine that keeps its files, if it writes any, below `.gristmill` there."""
+        return self
+
+    def recall(self, answer: Any) -> Any:
+        """Return a stored answer as it holds here; None when what it points to is gone."""
+        return answer
 
     async def start(self) -> None:
         """Load. Called once, at the first request that the store cannot answer."""

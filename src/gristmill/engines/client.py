@@ -80,10 +80,11 @@ class Client:
         """Return the key and the stored answer, or None. Short enough for the event loop."""
         key = request.key(self.identity)
         found = self.answers.get(key)
-        if found is None:
+        answer = None if found is None else self.engine.recall(request.answer.unpack(found))
+        if answer is None:
             return None
         self.replayed += 1
-        return key, request.answer.unpack(found)
+        return key, answer
 
     async def ask(self, request: Request) -> tuple[str, Any]:
         """Return the key and the answer: the stored one, or a new one once it is durable."""

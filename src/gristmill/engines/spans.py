@@ -8,6 +8,7 @@ conversation, so the header is what a conversation of one dummy message ends wit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Any
 
@@ -76,6 +77,23 @@ class Spans:
                 "a bare text has no probability; use another model"
             )
         return ids[:1]
+
+    @cached_property
+    def ending(self) -> list[int]:
+        """Ids that close an answer: trained, so that a model learns to stop, and never scored.
+
+        What the template writes behind the answer, up to its first special token; else the
+        tokenizer's last token, if it has one.
+        """
+        special = set(self.tokenizer.all_special_ids)
+        if self.template == "chat":
+            said: list[Message] = [{"role": "user", "content": DUMMY}]
+            said.append({"role": "assistant", "content": DUMMY})
+            ids = self._encode([self._chat(said, header=False).rpartition(DUMMY)[2]])[0]
+            if ends := [i for i, id_ in enumerate(ids) if id_ in special]:
+                return ids[: ends[0] + 1]
+        last = self.tokenizer.eos_token_id
+        return [] if last is None else [last]
 
     def _begin(self) -> list[int]:
         """Return the id that the tokenizer itself puts before a text, if any."""
