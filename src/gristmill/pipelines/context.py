@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ from gristmill.engines.requests import (
     Vector,
 )
 from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.training import Pair, Train, Trained
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest, draw
 
@@ -58,6 +59,11 @@ class Context:
     def sandbox(self) -> Runs:
         """Run programs apart from everything else."""
         return Runs(self, self._bound("sandbox"))
+
+    @property
+    def trainer(self) -> Trains:
+        """Fine-tune a small model."""
+        return Trains(self, self._bound("trainer"))
 
     def branch(self, i: int) -> Context:
         """Return a context for one of several coroutines that run at the same time."""
@@ -161,3 +167,25 @@ class Runs:
     def run(self, program: Program) -> Awaitable[Verdict]:
         """Execute a program and return what can be believed about it."""
         return self.ctx.call(self.asks, program)
+
+
+@dataclass(frozen=True, slots=True)
+class Trains:
+    """The trainer as one table sees it."""
+
+    ctx: Context
+    asks: Asks
+
+    def train(
+        self,
+        rows: Sequence[Pair],
+        held_out: Sequence[Pair] = (),
+        seed: int | None = None,
+        model: str = "",
+    ) -> Awaitable[Trained]:
+        """Train `model` ("" is the trainer's own) and score rows and held-out ones; see `Trained`.
+
+        Without a seed it is the recipe's: equal data is trained on once.
+        """
+        seed = self.ctx.seed if seed is None else seed
+        return self.ctx.call(self.asks, Train(tuple(rows), tuple(held_out), seed, model))

@@ -10,7 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +72,11 @@ def prepare(
 
 
 def build_engines(recipe: Recipe) -> dict[str, Engine]:
-    """Build the engines that a recipe names; the sandbox is there without being named."""
+    """Build the engines that a recipe names; sandbox and trainer are there without being named."""
+    entries = {"sandbox": {"use": "sandbox"}, "trainer": {"use": "trainer"}, **recipe.engines}
     built: dict[str, Engine] = {}
     alike: dict[str, Engine] = {}
-    for role, entry in {"sandbox": {"use": "sandbox"}, **recipe.engines}.items():
+    for role, entry in entries.items():
         key = json.dumps(entry, sort_keys=True, default=str)
         if key not in alike:  # roles that ask for the same engine share it: one model in memory
             alike[key] = build("gristmill.engines", f"engines.{role}", entry, Engine)  # type: ignore[type-abstract]
@@ -120,6 +121,8 @@ def execute(
 ) -> Result:
     """Run what `prepare` has checked, as `run` does."""
     path = folder or workspace / "runs" / prepared.name
+    engines = {role: engine.in_workspace(workspace) for role, engine in prepared.engines.items()}
+    prepared = replace(prepared, engines=engines)
     with (
         lock(workspace / ".gristmill" / "lock"),
         closing(Answers(workspace / ".gristmill" / "answers.sqlite")) as answers,
