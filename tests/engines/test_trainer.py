@@ -13,7 +13,7 @@ import pytest
 from gristmill.engines.client import Client
 from gristmill.engines.fitting import share_of_rate
 from gristmill.engines.logprobs import Logprobs
-from gristmill.engines.models import fingerprint
+from gristmill.engines.models import fingerprint, public_name
 from gristmill.engines.requests import Score
 from gristmill.engines.trainer import Trainer
 from gristmill.engines.training import Pair, Train, Trained, pair
@@ -360,6 +360,11 @@ def test_a_stored_training_is_read_back(once) -> None:
     assert read.losses.equals(once.losses)
     assert (read.model, read.n_tokens) == (Path(once.model).name, once.n_tokens)
     assert str(Path(once.model).parent).encode() not in once.pack()
+
+
+def test_rows_name_a_trained_model_by_its_key(once) -> None:
+    assert public_name(once.model) == f"trained:{Path(once.model).name}"
+    assert public_name("Qwen/Qwen3-4B") == "Qwen/Qwen3-4B"
 
 
 def test_a_pair_is_the_last_answer_given_all_before_it() -> None:

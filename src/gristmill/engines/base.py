@@ -39,6 +39,8 @@ class Engine(BaseModel, ABC):
     ops: ClassVar[frozenset[Op]]
     hosted: ClassVar[bool] = False
     """Whether it fills a processor: on Ray it then gets a process of its own."""
+    trainable: ClassVar[bool] = False
+    """Whether its `model` and `revision` name a causal language model that it runs itself."""
 
     @property
     @abstractmethod

@@ -72,6 +72,8 @@ class Client:
     ) -> None:
         self.starter = starter or Starter(engine)
         self.engine, self.answers, self.attempts = self.starter.engine, answers, attempts
+        self.base = self.engine
+        """The engine of the recipe: a role may answer with a trained model later."""
         self.identity = engine.identity
         self.made = self.replayed = self.tokens = 0
         """Answers that the engine made, answers that the store gave, tokens of those made."""
@@ -114,6 +116,12 @@ class Client:
         if made.durable:
             await self.answers.put(key, made.pack())
         return made
+
+    async def become(self, engine: Engine) -> None:
+        """Stop the engine and ask another from now on; its identity names other answers."""
+        await self.stop()
+        self.starter = Starter(engine, self.starter.on_miss)
+        self.engine, self.identity = engine, engine.identity
 
     async def stop(self) -> None:
         """Stop the engine if it was started."""

@@ -54,6 +54,12 @@ def fingerprint(model: str, revision: str | None = None) -> str:
     return f"{model}@{commit(model, revision)}"
 
 
+def public_name(model: str) -> str:
+    """Return the name that rows may carry: a trained model by its key, wherever its folder is."""
+    path = Path(model)
+    return f"trained:{path.name}" if path.parent.as_posix().endswith(TRAINED) else model
+
+
 def commit(model: str, revision: str | None = None) -> str:
     """Return the commit that a name on the Hub stands for: pinned, cached, or asked for.
 

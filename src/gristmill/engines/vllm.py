@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
-from gristmill.engines.models import commit, fingerprint, locate
+from gristmill.engines.models import commit, fingerprint, locate, public_name
 from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs
 from gristmill.engines.vllm_process import Process
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
@@ -35,6 +35,7 @@ class Vllm(Engine):
 
     ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
     hosted: ClassVar[bool] = True
+    trainable: ClassVar[bool] = True
 
     model: str
     """`demo`, a folder, or a name on the Hub."""
@@ -143,7 +144,7 @@ class Vllm(Engine):
             out.finish_reason,
             len(ids),
             len(out.token_ids),
-            self.model,
+            public_name(self.model),
             process.revision,
             "" if isinstance(request.prompt, str) else process.tokens.template,
         )
@@ -175,9 +176,9 @@ class Vllm(Engine):
         ids = process.tokens.encode(prompt)
         if len(ids) >= process.max_model_len:
             raise PromptTooLong(
-                f"{request.op}: the prompt has {len(ids)} tokens, '{self.model}' takes at most "
-                f"max_model_len - 1 = {process.max_model_len - 1}; shorten the input or raise "
-                "max_model_len"
+                f"{request.op}: the prompt has {len(ids)} tokens, "
+                f"'{public_name(self.model)}' takes at most max_model_len - 1 = "
+                f"{process.max_model_len - 1}; shorten the input or raise max_model_len"
             )
         if not ids:
             raise EngineError(f"{request.op}: the prompt is empty, it must have at least one token")

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from pydantic import ValidationError
 
+from gristmill.engines import retraining
 from gristmill.engines.base import Engine
 from gristmill.engines.source import source_of
 from gristmill.errors import RecipeError
@@ -132,6 +133,8 @@ def check(
         gone -= written.keys()
         types |= written
         uses.append(use)
+    if recipe.rounds and recipe.rounds.train:
+        retraining.check(recipe.rounds.train, engines, called(recipe, uses) - {"trainer"})
     cut = len(uses)
     while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:
         cut -= 1
@@ -152,11 +155,16 @@ def _fingerprint(
     for use in uses:
         kind = [use.label, use.folder, type(use.stage).__name__, use.stage.version]
         stages.append([*kind, use.stage.model_dump(mode="json")])
-    used = {role for use in uses for role in use.stage.needs()}
-    roles = {role: engine.identity for role, engine in engines.items() if role in used}
+    roles = {role: engines[role].identity for role in called(recipe, uses)}
     kinds = {name: str(kind) for name, kind in columns.items()}
-    rounds = recipe.rounds and recipe.rounds.model_dump()
+    rounds = recipe.rounds and recipe.rounds.model_dump(exclude_none=True)
     return digest(recipe.name, recipe.seed, stages, roles, kinds, rounds, seeds)
+
+
+def called(recipe: Recipe, uses: Iterable[Use]) -> set[str]:
+    """Return the roles whose answers decide the rows."""
+    training = {"trainer"} if recipe.rounds and recipe.rounds.train else set[str]()
+    return training.union(*(use.stage.needs() for use in uses))
 
 
 def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:

@@ -16,12 +16,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from gristmill.engines.progress import Meter
+from gristmill.engines.retraining import retrain
+from gristmill.engines.training import pair
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines.outcome import FEW, Outcome, Result, check_failures, units
 from gristmill.pipelines.plan import Plan, Use
@@ -34,6 +37,7 @@ from gristmill.storage.ids import digest
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.rows import Row, canonical, to_table
 from gristmill.storage.shards import Shard, write_text
+from gristmill.text.turns import turns
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +129,8 @@ class Run:
         assert self.recipe.rounds
         total = Outcome()
         for number in range(self.recipe.rounds.n):
+            if number and (role := self.recipe.rounds.train):
+                await self._train(role, number, total)
             seeds = born(self.seeds, number)
             pool = to_table(total.rows, self.plan.schema)
             one = await self._pass(seeds, number, number + 1, {}, pool)
@@ -143,6 +149,13 @@ class Run:
                 break
         return total, stop or "seeds", len(self.seeds)
 
+    async def _train(self, role: str, number: int, found: Outcome) -> None:
+        """Train a role's model on the answers of all rows so far."""
+        pairs = [pair(row["id"], turns(row)) for row in found.rows]
+        work = partial(retrain, role, self.roles, pairs, self.recipe.seed, self.runner.host)
+        if trained := await self.step(f"{number:02d} train {role}", work):
+            found.tokens, found.asked = found.tokens + trained.tokens, found.asked + 1
+
     async def _pass(
         self,
         rows: list[Row],
@@ -153,7 +166,7 @@ class Run:
     ) -> Outcome:
         """Take rows through every unit."""
         found = self._found = Outcome(rows=rows)
-        found.state = self.plan.code
+        found.state = digest(self.plan.code, {r: c.identity for r, c in self.roles.items()})
         for i, uses in enumerate(self.plan.units):
             unit = f"{number:02d}-{i:02d}"
             how = self._barrier if uses[0].is_barrier else self._rows

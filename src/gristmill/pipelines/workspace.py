@@ -23,7 +23,7 @@ from gristmill.engines.progress import Meter, Progress
 from gristmill.errors import InputError
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, write_malformed
-from gristmill.pipelines.plan import Plan, build, check
+from gristmill.pipelines.plan import Plan, build, called, check
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Result, Run, Step
 from gristmill.pipelines.runners import LocalRunner
@@ -65,7 +65,7 @@ def prepare(
     built = build_engines(recipe) | dict(engines or {})
     key = digest(sorted(found.ids))
     plan = check(recipe, found.columns, built, key, allow_plugins=allow_plugins)
-    used = {role for use in plan.uses for role in use.stage.needs()}
+    used = called(recipe, plan.uses)
     for role in sorted(used):
         built[role].check()
     return Prepared(recipe, plan, found, {role: built[role] for role in sorted(used)})
@@ -161,8 +161,8 @@ async def _run(
     write_malformed(path / "malformed.jsonl", prepared.seeds.malformed)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(runner.close)
-        for starter in starters.values():
-            ending.push_async_callback(starter.stop)
+        for client in clients.values():
+            ending.push_async_callback(client.stop)
         async with meter.running():
             with patient_collector():
                 found, stop, n_seeds = await work()
