@@ -13,31 +13,18 @@ row schema lands there, any other in the struct of its folder, under the label o
 from __future__ import annotations
 
 import inspect
-import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import (
-    Annotated,
-    Any,
-    ClassVar,
-    Literal,
-    NotRequired,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    is_typeddict,
-)
+from typing import Any, ClassVar, Literal, NotRequired, get_origin, get_type_hints
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.requests import Op
-from gristmill.errors import InputError, StageError
+from gristmill.errors import InputError
+from gristmill.formats.annotations import arrow, columns_of
 from gristmill.storage.rows import TEXT
-
-SCALARS = {str: TEXT, int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,17 +48,17 @@ class Stage(BaseModel):
     def reads(self) -> frozenset[str]:
         """Return the columns that a row must have; override when a parameter decides."""
         hints = self._hints()
-        return frozenset(_columns(hints.get("row", hints.get("table"))))
+        return frozenset(columns_of(hints.get("row", hints.get("table"))))
 
     def optional(self) -> frozenset[str]:
         """Return those it reads only where they exist: `NotRequired` in its signature."""
         hints = self._hints()
-        columns = _columns(hints.get("row", hints.get("table")), include_extras=True)
+        columns = columns_of(hints.get("row", hints.get("table")), include_extras=True)
         return frozenset(name for name, hint in columns.items() if get_origin(hint) is NotRequired)
 
     def writes(self) -> dict[str, pa.DataType]:
         """Return the columns that a row has afterwards, with their types."""
-        return {name: arrow(hint) for name, hint in _columns(self._hints().get("return")).items()}
+        return {name: arrow(hint) for name, hint in columns_of(self._hints().get("return")).items()}
 
     def needs(self) -> dict[str, Op]:
         """Return the roles it calls, each with the kind of request: `{"judge": "choice"}`."""
@@ -165,30 +152,3 @@ def decisions(
             **columns,
         }
     )
-
-
-def arrow(hint: Any) -> pa.DataType:
-    """Return the Arrow type of an annotation: scalars, lists, TypedDicts, Literals, `| None`."""
-    if hint in SCALARS:
-        return SCALARS[hint]
-    if is_typeddict(hint):
-        return pa.struct({name: arrow(kind) for name, kind in get_type_hints(hint).items()})
-    origin, args = get_origin(hint), get_args(hint)
-    if origin is list:
-        return pa.list_(arrow(args[0]))
-    if origin is Literal:
-        return arrow(type(args[0]))
-    inner = [arg for arg in args if arg is not type(None)]
-    if origin in (Union, types.UnionType) and len(inner) == 1:
-        return arrow(inner[0])
-    raise StageError(f"no column can be of type {hint}; use str, int, float, bool, list or None")
-
-
-def _columns(hint: Any, *, include_extras: bool = False) -> dict[str, Any]:
-    """Collect the keys of every TypedDict in an annotation such as `list[X | Drop]`."""
-    if is_typeddict(hint):
-        return get_type_hints(hint, include_extras=include_extras)
-    args = get_args(hint)
-    inner = args[1:] if get_origin(hint) is Annotated else args
-    found = [_columns(arg, include_extras=include_extras) for arg in inner]
-    return {name: kind for columns in found for name, kind in columns.items()}
