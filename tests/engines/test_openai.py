@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from gristmill.engines.openai import OpenAI
 from gristmill.engines.requests import Choice, Generate, Message, Sampling
-from gristmill.errors import EngineError, PromptTooLong, RequirementError
+from gristmill.errors import EngineError, PromptTooLong, RequirementError, UsageError
+from gristmill.pipelines.plan import build
 
 ASK: list[Message] = [{"role": "user", "content": "Hi"}]
 HOT = Sampling(0.7, max_tokens=9, stop=("END",))
@@ -188,10 +189,33 @@ def test_a_key_that_is_refused_in_mid_run_ends_the_run(using: Any, monkeypatch: 
 
 
 def test_a_missing_key_and_a_key_in_the_address_are_refused() -> None:
-    with pytest.raises(RequirementError, match="NO_SUCH_KEY, which is not set"):
+    with pytest.raises(RequirementError, match="the variable that api_key_env names is not set"):
         OpenAI(model="m", api_key_env="NO_SUCH_KEY").check()
     with pytest.raises(ValidationError, match="without a user and password"):
         OpenAI(model="m", base_url="http://user:pass@host/v1")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"api_key_env": "sk-proj-secret"},
+        {"api_key_env": "hf_secret"},  # a key that could be a name
+        {"api_key_env": "1secret"},
+        {"api_key_env": ["secret"]},
+        {"base_url": "http://user:secret@host/v1"},
+        {"base_url": "secret"},
+    ],
+    ids=str,
+)
+def test_a_key_in_the_wrong_place_is_not_shown(wrong: dict[str, Any]) -> None:
+    entry = {"use": "openai", "model": "m", **wrong}
+    with pytest.raises(UsageError) as caught:
+        build("gristmill.engines", "engines.generator", entry, OpenAI).check()
+    assert next(iter(wrong)) in str(caught.value)
+    assert "secret" not in str(caught.value)
+    with pytest.raises((ValidationError, RequirementError)) as direct:
+        OpenAI(model="m", **wrong).check()
+    assert "secret" not in str(direct.value)
 
 
 @pytest.fixture(scope="module")

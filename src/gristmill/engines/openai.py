@@ -10,10 +10,12 @@ import asyncio
 import json
 import math
 import os
+import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field, PrivateAttr, field_validator
+from pydantic import ConfigDict, Field, PrivateAttr, field_validator
+from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs, Prompt
@@ -35,6 +37,7 @@ TOO_LONG = (
 """What servers say when a prompt does not fit; each has its own words for it."""
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Answers of a server that is busy or restarting."""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 FINISHED = {"stop": "stop", "length": "length"}
 
 
@@ -44,6 +47,8 @@ class OpenAI(Engine):
     Text is continued by `/completions`, messages are answered by `/chat/completions`. A server
     may ignore the seed of a draw; the first answer that was stored stays the answer.
     """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
 
     ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
 
@@ -73,11 +78,23 @@ class OpenAI(Engine):
     @classmethod
     def _without_secrets(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")) or "@" in url:
-            raise ValueError(
+            raise PydanticCustomError(
+                "private",
                 "must be an http or https address without a user and password; "
-                "name the variable that holds the key in api_key_env"
+                "name the variable that holds the key in api_key_env",
             )
         return url.rstrip("/")
+
+    @field_validator("api_key_env", mode="before")
+    @classmethod
+    def _only_a_name(cls, name: Any) -> Any:
+        if name is None or (isinstance(name, str) and NAME.fullmatch(name)):
+            return name
+        raise PydanticCustomError(
+            "private",
+            "must be the name of an environment variable, such as OPENAI_API_KEY, and never the "
+            "key itself",
+        )
 
     @property
     def identity(self) -> str:
@@ -90,11 +107,11 @@ class OpenAI(Engine):
         return self.max_in_flight
 
     def check(self) -> None:
-        """Raise when the key is not in the environment."""
+        """Raise when the key is not in the environment; a key can look like a name."""
         if self.api_key_env and not os.environ.get(self.api_key_env):
             raise RequirementError(
-                f"api_key_env names {self.api_key_env}, which is not set; "
-                f"run `export {self.api_key_env}=...` in this shell first"
+                "the variable that api_key_env names is not set; set it in this shell first, and "
+                "write its name there, never the key"
             )
 
     async def start(self) -> None:
