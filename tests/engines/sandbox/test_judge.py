@@ -140,3 +140,17 @@ def test_a_check_that_never_ran_is_a_failed_one() -> None:
 def test_values_are_equal_as_in_python_but_true_is_no_number(expected, found, same) -> None:
     assert is_same(expected, found) is same
     assert isinstance(show(found), str)
+
+
+@pytest.mark.parametrize("end", ["timeout", "oom", "output_limit", "infra"])
+def test_a_control_run_that_a_limit_ends_is_no_evidence_for_a_pass(end: str) -> None:
+    ended = ([UP], {"end": end})
+    status = "infra_error" if end == "infra" else end
+    verdict = judge(Program("c", "t"), Replayed((ASSERTS, {}), ended, ended))
+    assert verdict.status == status
+    assert "None did not end" in verdict.detail
+    verdict = judge(Program("c", "t"), Replayed((ASSERTS, {}), (STOPPED, {}), ended, ended))
+    assert verdict.status == status
+    assert "made false did not end" in verdict.detail
+    once = Replayed((ASSERTS, {}), ended, (STOPPED, {}), ended, (STOPPED, {}))
+    assert judge(Program("c", "t"), once).status == "pass"

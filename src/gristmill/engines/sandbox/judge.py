@@ -20,7 +20,7 @@ from gristmill.engines.sandbox.process import Limits, Outcome
 from gristmill.engines.sandbox.program import Program, Status, Verdict
 from gristmill.engines.sandbox.values import is_same, show
 
-HARNESS = "3"
+HARNESS = "4"
 """Raise it when the same program can get another verdict: it is part of every key."""
 MAX_DETAIL = 2000
 ENDS: dict[str, tuple[Status, str]] = {
@@ -28,6 +28,8 @@ ENDS: dict[str, tuple[Status, str]] = {
     "output_limit": ("output_limit", "more output than the limit"),
     "timeout": ("timeout", "the time limit was reached"),
 }
+UNTOLD: frozenset[Status] = frozenset({"timeout", "oom", "output_limit", "infra_error"})
+"""How a control run may end without telling anything about the tests."""
 Mode = Literal["auto", "asserts"]
 Execute = Callable[[bytes, bytes, Limits], Outcome]
 
@@ -54,22 +56,37 @@ def judge(program: Program, execute: Execute) -> Verdict:
         return verdict
     if not verdict.checks_total:
         return replace(verdict, status="weak_tests", detail="the tests check nothing")
-    if not report.plan[2] and _accepts_stub(program, execute):
-        detail = "the tests also accept functions that return None"
-        return replace(verdict, status="weak_tests", detail=detail)
+    if not report.plan[2]:
+        control, seen = _control(program, execute, stub=True)
+        if control.status in UNTOLD:
+            return _untold(verdict, control, "a function that returns None")
+        if seen.ended and not seen.contradiction:
+            detail = "the tests also accept functions that return None"
+            return replace(verdict, status="weak_tests", detail=detail)
     if report.plan[0] == "asserts":
-        canary, _ = _run(program, execute, mode="asserts", canary=True)
-        if canary.status == "pass":
+        control, _ = _control(program, execute, canary=True)
+        if control.status in UNTOLD:
+            return _untold(verdict, control, "an assert made false")
+        if control.status == "pass":
             detail = "still passes after an assert was made false"
             return replace(verdict, status="forged", detail=detail)
-        if canary.status == "infra_error":
-            return canary
     return verdict
 
 
-def _accepts_stub(program: Program, execute: Execute) -> bool:
-    _, report = _run(program, execute, mode="asserts", stub=True)
-    return report.ended and not report.contradiction
+def _control(
+    program: Program, execute: Execute, *, stub: bool = False, canary: bool = False
+) -> tuple[Verdict, Report]:
+    """Run what must not pass; one that a limit ended has shown nothing and is run again."""
+    control, report = _run(program, execute, mode="asserts", stub=stub, canary=canary)
+    if control.status in UNTOLD:
+        control, report = _run(program, execute, mode="asserts", stub=stub, canary=canary)
+    return control, report
+
+
+def _untold(verdict: Verdict, control: Verdict, what: str) -> Verdict:
+    """Return no pass: whether its tests tell right from wrong was not seen."""
+    detail = f"the tests passed, but their run with {what} did not end: {control.detail}"
+    return replace(verdict, status=control.status, detail=detail)
 
 
 def _run(
