@@ -204,3 +204,18 @@ def test_a_row_that_leaves_keeps_its_calls_and_what_they_cost(tmp_path, engine, 
     assert all(len(left["calls"]) == 1 for left in shard.rows)
     assert len(shard.rows) == (2 if end == "children" else 1)
     answers.close()
+
+
+def test_a_new_output_makes_the_old_conversation_untrue() -> None:
+    class Answer(TypedDict):
+        output: str
+
+    class Answering(RowStage):
+        def __call__(self, row: Text) -> Answer:
+            return {"output": "new"}
+
+    turns = [{"role": "user", "content": "q"}, {"role": "assistant", "content": "old"}]
+    shard = Shard()
+    asyncio.run(unit(Answering()).run([row("a") | {"messages": turns}], 0, shard))
+    assert shard.kept()[0]["messages"] is None
+    assert shard.kept()[0]["output"] == "new"

@@ -12,8 +12,8 @@ from gristmill.commands.online import asked
 from gristmill.commands.rows import row_lines
 from gristmill.commands.screen import Screen
 from gristmill.flows.order import Order
+from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
-from gristmill.pipelines.run import Result
 from gristmill.pipelines.waves import misses
 from gristmill.pipelines.workspace import Prepared, prepare
 from gristmill.publishing.escape import printable

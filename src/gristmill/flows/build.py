@@ -28,7 +28,7 @@ from prefect.cache_policies import NO_CACHE
 from gristmill.engines.progress import Progress
 from gristmill.errors import EngineError
 from gristmill.flows.order import Order
-from gristmill.pipelines.run import Result
+from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.workspace import Prepared
 
 log = logging.getLogger(__name__)

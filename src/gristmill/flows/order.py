@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.progress import Progress
+from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Recipe
-from gristmill.pipelines.run import Result, Step
+from gristmill.pipelines.run import Step
 from gristmill.pipelines.runners import LocalRunner, RayRunner
 from gristmill.pipelines.workspace import Prepared, execute, prepare
 

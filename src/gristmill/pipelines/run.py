@@ -183,15 +183,10 @@ class Run:
     async def _step(
         self, unit: str, what: Unit, rows: list[Row], how: Any,
         wave_of: Mapping[str, int], state: str, wave: int = 1,
-    ) -> dict[str, Shard]:  # fmt: skip
+    ) -> Any:  # fmt: skip
         """Run one unit of work by the name that an orchestrator shows."""
         name = f"{unit} wave {wave}: {' + '.join(use.label for use in what.uses)}"
-
-        def work() -> Any:
-            return how(unit, what, rows, wave_of, state)
-
-        result: dict[str, Shard] = await self.step(name, work)
-        return result
+        return await self.step(name, partial(how, unit, what, rows, wave_of, state))
 
     async def _rows(
         self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int], state: str

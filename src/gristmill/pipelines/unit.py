@@ -187,6 +187,8 @@ def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
     row = dict(row)
     if "instruction" in columns:
         row |= {name: {} if name in STRUCTS else None for name in CLEARED}
+    elif "output" in columns and "messages" not in columns:
+        row["messages"] = None  # the conversation with the old answer is no longer true
     for name, value in columns.items():
         put(row, use.lands[name], value)
     return row

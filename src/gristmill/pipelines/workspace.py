@@ -23,9 +23,10 @@ from gristmill.engines.progress import Meter, Progress
 from gristmill.errors import InputError
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, write_malformed
+from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.plan import Plan, build, called, check
 from gristmill.pipelines.recipe import Recipe
-from gristmill.pipelines.run import Result, Run, Step
+from gristmill.pipelines.run import Run, Step
 from gristmill.pipelines.runners import LocalRunner
 from gristmill.pipelines.seeds import read_seeds, seed_rows
 from gristmill.storage.answers import Answers
