@@ -35,6 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
     except SystemExit as stop:
         return int(stop.code or 0)
+    args.argv = list(sys.argv[1:] if argv is None else argv)
     for name, value in SILENT.items():
         os.environ.setdefault(name, value)
     _listen()
@@ -58,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
     run = _add(commands, "run", "building", "run a recipe, or go on with one that stopped")
     _recipe_options(run)
     _run_options(run)
-    check = _add(commands, "check", "building", "check a recipe and show the plan; loads no model")
+    check = _add(commands, "check", "checking", "check a recipe and show the plan; loads no model")
     _recipe_options(check)
     check.add_argument("--online", action="store_true", help="ask the Hub as well")
     preview = _add(commands, "preview", "building", "run 10 rows and show them before the full run")

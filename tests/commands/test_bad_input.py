@@ -176,6 +176,14 @@ def test_a_run_that_is_none_names_those_that_are(call, place) -> None:
     refused(call("report", "runs"), 2, "is no run")
 
 
+@pytest.mark.parametrize("command", ["run", "preview"])
+def test_a_workspace_that_cannot_be_written_is_named_before_anything_else(command, call) -> None:
+    outcome = call(command, "none.yaml", "--workspace", "/proc/nope", *BARE)
+    refused(outcome, 2, "--workspace /proc/nope", "name a folder that you may write to")
+    outcome = call(command, "none.yaml", "--workspace", "seeds.jsonl", *BARE)
+    refused(outcome, 2, "--workspace seeds.jsonl", "name a folder that you may write to")
+
+
 def test_too_many_failing_rows_exit_3(call, place) -> None:
     (place / "bad.yaml").write_text(
         (place / "tiny.yaml").read_text().replace("'So \\g<0> {draw}'", "'\\g<9>'")

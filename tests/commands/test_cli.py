@@ -57,6 +57,13 @@ def test_a_missed_target_and_a_spent_budget_exit_3_with_what_there_is(call) -> N
     assert (code, json.loads(out)["stop_reason"]) == (3, "budget")
 
 
+def test_a_run_that_keeps_no_row_exits_3_and_says_where_they_left(call) -> None:
+    code, out, _ = call("run", "tiny.yaml", "--set", "stages.0.min_chars=999", *BARE)
+    assert code == 3
+    assert "0 rows: all seeds are used\nno row was kept" in out
+    assert "next     build-dataset status runs/tiny-" in out
+
+
 def test_a_met_target_exits_0(call) -> None:
     code, out, _ = call("run", "tiny.yaml", "--target", "8", "--json", *BARE)
     assert (code, json.loads(out)["stop_reason"]) == (0, "target")
@@ -192,7 +199,10 @@ def test_usage_gives_the_usual_exit_codes(argv, code, call) -> None:
 
 
 def test_quiet_leaves_results_and_errors_only(call) -> None:
-    assert call("run", "tiny.yaml", "--quiet", *BARE) == (0, "", "")
+    code, out, err = call("run", "tiny.yaml", "--quiet", *BARE)
+    assert (code, err) == (0, "")
+    assert out.startswith("6 rows: all seeds are used\ndataset  runs/tiny-")
+    assert "next" not in out
     code, out, err = call("run", "none.yaml", "--quiet", *BARE)
     assert (code, out) == (2, "")
     assert err.startswith("error: no recipe 'none.yaml'")

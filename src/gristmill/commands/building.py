@@ -1,22 +1,24 @@
-"""run, check and preview: a recipe, from the plan to the dataset."""
+"""run and preview: a recipe, from its seeds to its dataset."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
+from pathlib import Path
 from shutil import rmtree
 from typing import Any
 
+from gristmill.commands.again import again, typed
 from gristmill.commands.bar import watching
-from gristmill.commands.online import asked
 from gristmill.commands.rows import row_lines
 from gristmill.commands.screen import Screen
+from gristmill.errors import InputError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.waves import misses
-from gristmill.pipelines.workspace import Prepared, prepare
-from gristmill.publishing.escape import printable
+from gristmill.pipelines.workspace import prepare
 
 STOPPED = 3
 WHY = {
@@ -44,11 +46,30 @@ def order_of(args: argparse.Namespace) -> Order:
     )
 
 
+def writable(workspace: Path) -> None:
+    """Make the workspace's folder.
+
+    Raises:
+        InputError: It cannot be one.
+    """
+    try:
+        workspace.mkdir(parents=True, exist_ok=True)
+        if os.access(workspace, os.W_OK | os.X_OK):
+            return
+        why = "it may not be written"
+    except OSError as error:
+        why = str(error.strerror)
+    raise InputError(
+        f"--workspace {workspace} cannot be used: {why}; name a folder that you may write to"
+    )
+
+
 def do_run(args: argparse.Namespace, screen: Screen) -> int:
-    """Run a recipe to its end."""
+    """Run a recipe to its end; one that keeps no row has not given what was asked for."""
+    writable(args.workspace)
     order = order_of(args)
     recipe, result = (_bare if args.no_prefect else _in_flow)(order, screen)
-    late = misses(recipe, result.stop) or result.stop == "budget"
+    late = misses(recipe, result.stop) or result.stop == "budget" or not result.dataset.num_rows
     if args.json:
         screen.result(summary(result))
     else:
@@ -101,7 +122,7 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
         wanted = f", selected from {found:,}{wanted}"
     screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
     if not told["kept"]:
-        screen.line("no row was kept: `build-dataset status last` shows where they left, and why")
+        screen.line("no row was kept; the command below shows where they left, and why")
     elif misses(recipe, result.stop):
         screen.line("the target was not met: give more seeds, relax a filter, or lower the target")
     for name, path in (
@@ -116,76 +137,13 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
         f"{'calls':8} {calls['made']:,} made, {calls['replayed']:,} replayed; "
         f"{told['tokens']:,} tokens; {told['wall_s']:.1f} s"
     )
-    screen.line(f"{'next':8} {_next(result, told)}")
+    screen.hint(f"{'next':8} {_next(result, told)}")
 
 
 def _next(result: Result, told: dict[str, Any]) -> str:
     if not told["kept"]:
-        return f"build-dataset status {result.path}"
-    return f"build-dataset trace {result.path} {result.dataset['id'][0].as_py()}"
-
-
-def do_check(args: argparse.Namespace, screen: Screen) -> int:
-    """Check a recipe and show what it would do."""
-    prepared = order_of(args).prepare()
-    online = list(asked(prepared)) if args.online else []
-    if args.json:
-        screen.result({**_plan(prepared), "online": online})
-        return 0
-    recipe, plan = prepared.recipe, prepared.plan
-    screen.line(
-        f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
-    )
-    for note in prepared.seeds.notes:
-        screen.line(f"seeds: {printable(note)}")
-    screen.table(
-        ["stage", "use", "asks", "reads", "writes"],
-        [
-            (
-                use.label,
-                f"{use.folder}.{type(use.stage).__module__.rpartition('.')[2]}",
-                ", ".join(sorted(use.stage.needs())),
-                _some(sorted(use.reads)),
-                _some(sorted(use.lands.values())),
-            )
-            for use in plan.uses
-        ],
-    )
-    for role, engine in prepared.engines.items():
-        screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
-    for told in online:
-        screen.line(told)
-    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
-    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
-    screen.line(f"target: {wanted}{limit}")
-    screen.line(f"next: build-dataset preview {args.recipe}, then build-dataset run {args.recipe}")
-    return 0
-
-
-def _plan(prepared: Prepared) -> dict[str, Any]:
-    return {
-        "name": prepared.recipe.name,
-        "run": prepared.name,
-        "seeds": prepared.seeds.summary(),
-        "target": prepared.recipe.target,
-        "engines": {role: engine.identity for role, engine in prepared.engines.items()},
-        "stages": [
-            {
-                "label": use.label,
-                "folder": use.folder,
-                "needs": use.stage.needs(),
-                "reads": sorted(use.reads),
-                "writes": sorted(use.lands.values()),
-                "codes": sorted(use.stage.codes),
-            }
-            for use in prepared.plan.uses
-        ],
-    }
-
-
-def _some(names: list[str], limit: int = 3) -> str:
-    more = f" +{len(names) - limit}" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + more
+        return typed("status", result.path)
+    return typed("trace", result.path, result.dataset["id"][0].as_py())
 
 
 def do_preview(args: argparse.Namespace, screen: Screen) -> int:
@@ -193,6 +151,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
 
     They are the seeds that the full run takes first, so it does not pay for them again.
     """
+    writable(args.workspace)
     order = order_of(args)
     recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
     prepared = prepare(recipe, allow_plugins=order.allow_plugins)
@@ -218,5 +177,5 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
             screen.line(f"  {n:6,} {entry['stage']}: {code}")
     seconds, calls = told["wall_s"], told["calls"]
     screen.line(f"{calls['made']:,} calls made, {told['tokens']:,} tokens, {seconds:.1f} s")
-    screen.line(f"next: build-dataset run {args.recipe} (it uses these answers again)")
+    screen.hint(f"next: {again(args, 'run')} (it uses these answers again)")
     return 0

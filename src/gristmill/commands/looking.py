@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gristmill.commands.again import typed
 from gristmill.commands.finding import LOCK, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
@@ -152,8 +153,12 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
         for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
             screen.line(f"  {n:8,} rejected by {line['stage']}: {code}")
     if note is None:
-        screen.line(f"next: the same `build-dataset run` goes on; its recipe is {run / LOCK}")
+        screen.hint(f"next: {typed('run', *_where(args), run / LOCK)} goes on with it")
     return 0
+
+
+def _where(args: argparse.Namespace) -> list[str]:
+    return [] if args.workspace == Path() else ["--workspace", str(args.workspace)]
 
 
 def _alive(workspace: Path) -> str:

@@ -22,9 +22,16 @@ class Screen:
     quiet: bool = False
 
     def line(self, text: str = "") -> None:
-        """Write a line for a person; with `--json` it goes to stderr, with `--quiet` nowhere."""
+        """Write a line of the result for a person; with `--json` it goes to stderr."""
+        if not self.json:
+            self.out.write(text + "\n")
+        elif not self.quiet:
+            self.err.write(text + "\n")
+
+    def hint(self, text: str) -> None:
+        """Write a line that is no result, such as what to do next."""
         if not self.quiet:
-            (self.err if self.json else self.out).write(text + "\n")
+            self.line(text)
 
     def note(self, text: str) -> None:
         """Write a line about the work to stderr."""

@@ -7,6 +7,7 @@ import re
 from dataclasses import asdict
 from pathlib import Path
 
+from gristmill.commands.again import typed
 from gristmill.commands.building import order_of
 from gristmill.commands.finding import find_run
 from gristmill.commands.screen import Screen
@@ -48,7 +49,7 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
         screen.result(asdict(done))
     seen = "public" if args.public else "private"
     screen.line(f"{done.files} files, {done.size_bytes / 1e6:.1f} MB, {seen}: {done.url}")
-    screen.line(f"next     datasets.load_dataset('{args.repo}', revision='{done.commit}')")
+    screen.hint(f"next     datasets.load_dataset('{args.repo}', revision='{done.commit}')")
     return 0
 
 
@@ -68,7 +69,7 @@ def do_init(args: argparse.Namespace, screen: Screen) -> int:
     Recipe.load(path)
     if args.json:
         screen.result({"path": str(path)})
-    screen.line(f"{path} is written; edit it, then: build-dataset check {path}")
+    screen.line(f"{path} is written; edit it, then: {typed('check', path)}")
     return 0
 
 

@@ -1,0 +1,77 @@
+"""check: what a recipe would do, and whether it can."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from gristmill.commands.again import again
+from gristmill.commands.building import order_of
+from gristmill.commands.online import asked
+from gristmill.commands.screen import Screen
+from gristmill.pipelines.workspace import Prepared
+from gristmill.publishing.escape import printable
+
+
+def do_check(args: argparse.Namespace, screen: Screen) -> int:
+    """Check a recipe and show what it would do."""
+    prepared = order_of(args).prepare()
+    online = list(asked(prepared)) if args.online else []
+    if args.json:
+        screen.result({**_plan(prepared), "online": online})
+        return 0
+    recipe, plan = prepared.recipe, prepared.plan
+    screen.line(
+        f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
+    )
+    for note in prepared.seeds.notes:
+        screen.line(f"seeds: {printable(note)}")
+    screen.table(
+        ["stage", "use", "asks", "reads", "writes"],
+        [
+            (
+                use.label,
+                f"{use.folder}.{type(use.stage).__module__.rpartition('.')[2]}",
+                ", ".join(sorted(use.stage.needs())),
+                _some(sorted(use.reads)),
+                _some(sorted(use.lands.values())),
+            )
+            for use in plan.uses
+        ],
+    )
+    for role, engine in prepared.engines.items():
+        screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
+    for told in online:
+        screen.line(told)
+    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
+    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
+    screen.line(f"target: {wanted}{limit}")
+    screen.hint(f"next: {again(args, 'preview')}")
+    screen.hint(f"then: {again(args, 'run')}")
+    return 0
+
+
+def _plan(prepared: Prepared) -> dict[str, Any]:
+    return {
+        "name": prepared.recipe.name,
+        "run": prepared.name,
+        "seeds": prepared.seeds.summary(),
+        "target": prepared.recipe.target,
+        "engines": {role: engine.identity for role, engine in prepared.engines.items()},
+        "stages": [
+            {
+                "label": use.label,
+                "folder": use.folder,
+                "needs": use.stage.needs(),
+                "reads": sorted(use.reads),
+                "writes": sorted(use.lands.values()),
+                "codes": sorted(use.stage.codes),
+            }
+            for use in prepared.plan.uses
+        ],
+    }
+
+
+def _some(names: list[str], limit: int = 3) -> str:
+    more = f" +{len(names) - limit}" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
