@@ -57,9 +57,9 @@ def test_an_unfinished_run_goes_on_with_its_locked_recipe(call, place) -> None:
     ("argv", "kept"),
     [
         (["a.yaml", "-n", "3", "--json", "--quiet"], ["a.yaml"]),
-        (["a.yaml", "-n3", "--online", "--map", "output=an answer"], ["a.yaml", "--map", "output=an answer"]),
+        (["a.yaml", "-n3", "--online", "--map", "x=a b"], ["a.yaml", "--map", "x=a b"]),
     ],
-)  # fmt: skip
+)
 def test_options_of_one_command_are_not_given_to_the_next(argv, kept) -> None:
     words = shlex.split(again.again(Namespace(argv=["preview", *argv]), "run"))
     assert words[-len(kept) :] == kept

@@ -93,13 +93,32 @@ def test_seeds_that_cannot_be_used_say_why(name, data, part, call, place) -> Non
     assert not (place / "runs").exists()
 
 
-def test_malformed_lines_are_kept_aside_and_counted(call, place) -> None:
-    with (place / "seeds.jsonl").open("a") as seeds:
-        seeds.write("\n{broken\n")
+def test_malformed_lines_are_counted_and_named_by_every_command(call, place) -> None:
+    good = (place / "seeds.jsonl").read_text().splitlines()
+    lines = [good[0], "{broken", *good[1:], "[1]", ""]
+    (place / "seeds.jsonl").write_text("\n".join(lines))
+    assert "seeds: 2 of 22 lines were no rows (lines 2, 22)\n" in call("check", "tiny.yaml")[1]
+    said = "2 of 22 lines were no rows (lines 2, 22): "
+    _, out, _ = call("preview", "tiny.yaml", *BARE)
+    assert f"{said}.gristmill/preview/tiny/malformed.jsonl\n" in out
     code, out, _ = call("run", "tiny.yaml", "--json", *BARE)
     told = json.loads(out)
     assert (code, told["stages"][0]["in"]) == (0, 20)
-    assert '"line": 21' in (place / told["run_dir"] / "malformed.jsonl").read_text()
+    assert told["seeds"] == {"rows": 20, "malformed": 2}
+    path = f"{told['run_dir']}/malformed.jsonl"
+    assert '"line": 22' in (place / path).read_text()
+    assert f"{said}{path}\n" in call("run", "tiny.yaml", *BARE)[1]
+    assert f"{said}{path}\n" in call("status", "last")[1]
+    assert json.loads(call("status", "last", "--json")[1])["seeds"] == told["seeds"]
+
+
+def test_malformed_lines_of_several_files_are_named_with_their_file(call, place) -> None:
+    (place / "more").mkdir()
+    for name in "ab":
+        text = (place / "seeds.jsonl").read_text()
+        (place / "more" / f"{name}.jsonl").write_text(f"{{\n{text}")
+    _, out, _ = call("check", "tiny.yaml", "--input", "more", "--set", "seeds.limit=3")
+    assert "seeds: 2 of 42 lines were no rows (lines a.jsonl:1, b.jsonl:1)\n" in out
 
 
 def test_a_seed_longer_than_the_context_is_rejected_and_the_others_go_on(call, place) -> None:

@@ -19,6 +19,7 @@ def test_run_json_ends_with_one_object_and_nothing_else(call, place) -> None:
     assert Path(told.pop("dataset")) == run_dir / "dataset"
     assert (place / run_dir / "ledger.json").exists()
     assert told == {
+        "seeds": {"rows": 20, "malformed": 0},
         "kept": 6,
         "rejected": 24,
         "failed": 0,
@@ -74,6 +75,8 @@ def test_check_shows_the_plan_and_writes_nothing(call, place) -> None:
     code, out, _ = call("check", "tiny.yaml")
     assert code == 0
     assert "tiny: 20 seeds" in out
+    assert "\nshape: instruction<-instruction, output<-(none); carried: nothing\n" in out
+    assert "malformed" not in out
     assert "responses  generators.responses  generator  instruction  gen, output" in out
     assert sorted(place.rglob("*")) == before
     code, out, _ = call("check", "tiny.yaml", "--json")

@@ -152,4 +152,53 @@ def test_our_own_rows_come_back_as_they_were() -> None:
 def test_nothing_recognised_is_said_and_not_guessed() -> None:
     seeds = from_rows([{"a": 1, "b": "x"}])
     assert seeds.shape == "unknown"
-    assert any("no instruction found in ['a', 'b']; name it: map" in note for note in seeds.notes)
+    assert seeds.recognised == "instruction<-(none), output<-(none); carried: a, b"
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (
+            [{"Question": "i", "ctx": "c", "Antwort": "o"}],
+            "instruction<-Question, output<-(none); carried: ctx, Antwort",
+        ),
+        (
+            [{"Body": "b", "Question": "i", "Answer": 1.0}],
+            "instruction<-Question, output<-Answer; carried: Body",
+        ),
+        (
+            [{"prompt": "i", "context": "c", "response": ""}],
+            "instruction<-prompt, input<-context, output<-response; carried: nothing",
+        ),
+        (
+            [{"conversations": CHAT, "n": 1}],
+            "messages<-conversations, instruction<-conversations, output<-conversations; "
+            "carried: n",
+        ),
+        (
+            [{"dialog": CHAT[:2]}],
+            "messages<-dialog, instruction<-dialog, output<-(none); carried: nothing",
+        ),
+        ([{"code": "def f(): ...", "name": "f"}], "code; carried: code, name"),
+        (
+            [{"prompt": "i", **{f"c{i:02}": i for i in range(14)}}],
+            f"instruction<-prompt, output<-(none); "
+            f"carried: {', '.join(f'c{i:02}' for i in range(12))} +2",
+        ),
+    ],
+)
+def test_what_was_taken_for_what_is_said(rows, told) -> None:
+    assert from_rows(rows).recognised == told
+
+
+def test_what_a_map_named_is_said_by_the_users_name() -> None:
+    seeds = mapped([{"task": "i", "gold": "o"}], {"instruction": "task", "output": "gold"})
+    assert seeds.recognised == "instruction<-task, output<-gold; carried: nothing"
+
+
+def test_files_with_other_names_are_told_together() -> None:
+    parts = [Part("a"), Part("b")]
+    parts[0].add(1, {"prompt": "i"})
+    parts[1].add(1, {"question": "i"})
+    seeds = from_parts(parts, "", [], SeedSpec(path=["a", "b"]))
+    assert seeds.recognised.startswith("instruction<-prompt|question, ")

@@ -11,14 +11,15 @@ from typing import Any
 
 from gristmill.commands.again import again, typed
 from gristmill.commands.bar import watching
-from gristmill.commands.rows import row_lines
+from gristmill.commands.rows import left_out, row_lines
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.waves import misses
-from gristmill.pipelines.workspace import prepare
+from gristmill.pipelines.workspace import Prepared, prepare
+from gristmill.publishing.escape import printable
 
 STOPPED = 3
 WHY = {
@@ -79,6 +80,7 @@ def do_run(args: argparse.Namespace, screen: Screen) -> int:
 
 def _bare(order: Order, screen: Screen) -> tuple[Recipe, Result]:
     prepared = order.prepare()
+    _shape(prepared, screen)
     with watching(screen) as progress:
         return prepared.recipe, order.execute(prepared, progress)
 
@@ -89,11 +91,16 @@ def _in_flow(order: Order, screen: Screen) -> tuple[Recipe, Result]:
 
     with serving(order.workspace) as server:
         prepared = order.prepare()
+        _shape(prepared, screen)
         server.wait()
         from gristmill.flows.build import build_in_flow
 
         with watching(screen) as progress:
             return prepared.recipe, build_in_flow(order, prepared, progress)
+
+
+def _shape(prepared: Prepared, screen: Screen) -> None:
+    screen.note(f"shape: {printable(prepared.seeds.recognised)}")
 
 
 def summary(result: Result) -> dict[str, Any]:
@@ -103,6 +110,7 @@ def summary(result: Result) -> dict[str, Any]:
     return {
         "run_dir": str(result.path),
         "dataset": str(result.folder),
+        "seeds": {name: result.note["input"][name] for name in ("rows", "malformed")},
         "kept": result.dataset.num_rows,
         "rejected": sum(line["rejected"] + line["rejected_children"] for line in lines),
         "failed": sum(line["failed"] for line in lines),
@@ -121,6 +129,8 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     if wanted and told["kept"] != found:
         wanted = f", selected from {found:,}{wanted}"
     screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
+    for line in left_out(result.path, result.note["input"]):
+        screen.line(line)
     if not told["kept"]:
         screen.line("no row was kept; the command below shows where they left, and why")
     elif misses(recipe, result.stop):
@@ -155,6 +165,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     order = order_of(args)
     recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
     prepared = prepare(recipe, allow_plugins=order.allow_plugins)
+    _shape(prepared, screen)
     seeds = prepared.seeds
     # The order of ids is the order in which a run takes its seeds.
     first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]
@@ -170,6 +181,8 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
         for line in row_lines(row):
             screen.line(line)
         screen.line()
+    for line in left_out(folder, result.note["input"]):
+        screen.line(line)
     told = summary(result)
     screen.line(f"{told['kept']} rows from {len(first)} seeds; these left:")
     for entry in result.ledger:

@@ -8,6 +8,7 @@ from typing import Any
 from gristmill.commands.again import again
 from gristmill.commands.building import order_of
 from gristmill.commands.online import asked
+from gristmill.commands.rows import no_rows
 from gristmill.commands.screen import Screen
 from gristmill.pipelines.workspace import Prepared
 from gristmill.publishing.escape import printable
@@ -24,6 +25,10 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
     screen.line(
         f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
     )
+    screen.line(f"shape: {printable(prepared.seeds.recognised)}")
+    if bad := prepared.seeds.malformed:
+        places = [(line.file, line.line) for line in bad]
+        screen.line(f"seeds: {no_rows(places, prepared.seeds.n_lines)}")
     for note in prepared.seeds.notes:
         screen.line(f"seeds: {printable(note)}")
     screen.table(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.commands.again import typed
 from gristmill.commands.finding import LOCK, find_run, ledger_of, runs
+from gristmill.commands.rows import left_out
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 
@@ -141,11 +142,15 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
     run = find_run(args.run, args.workspace)
     note = ledger_of(run)
     lines = note["stages"] if note else _so_far(run)
+    given = (note or {}).get("input") or {}
+    seeds = {name: given[name] for name in ("rows", "malformed") if name in given}
     state = f"finished: {note['stop']}" if note else _alive(args.workspace)
     if args.json:
-        screen.result({"run_dir": str(run), "state": state, "stages": lines})
+        screen.result({"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines})
         return 0
     screen.line(f"{run}: {state}")
+    for told in left_out(run, given):
+        screen.line(told)
     screen.table(
         ["stage", *COUNTS], [[line["stage"], *(line[n] for n in COUNTS)] for line in lines]
     )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from gristmill.publishing.escape import printable
 
 MAX_LINES, MAX_CHARS = 12, 160
 """Of one column: what a person reads of it in a list of rows."""
+MAX_PLACES = 8
+"""Malformed lines that are named."""
 FIRST = ("instruction", "input", "output", "messages", "prompt", "chosen", "rejected")
 LEFT_OUT = ("id", "calls", "parents", "root", "round", "stage")
 """What `trace` is for."""
@@ -23,6 +26,25 @@ def row_lines(row: Mapping[str, Any]) -> Iterator[str]:
     for name in names:
         if row[name] not in (None, [], "", {}, "{}"):
             yield from _column(name, row[name])
+
+
+def no_rows(places: Sequence[tuple[str, int]], n_lines: int, path: Path | None = None) -> str:
+    """Say how many lines of the input were no rows, and which; `path` is where they are kept."""
+    several = len({file for file, _ in places}) > 1
+    shown = [printable(f"{file}:{line}" if several else f"{line}") for file, line in places]
+    which = ", ".join(shown[:MAX_PLACES]) + (", ..." if len(shown) > MAX_PLACES else "")
+    what = "line was no row" if n_lines == 1 else "lines were no rows"
+    kept = f": {path}" if path else ""
+    return f"{len(places):,} of {n_lines:,} {what} (lines {which}){kept}"
+
+
+def left_out(run: Path, seeds: Mapping[str, Any]) -> Iterator[str]:
+    """Yield that line for a run, if it has malformed lines; `seeds` is its `input`."""
+    path = run / "malformed.jsonl"
+    if seeds.get("malformed") and path.exists():
+        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        n_lines = seeds.get("lines") or seeds["rows"] + len(found)
+        yield no_rows([(line["file"], line["line"]) for line in found], n_lines, path)
 
 
 def _column(name: str, value: Any) -> Iterator[str]:

@@ -35,6 +35,10 @@ from gristmill.storage.rows import CONTENT, TEXT, Row
 from gristmill.storage.shards import write_text
 
 MAX_COLUMNS = 1000
+SHOULD_BE = ("instruction", "output")
+TEXTS = ("messages", "instruction", "input", "output")
+MOST_CARRIED = 12
+"""Columns that the line about the shape names."""
 TABLES = frozenset({*READERS, ".parquet"}) - {".txt"}
 
 
@@ -73,13 +77,37 @@ class Seeds:
     digest: str
     """Of the bytes read."""
     notes: list[str]
+    origin: dict[str, str]
+    """Our column -> the user's column that it is made of."""
+    n_lines: int
+    """Lines read, malformed or not, before any limit."""
+
+    @property
+    def carried(self) -> list[str]:
+        """The columns that keep their own name and meaning."""
+        given = {"input", "messages"} if "instruction" in self.columns else set()
+        return [name for name in self.columns if name not in self.origin and name not in given]
+
+    @property
+    def recognised(self) -> str:
+        """Which column was taken for what, on one line."""
+        said = [name for name in TEXTS if name in self.origin or name in SHOULD_BE]
+        texts = [f"{name}<-{self.origin.get(name, '(none)')}" for name in said]
+        if not self.origin and "code" in self.columns:
+            texts = [self.shape]
+        few = ", ".join(self.carried[:MOST_CARRIED])
+        more = f" +{n}" if (n := len(self.carried) - MOST_CARRIED) > 0 else ""
+        return f"{', '.join(texts)}; carried: {few or 'nothing'}{more}"
 
     def summary(self) -> dict[str, Any]:
         """Return what a ledger, card or terminal says about the input."""
         return {
             "rows": len(self.rows),
             "malformed": len(self.malformed),
+            "lines": self.n_lines,
             "shape": self.shape,
+            "origin": self.origin,
+            "carried": self.carried,
             "files": self.files,
             "digest": self.digest,
             "notes": self.notes,
@@ -120,38 +148,39 @@ def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
 
 def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec) -> Seeds:
     """Give the rows of all files their shape, names, types and ids."""
-    shapes, rows = _shaped(parts, spec)
+    shapes, origin, rows = _shaped(parts, spec)
     malformed = [line for part in parts for line in part.malformed]
     if not rows:
         lines = "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
         raise InputError(f"no seeds in {spec.path}: {lines or '; '.join(notes) or 'nothing in it'}")
-    if malformed:
-        notes.append(f"{len(malformed)} malformed lines were kept aside")
+    n_lines = len(rows) + len(malformed)
     rows = _renamed(rows[: spec.limit], spec, notes)
     if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
         notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
-    if "instruction" not in present(rows) and "code" not in present(rows):
-        notes.append(f"no instruction found in {present(rows)}; name it: map: {{instruction: ...}}")
     ids = seed_ids(rows)
     types = _types(rows, parts)
-    files = [part.name for part in parts]
-    return Seeds(rows, types, ids, malformed, "+".join(sorted(shapes)), files, hashed, notes)
+    files, shape = [part.name for part in parts], "+".join(sorted(shapes))
+    there = set(present(rows))
+    origin = {core: name for core, name in origin.items() if core in there}
+    return Seeds(rows, types, ids, malformed, shape, files, hashed, notes, origin, n_lines)
 
 
-def _shaped(parts: Iterable[Part], spec: SeedSpec) -> tuple[set[str], list[Row]]:
-    """Return the shapes and the rows of all files; what has no shape becomes malformed."""
-    shapes, rows = set[str](), list[Row]()
+def _shaped(parts: Iterable[Part], spec: SeedSpec) -> tuple[set[str], dict[str, str], list[Row]]:
+    """Return the shapes, origins and rows of all files; what has no shape becomes malformed."""
+    shapes, rows, origins = set[str](), list[Row](), dict[str, list[str]]()
     for part in parts:
         if not part.rows:
             continue
-        shape, shaped = reshape(part.name, part.rows, spec.map)
-        shapes.add(shape)
-        for row, line, raw in zip(shaped, part.lines, part.rows, strict=True):
+        shaped = reshape(part.name, part.rows, spec.map)
+        shapes.add(shaped.shape)
+        for core, name in shaped.origin.items():
+            origins.setdefault(core, []).append(name)
+        for row, line, raw in zip(shaped.rows, part.lines, part.rows, strict=True):
             if isinstance(row, str):
                 part.wrong(line, row, json.dumps(raw, ensure_ascii=False, default=str))
             else:
                 rows.append(row)
-    return shapes, rows
+    return shapes, {core: "|".join(dict.fromkeys(n)) for core, n in origins.items()}, rows
 
 
 def _renamed(rows: list[Row], spec: SeedSpec, notes: list[str]) -> list[Row]:

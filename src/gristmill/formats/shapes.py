@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -27,6 +28,8 @@ NAMES = {
     "input": ("input", "context"),
     "output": ("output", "response", "completion", "answer", "solution", "targets", "chosen"),
 }
+SAID = ("messages", "instruction", "output")
+"""What a conversation gives."""
 KNOWN: dict[tuple[str | None, ...], str] = {
     ("instruction", "input", "output"): "alpaca",
     ("instruction", None, "output"): "alpaca",
@@ -35,8 +38,19 @@ KNOWN: dict[tuple[str | None, ...], str] = {
 }
 
 
-def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> tuple[str, list[Row | str]]:
-    """Return the name of the shape, and for every row the new one or what is wrong with it."""
+@dataclass(frozen=True)
+class Shaped:
+    """The rows of a file under our names."""
+
+    shape: str
+    origin: dict[str, str]
+    """Our column -> the file's column that it is made of."""
+    rows: list[Row | str]
+    """The new row, or what is wrong with the old one."""
+
+
+def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> Shaped:
+    """Recognise the shape of a file's rows, after `mapping` has named some of its columns."""
     rows = [_mapped(row, mapping) for row in rows] if mapping else rows
     names = present(rows)
     for core, user in mapping.items():
@@ -50,16 +64,22 @@ def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> tuple[str
     column = next((lower[n] for n in TURNS if n in lower and _any_turns(rows, lower[n])), None)
     if column or _any_turns(rows, lower.get("prompt")) or _any_turns(rows, lower.get("chosen")):
         shared = any("from" in turn for row in rows for turn in _list(row.get(column or ""))[:1])
-        return "sharegpt" if shared else "messages", [
+        talks = [
             _talk(row, column, lower)
             if not column or row.get(column) is not None or not taken
             else _texts(row, taken)
             for row in rows
         ]
+        origin = {**taken, **dict.fromkeys(SAID, column or lower.get("prompt", "chosen"))}
+        return Shaped("sharegpt" if shared else "messages", _named(origin, mapping), talks)
     found = tuple(taken.get(core) for core in NAMES)
     said = tuple(name and name.lower() for name in found)
     shape = KNOWN.get(said) or "/".join(filter(None, said)) or ("code" if "code" in lower else "")
-    return shape or "unknown", [_texts(row, taken) for row in rows]
+    return Shaped(shape or "unknown", _named(taken, mapping), [_texts(row, taken) for row in rows])
+
+
+def _named(origin: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, str]:
+    return {core: mapping.get(name, name) for core, name in origin.items()}
 
 
 def present(rows: Iterable[Row], back: Mapping[str, str] | None = None) -> list[str]:
