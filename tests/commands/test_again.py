@@ -3,6 +3,7 @@
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from argparse import Namespace
@@ -51,6 +52,21 @@ def test_an_unfinished_run_goes_on_with_its_locked_recipe(call, place) -> None:
     assert "0 made, 20 replayed" in out
     assert ledger.exists()
     assert call("check", words[-1])[0] == 0
+
+
+def test_the_cards_command_builds_the_same_rows_from_a_copy(call, place, monkeypatch) -> None:
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+    (data,) = place.glob("runs/*/dataset/data/*.parquet")
+    card = (data.parents[1] / "README.md").read_text()
+    (words,) = re.findall(r"(?m)^build-dataset (run .*)$", card)
+    copy = place / "elsewhere"
+    shutil.copytree(data.parents[1], copy)
+    (place / "seeds.jsonl").rename(copy / "seeds.jsonl")
+    monkeypatch.chdir(copy)
+    code, _, err = call(*shlex.split(words.replace("YOUR_COPY_OF", ".")), *BARE)
+    assert code == 0, err
+    (again,) = copy.glob("runs/*/dataset/data/*.parquet")
+    assert again.read_bytes() == data.read_bytes()
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,38 @@ def test_the_recipe_beside_the_card_is_the_one_that_ran(finished) -> None:
     assert yaml.safe_load((path / "dataset" / "recipe.yaml").read_text()) == ran
 
 
+def rebuilding(path, seeds) -> str:
+    """Return the part of the card about building again, for other seeds."""
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    lock["recipe"]["seeds"] = seeds
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    return front(card.write(path).read_text())[1].split("## Build it again\n")[1].split("\n## ")[0]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ({"path": "stdlib", "use": "python_functions"}, ""),
+        ({"path": ["shipped:a.jsonl", "hub:me/data"]}, ""),
+        ({"path": "/home/ada/my rows.jsonl"}, " --input 'YOUR_COPY_OF/my rows.jsonl'"),
+        (
+            {"path": ["../a.jsonl", "https://x.org/b.jsonl"]},
+            " --input YOUR_COPY_OF/a.jsonl --input https://x.org/b.jsonl",
+        ),
+        ({}, " --input YOUR_COPY_OF/rows"),
+    ],
+)
+def test_the_command_that_builds_again_takes_a_copy_of_the_seeds(finished, seeds, words) -> None:
+    assert f"```\nbuild-dataset run recipe.yaml{words}\n```\n" in rebuilding(finished(), seeds)
+
+
+def test_the_seeds_are_named_with_their_digest(finished) -> None:
+    given = {"files": [f"{i}.jsonl" for i in range(9)], "digest": "ab12"}
+    told = rebuilding(finished(input=given), {"path": "folder"})
+    assert "from `0.jsonl`, `1.jsonl`, `2.jsonl`, `3.jsonl`, `4.jsonl`, `5.jsonl`, " in told
+    assert "`7.jsonl` and 1 more, with the digest `ab12`; " in told
+
+
 def test_datasets_reads_the_folder_with_its_card(finished, tmp_path) -> None:
     datasets = pytest.importorskip("datasets")
     path = finished()

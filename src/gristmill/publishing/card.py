@@ -20,6 +20,8 @@ from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
 
 EXAMPLE_CHARS = 160
+MOST_FILES = 8
+"""Files of seeds that are named."""
 PERMISSIVE = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "pddl")
 SHARED_ALIKE = ("gpl-2.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl")
 OTHERS = ("cc-by-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by")
@@ -170,6 +172,14 @@ def _files(run: RunFiles) -> Iterator[str]:
 
 def _rebuild(run: RunFiles) -> Iterator[str]:
     yield f"```\n{facts.command(run)}\n```\n"
+    files, digest = facts.seed_files(run)
+    if digest:
+        few = ", ".join(code_span(name, 100) for name in files[:MOST_FILES])
+        more = f" and {number(len(files) - MOST_FILES)} more" if len(files) > MOST_FILES else ""
+        yield (
+            f"The seeds were read from {few}{more}, with the digest `{digest}`; "
+            "`build-dataset check` with `--json` shows the digest of your copy.\n"
+        )
     yield (
         f"`recipe.yaml` lies beside this card (seed {run.recipe.get('seed')}, fingerprint "
         f"`{str(run.note.get('fingerprint', ''))[:12]}`). The same recipe, seeds and answers give "
