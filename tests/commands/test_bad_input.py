@@ -43,12 +43,27 @@ def refused(outcome, code: int, *parts: str) -> None:
         (["target=5", "stages.-1.k=9"], ["k=9", "target=5"]),
         (["tarqet=5"], ["there is no 'tarqet'", "'target'"]),
         (["stages"], ["expected PATH=VALUE"]),
+        (["export.fromats=[csv]"], ["there is no 'export.fromats'; did you mean ['formats']?"]),
+        (["rounds={n: 2, stop_wen: 1}"], ["there is no 'rounds.stop_wen'", "['stop_when']"]),
+        (["engins.generator.use=vllm"], ["there is no 'engins'", "['engines']"]),
+        (
+            ["stages.1.sampling={temprature: 1}"],
+            ["there is no 'sampling.temprature'; did you mean ['temperature']?"],
+        ),
+        (["budget.tokens=x"], ["budget.tokens: Input should be a valid integer", "found 'x'"]),
         (["engines.generator=!!python/object:os.Thing {}"], ["remove the tag"]),
     ],
 )
 def test_a_mistake_in_the_recipe_is_named_with_its_fix(sets, parts, call) -> None:
     argv = [part for text in sets for part in ("--set", text)]
     refused(call("run", "tiny.yaml", *argv, *BARE), 2, *parts)
+
+
+def test_a_recipe_without_stages_says_that_alone(call, place) -> None:
+    (place / "bare.yaml").write_text("name: bare\nseeds: {path: secret.jsonl}\n")
+    outcome = call("check", "bare.yaml")
+    refused(outcome, 2, "bare.yaml: 'stages' is missing")
+    assert "secret" not in outcome[2]
 
 
 BOMB = "\n".join(
@@ -193,6 +208,24 @@ def test_a_run_that_is_none_names_those_that_are(call, place) -> None:
     assert call("run", "tiny.yaml", *BARE)[0] == 0
     refused(call("status", "tinny"), 2, "no run 'tinny'", "did you mean ['tiny-")
     refused(call("report", "runs"), 2, "is no run")
+
+
+def test_seeds_that_are_not_there_are_not_taken_for_a_file_that_holds_none(call, place) -> None:
+    (place / "seed.yaml").write_text("name: none")
+    (place / "seed.jsonl.bak").write_text("")
+    said = "no file or folder seed.jsonl; did you mean 'seeds.jsonl'?"
+    refused(call("check", "tiny.yaml", "--input", "seed.jsonl"), 2, said)
+    (place / "seeds.jsonl").rename(place / "other.data")
+    outcome = call("check", "tiny.yaml", "--input", "seed.jsonl")
+    refused(outcome, 2, "no file or folder seed.jsonl")
+    assert "did you mean" not in outcome[2]
+
+
+def test_a_recipe_without_its_ending_is_found_beside(call, place) -> None:
+    refused(call("check", "tiny"), 2, "no recipe 'tiny'", "did you mean ['tiny.yaml']?")
+    refused(call("check", "tinny.yaml"), 2, "did you mean ['tiny.yaml']?")
+    refused(call("check", str(place / "tiny")), 2, f"did you mean ['{place / 'tiny.yaml'}']?")
+    refused(call("check", "curat"), 2, "did you mean ['curate']?")
 
 
 @pytest.mark.parametrize("command", ["run", "preview"])

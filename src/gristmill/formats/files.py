@@ -69,6 +69,10 @@ def _missing(path: str, inner: str, groups: Groups, system: Any) -> str:
     parent, name = PurePosixPath(inner).parent, PurePosixPath(inner).name
     if not system.isdir(str(parent)):
         return f"no file or folder {path}; there is no folder {parent}"
+    readable = set().union(*groups)
     beside = [PurePosixPath(f).name for f in system.ls(str(parent), detail=False)]
-    near = get_close_matches(name, beside, 1, 0.4)
-    return f"no file or folder {path}" + (f"; did you mean '{parent / near[0]}'?" if near else "")
+    data = [b for b in beside if suffix_of(b) in readable or system.isdir(str(parent / b))]
+    near = get_close_matches(name, data, 1, 0.4)
+    return f"no file or folder {path}" + (
+        f"; did you mean '{path.removesuffix(name)}{near[0]}'?" if near else ""
+    )

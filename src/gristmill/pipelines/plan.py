@@ -20,10 +20,11 @@ from gristmill.engines.base import Engine
 from gristmill.engines.source import source_of
 from gristmill.errors import RecipeError
 from gristmill.pipelines import plugins
-from gristmill.pipelines.recipe import Recipe, explain
+from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import CLEARED, CONTENT, SYSTEM, schema_of
+from gristmill.text.mistakes import explain
 
 FOLDERS = {
     "generators": "meta",
