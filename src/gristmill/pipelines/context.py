@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -114,12 +114,7 @@ class Context:
             ready.set_result(found[1])
             return ready
         made.append(("", 0))
-        return self._ask(asks, request, made, len(made) - 1)
-
-    async def _ask(self, asks: Asks, request: Request, made: Any, slot: int) -> Answer:
-        key, answer = await asks.ask(request)
-        made[slot] = (key, answer.tokens)
-        return answer  # type: ignore[no-any-return]
+        return Asked(asks, request, made, len(made) - 1)
 
     def _bound(self, role: str) -> Asks:
         if role not in self.roles:
@@ -128,6 +123,22 @@ class Context:
                 f"found {sorted(self.roles)}"
             )
         return self.roles[role]
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A call that begins when awaited: given up before, it leaves no coroutine behind."""
+
+    asks: Asks
+    request: Request
+    made: list[tuple[str, int]]
+    slot: int
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        """Ask, and write down the key in the call's place."""
+        key, answer = yield from self.asks.ask(self.request).__await__()
+        self.made[self.slot] = (key, answer.tokens)
+        return answer  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)
