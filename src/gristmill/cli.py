@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("what", nargs="?", choices=("recipes", "stages", "runs"), help="all if left")
     show = _add(commands, "show", "looking", "show a recipe, a stage, a run or a row")
     show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
-    status = _add(commands, "status", "looking", "what a run has finished, and its ledger")
+    status = _add(commands, "status", "status", "what a run has finished, and its ledger")
     status.add_argument("run", metavar="RUN", help="a run's folder, its name, or `last`")
     trace = _add(commands, "trace", "looking", "from a row back to its seed, with every call")
     trace.add_argument("run", metavar="RUN")

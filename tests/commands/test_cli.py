@@ -1,9 +1,13 @@
 """The command line in this process: what it prints, where, and the exit code."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from gristmill.engines.progress import PROGRESS, Meter, Progress
+from gristmill.storage.shards import lock
 
 BARE = ("--local", "--no-prefect")
 
@@ -184,6 +188,15 @@ def test_a_schedule_without_a_server_says_how_to_start_one(call, monkeypatch, tm
     assert "prefect server start" in err
 
 
+@pytest.mark.parametrize("cron", ["every day", "99 3 * * *", ""])
+def test_a_schedule_that_is_none_is_refused_before_anything_else(cron, call) -> None:
+    code, out, err = call("schedule", "none.yaml", "--cron", cron)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: --cron '{cron}' is no cron expression; ")
+    assert err.endswith("such as '0 3 * * *'\n")
+    assert err.count("\n") == 1
+
+
 def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:
     run_dir = Path(json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"])
     (place / run_dir / "ledger.json").unlink()
@@ -191,6 +204,30 @@ def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:
     assert code == 0
     assert "not finished; nothing runs here" in out
     assert "10 rejected by length: too_short" in out
+    assert "rows/s" not in out
+
+
+def test_status_shows_the_work_under_way_and_what_was_last_seen_of_a_killed_one(
+    call, place
+) -> None:
+    run_dir = place / json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"]
+    assert not (run_dir / PROGRESS).exists(), "a run that ends takes it away"
+    (run_dir / "ledger.json").unlink()
+    now = Progress("length + responses", 2, 1500, 4000, 70, 30_000, 9, 3, 60.0)
+    Meter({}, int, None, run_dir / "costs").write_progress(replace(now, unit_s=50.0))
+    held = lock(place / ".gristmill" / "lock")
+    _, out, _ = call("status", "last")
+    assert "not finished; a run holds the workspace" in out
+    assert (
+        "now      length + responses, wave 2: 1,500 of 4,000 rows, 30 rows/s, 500 tokens/s, "
+        "70 kept before, 1:23 left" in out
+    )
+    told = json.loads(call("status", "last", "--json")[1])["progress"]
+    assert (told["rows_done"], told["rows_total"], told["made"]) == (1500, 4000, 9)
+    held.close()
+    assert (
+        "last seen at length + responses, wave 2: 1,500 of 4,000 rows" in call("status", "last")[1]
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""list, show, status and trace: what there is, read from files alone."""
+"""list, show and trace: what there is, read from files alone."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import argparse
 import ast
 import importlib
 import inspect
-import json
-from collections import Counter
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gristmill.commands.again import typed
-from gristmill.commands.finding import LOCK, find_run, ledger_of, runs
-from gristmill.commands.rows import left_out
+from gristmill.commands.finding import find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 
@@ -23,7 +19,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 FOLDERS = ("generators", "filters", "verifiers", "scorers", "selectors")
-COUNTS = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
 
 
 def do_list(args: argparse.Namespace, screen: Screen) -> int:
@@ -83,6 +78,8 @@ def do_show(args: argparse.Namespace, screen: Screen) -> int:
     elif folder in FOLDERS and stage:
         _show_stage(folder, stage, screen)
     elif path.is_dir() or name == "last" or any(r.name == name for r in runs(args.workspace)):
+        from gristmill.commands.status import do_status
+
         args.run = name
         return do_status(args, screen)
     else:
@@ -135,78 +132,6 @@ def _show_row(row_id: str, workspace: Path, screen: Screen) -> None:
         f"'{row_id}' is no recipe, no stage, no run and no row's id in {workspace / 'runs'}; "
         "see `build-dataset list`"
     )
-
-
-def do_status(args: argparse.Namespace, screen: Screen) -> int:
-    """Show how far a run is, and its ledger so far."""
-    run = find_run(args.run, args.workspace)
-    note = ledger_of(run)
-    lines = note["stages"] if note else _so_far(run)
-    given = (note or {}).get("input") or {}
-    seeds = {name: given[name] for name in ("rows", "malformed") if name in given}
-    state = f"finished: {note['stop']}" if note else _alive(args.workspace)
-    if args.json:
-        screen.result({"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines})
-        return 0
-    screen.line(f"{run}: {state}")
-    for told in left_out(run, given):
-        screen.line(told)
-    screen.table(
-        ["stage", *COUNTS], [[line["stage"], *(line[n] for n in COUNTS)] for line in lines]
-    )
-    for line in lines:
-        for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
-            screen.line(f"  {n:8,} rejected by {line['stage']}: {code}")
-    if note is None:
-        screen.hint(f"next: {typed('run', *_where(args), run / LOCK)} goes on with it")
-    return 0
-
-
-def _where(args: argparse.Namespace) -> list[str]:
-    return [] if args.workspace == Path() else ["--workspace", str(args.workspace)]
-
-
-def _alive(workspace: Path) -> str:
-    from gristmill.errors import RunLocked
-    from gristmill.storage.shards import lock
-
-    try:
-        lock(workspace / ".gristmill" / "lock").close()
-    except RunLocked:
-        return "not finished; a run holds the workspace"
-    return "not finished; nothing runs here"
-
-
-def _so_far(run: Path) -> list[dict[str, Any]]:
-    """Add up the footers of the finished shards."""
-    import pyarrow.parquet as pq
-
-    total: dict[str, Counter[str]] = {}
-    for folder in sorted((run / "shards").glob("*")):
-        for path in _counted(
-            sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_size)
-        ):
-            counts = json.loads(pq.read_metadata(path).metadata[b"gristmill"])["counts"]
-            for label, numbers in counts.items():
-                total.setdefault(label, Counter()).update(numbers)
-    return [
-        {
-            "stage": label,
-            **{name: numbers[name] for name in COUNTS},
-            "codes": {k[5:]: n for k, n in numbers.items() if k.startswith("code:")},
-        }
-        for label, numbers in total.items()
-    ]
-
-
-def _counted(files: list[Path]) -> list[Path]:
-    """Return the files of a unit to count: a table stage wrote all rows again for every wave."""
-    import pyarrow.parquet as pq
-
-    if len(files) < 2:
-        return files
-    small, large = (pq.read_table(files[i], columns=["id"])["id"].to_pylist() for i in (0, -1))
-    return files if set(small).isdisjoint(large) else files[-1:]
 
 
 def do_trace(args: argparse.Namespace, screen: Screen) -> int:

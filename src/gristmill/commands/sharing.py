@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gristmill.commands.again import typed
-from gristmill.commands.building import order_of
+from gristmill.commands.building import order_of, writable
 from gristmill.commands.finding import find_run
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RequirementError
@@ -75,8 +75,11 @@ def do_init(args: argparse.Namespace, screen: Screen) -> int:
 
 def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
     """Serve a deployment that runs the recipe by the clock, until Ctrl-C."""
+    from gristmill.flows.schedule import check_cron, serve
     from gristmill.flows.server import is_configured
 
+    check_cron(args.cron)
+    writable(args.workspace)
     order = order_of(args).absolute()
     recipe = order.load()
     if not is_configured():
@@ -84,8 +87,6 @@ def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
             "a schedule needs a Prefect server that keeps the clock: start `prefect server start`, "
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api and run this command again"
         )
-    from gristmill.flows.schedule import serve
-
     name = args.name or recipe.name
     screen.note(f"serving build-dataset/{name} by cron '{args.cron}'; Ctrl-C ends it")
     serve(order, name, args.cron)

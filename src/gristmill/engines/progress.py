@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +22,9 @@ POINTS = 240
 LOOK_S = 0.5
 LOOKS_PER_BILL = 20
 """A command that is killed leaves a bill that is ten seconds old at most."""
+LOOKS_PER_FILE = 4
+PROGRESS = "progress.json"
+"""The last look at a run under way, two seconds old at most: what `status` shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,8 @@ class Progress:
     made: int
     replayed: int
     wall_s: float
+    unit_s: float = 0.0
+    """Seconds since the unit under way began."""
 
 
 @dataclass
@@ -49,7 +56,8 @@ class Meter:
     """Says how many rows went through a unit so far."""
     tell: Callable[[Progress], None] | None
     bills: Path | None = None
-    """Where this command's bill goes, beside those of the commands before it."""
+    """Where this command's bill goes, beside those of the commands before it; the last look goes
+    into the folder above."""
     unit: str = ""
     wave: int = 0
     total: int = 0
@@ -57,12 +65,16 @@ class Meter:
     timeline: list[list[float]] = field(default_factory=list)
     """[seconds, rows done, tokens made] of this process, in order."""
     _base: int = 0
+    _entered: float = field(default_factory=time.monotonic)
+    _ended: bool = False
+    _writing: threading.Lock = field(default_factory=threading.Lock)
     _start: float = field(default_factory=time.monotonic)
     _name: str = field(default_factory=lambda: f"{time.time_ns()}-{os.getpid()}")
 
     def enter(self, unit: str, wave: int, total: int) -> None:
         """Begin a unit."""
         self.unit, self.wave, self.total, self._base = unit, wave, total, self.count()
+        self._entered = time.monotonic()
 
     def look(self) -> Progress:
         """Take the numbers of this moment."""
@@ -70,13 +82,14 @@ class Meter:
         return Progress(
             self.unit,
             self.wave,
-            self.count() - self._base,
+            min(self.count() - self._base, self.total),  # what comes after a unit counts on
             self.total,
             self.kept,
             sum(c.tokens for c in clients),
             sum(c.made for c in clients),
             sum(c.replayed for c in clients),
             round(time.monotonic() - self._start, 3),
+            round(time.monotonic() - self._entered, 3),
         )
 
     @property
@@ -103,6 +116,7 @@ class Meter:
             task.cancel()
             self._note()
             self.write_bill()
+            self._forget()
 
     def write_bill(self) -> None:
         """Keep what this command paid for so far; one that only replayed leaves no bill."""
@@ -119,12 +133,26 @@ class Meter:
         }
         write_text(self.bills / f"{self._name}.json", json.dumps(bill))
 
+    def write_progress(self, now: Progress) -> None:
+        """Keep a look for other processes."""
+        with self._writing:  # a thread may be late: what has ended is not written any more
+            if self.bills and not self._ended:
+                write_text(self.bills.parent / PROGRESS, json.dumps(asdict(now)))
+
+    def _forget(self) -> None:
+        with self._writing:
+            self._ended = True
+            if self.bills:
+                (self.bills.parent / PROGRESS).unlink(missing_ok=True)
+
     async def _watch(self) -> None:
-        while True:
-            for _ in range(LOOKS_PER_BILL):
-                self._note()
-                await asyncio.sleep(LOOK_S)
-            await asyncio.to_thread(self.write_bill)
+        for number in itertools.count():
+            self._note()
+            if number % LOOKS_PER_FILE == 0:
+                await asyncio.to_thread(self.write_progress, self.look())
+            if number % LOOKS_PER_BILL == LOOKS_PER_BILL - 1:
+                await asyncio.to_thread(self.write_bill)
+            await asyncio.sleep(LOOK_S)
 
     def _note(self) -> None:
         now = self.look()
