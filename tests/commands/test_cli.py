@@ -81,7 +81,7 @@ def test_check_shows_the_plan_and_writes_nothing(call, place) -> None:
     assert "tiny: 20 seeds" in out
     assert "\nshape: instruction<-instruction, output<-(none); carried: nothing\n" in out
     assert "malformed" not in out
-    assert "responses  generators.responses  generator  instruction  gen, output" in out
+    assert "responses  generators.responses  generator  input, instruction  gen, output" in out
     assert sorted(place.rglob("*")) == before
     code, out, _ = call("check", "tiny.yaml", "--json")
     assert [stage["label"] for stage in json.loads(out)["stages"]] == [
