@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
+from audit import audit
 
 from gristmill import Recipe, run
 from gristmill.engines.scripted import Scripted
@@ -87,3 +89,17 @@ def test_one_failure_in_a_small_first_wave_stops_nothing_and_at_the_end_it_count
     assert whole.ledger[0]["failed"] == 1
     with pytest.raises(TooManyErrors, match=r"1 of \d+ rows failed.*say: ValueError: flaky"):
         run(made(stages, target=20), SEEDS, {"generator": Once()}, workspace=tmp_path / "b")
+
+
+def test_the_audit_sees_a_column_that_did_not_come_along(tmp_path) -> None:
+    result = run(
+        made([LONGEST, {"use": "filters.length", "min_chars": 1}]), SEEDS, workspace=tmp_path
+    )
+    assert audit(result.path) == []
+    file = result.path / next(name for name in result.note["files"] if "/00-01/" in name)
+    rows = pq.read_table(file)
+    changed = rows.to_pylist()
+    changed[3]["picks"]["ranked"]["rank"] += 1
+    pq.write_table(rows.from_pylist(changed, schema=rows.schema), file)
+    other = f"row {changed[3]['id']} has another picks.ranked"
+    assert audit(result.path) == [f"unit 00-01: {other}", f"unit target: {other}"]
