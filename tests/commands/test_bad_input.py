@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import signal
 import sqlite3
@@ -39,6 +40,17 @@ def refused(outcome, code: int, *parts: str) -> None:
         (["stages.0.use=os.path"], ["'os.path' is outside gristmill", "--allow-plugins"]),
         (["engines.generator.use=scriptde"], ["no 'scriptde'", "scripted"]),
         (["engines={}"], ["calls 'generator'", "add it to engines"]),
+        (
+            ["engines.scorer.model=me/it"],
+            ["engines.scorer: tiny has no role 'scorer'; its roles are generator"],
+        ),
+        (["engines.genrator.use=scripted"], ["no stage calls 'genrator'", "['generator']"]),
+        (["engines.scorer.use=scripted"], ["no stage calls 'scorer'; remove it"]),
+        (["engines.generator.use=client"], ["no 'client' in gristmill.engines", "'scripted'"]),
+        (
+            ["stages.1.use=gristmill.generators.responses"],
+            ["no 'gristmill.generators.responses'; did you mean one of ['generators.responses']?"],
+        ),
         (["stages.7.k=3"], ["positions -3..2, found '7'"]),
         (["target=5", "stages.-1.k=9"], ["k=9", "target=5"]),
         (["tarqet=5"], ["there is no 'tarqet'", "'target'"]),
@@ -57,6 +69,60 @@ def refused(outcome, code: int, *parts: str) -> None:
 def test_a_mistake_in_the_recipe_is_named_with_its_fix(sets, parts, call) -> None:
     argv = [part for text in sets for part in ("--set", text)]
     refused(call("run", "tiny.yaml", *argv, *BARE), 2, *parts)
+
+
+def test_engines_are_offered_that_can_be_used(call) -> None:
+    _, _, err = call("check", "tiny.yaml", "--set", "engines.generator.use=zzz")
+    offered = set(re.findall(r"'(\w+)'", err.partition("did you mean")[2]))
+    assert {"vllm", "openai", "logprobs", "scripted", "sandbox"} <= offered
+    assert not offered & {"base", "client", "requests", "progress", "models", "named", "zzz"}
+
+
+def test_a_map_to_a_column_that_nobody_reads_names_the_nearest(call, place) -> None:
+    (place / "qa.jsonl").write_text('{"instruction": "Why?", "answer": "So."}')
+    given = ("check", "tiny.yaml", "--input", "qa.jsonl", "--map")
+    outcome = call(*given, "outputt=answer")
+    refused(outcome, 2, "no stage reads a column 'outputt'; did you mean ['output']?")
+    assert call(*given, "output=answer", "--set", "stages.0.min_chars=1")[0] == 0
+
+
+CURATE = ("check", "curate", "--input", "rows.csv")
+
+
+def test_rows_without_an_output_to_judge_are_refused_with_the_map(call, place) -> None:
+    (place / "rows.csv").write_text("Question,ctx,Antwort\nWhy so?,7,Because it is.\n")
+    columns = "instruction<-Question, output<-(none); carried: ctx, Antwort"
+    judged = "judges the output of rows, but no seed has one"
+    refused(call(*CURATE), 2, f"stage 'quality' {judged}", columns, "--map output=Antwort")
+    assert call(*CURATE, "--map", "output=Antwort")[0] == 0
+    skip = ("--set", "stages.0.skip=[empty_output]")
+    refused(call(*CURATE, *skip), 2, f"stage 'ifd' {judged}")
+
+
+def test_rows_without_an_instruction_to_judge_are_refused_with_the_map(call, place) -> None:
+    (place / "rows.csv").write_text("Aufgabe,n,output\nWhy so?,7,Because it is.\n")
+    (place / "only.yaml").write_text("name: only\nstages: [{use: filters.quality}]\n")
+    given = ("check", "only.yaml", "--input", "rows.csv")
+    judged = "stage 'quality' judges the instruction of rows, but no seed has one"
+    refused(call(*given), 2, judged, "--map instruction=Aufgabe")
+    assert call(*given, "--set", "stages.0.skip=[empty_instruction]")[0] == 0
+    refused(call(*CURATE), 2, "reads 'instruction'", "--map instruction=YOURS")
+
+
+def test_empty_outputs_are_none(call, place) -> None:
+    (place / "rows.csv").write_text("instruction,output,n\nWhy?, ,1\n")
+    refused(call(*CURATE), 2, "judges the output of rows", "add it to them")
+
+
+def test_rows_of_which_nothing_is_judged_need_no_output(call, place) -> None:
+    (place / "rows.csv").write_text("instruction\nWhy?\n")
+    recipe = {
+        "name": "spread",
+        "engines": {"embedder": {"use": "sentence_transformers", "model": "minilm"}},
+        "stages": [{"use": "scorers.embedding"}, {"use": "selectors.k_center", "k": 1}],
+    }
+    (place / "spread.yaml").write_text(yaml.safe_dump(recipe))
+    assert call("check", "spread.yaml", "--input", "rows.csv")[0] == 0
 
 
 def test_a_recipe_without_stages_says_that_alone(call, place) -> None:

@@ -14,10 +14,10 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
+from gristmill.engines.named import build
 from gristmill.engines.openai import OpenAI
 from gristmill.engines.requests import Choice, Generate, Message, Sampling
 from gristmill.errors import EngineError, PromptTooLong, RequirementError, UsageError
-from gristmill.pipelines.plan import build
 
 ASK: list[Message] = [{"role": "user", "content": "Hi"}]
 HOT = Sampling(0.7, max_tokens=9, stop=("END",))

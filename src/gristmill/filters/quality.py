@@ -57,6 +57,11 @@ class Quality(RowStage):
     max_chars: int = Field(default=32_000, ge=1)
     """Characters of an answer above which it is `output_too_long`: about 8,000 tokens."""
 
+    def judges(self) -> frozenset[str]:
+        """A side may be missing where that is no fault."""
+        sides = ("instruction", "output")
+        return frozenset(side for side in sides if f"empty_{side}" not in self.skip)
+
     def __call__(self, row: Texts) -> Nothing | Drop:
         """Look for one fault after the other."""
         found = (drop for drop in self._faults(row) if drop.code not in self.skip)

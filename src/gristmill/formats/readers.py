@@ -140,6 +140,18 @@ def from_rows(rows: Sequence[Row]) -> Seeds:
     return from_parts([part], digest(part.rows), [], SeedSpec(path="rows"))
 
 
+def require(seeds: Seeds, label: str, names: Iterable[str]) -> None:
+    """Refuse seeds without a text that a stage judges: all of them would leave there."""
+    for name in sorted(names):
+        if not any(str(row.get(name) or "").strip() for row in seeds.rows):
+            texts = [c for c in seeds.carried if seeds.columns[c] == TEXT and c != name]
+            fix = f"name yours: --map {name}={texts[-1]}" if texts else "add it to them"
+            raise InputError(
+                f"stage '{label}' judges the {name} of rows, but no seed has one and no stage "
+                f"writes one; the columns are {seeds.recognised}; {fix}"
+            )
+
+
 def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
     """Write the lines that are no rows, one JSON object each."""
     lines = [json.dumps(asdict(line), ensure_ascii=False) + "\n" for line in malformed]

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
-from pkgutil import iter_modules
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
-from pydantic import ValidationError
 
 from gristmill.engines import retraining
 from gristmill.engines.base import Engine
+from gristmill.engines.named import built, modules
 from gristmill.engines.source import source_of
 from gristmill.errors import RecipeError
 from gristmill.pipelines import plugins
@@ -24,7 +22,6 @@ from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import CLEARED, CONTENT, SYSTEM, schema_of
-from gristmill.text.mistakes import explain
 
 FOLDERS = {
     "generators": "meta",
@@ -34,7 +31,6 @@ FOLDERS = {
     "selectors": "picks",
 }
 """The folders of stages, and where the columns land that are not columns of every row."""
-Part = TypeVar("Part", Stage, Engine)
 
 
 @dataclass(frozen=True)
@@ -117,15 +113,17 @@ def check(
     `seeds` names the content of the seeds: other seeds are another run.
     """
     uses: list[Use] = []
+    for i, entry in enumerate(recipe.stages):
+        taken = {"target", *(use.label for use in uses)}
+        uses.append(_use(f"stages[{i}]", entry, taken, allow_plugins=allow_plugins))
+    _check_map(recipe, uses)
     types = {**columns, **SYSTEM}
     gone: set[str] = set()
-    for i, entry in enumerate(recipe.stages):
-        taken = {"target", *(u.label for u in uses)}
-        use = _use(f"stages[{i}]", entry, taken, allow_plugins=allow_plugins)
-        where = f"stages[{i}] ({entry['use']})"
+    for i, use in enumerate(uses):
+        where = f"stages[{i}] ({recipe.stages[i]['use']})"
         _check_columns(where, use, {name: t for name, t in types.items() if name not in gone})
         _check_roles(where, use, engines)
-        alone = not any(isinstance(u.stage, RowStage) and u.stage.expands() for u in uses)
+        alone = not any(isinstance(u.stage, RowStage) and u.stage.expands() for u in uses[:i])
         if isinstance(use.stage, TableStage) and not use.is_barrier and alone:
             raise RecipeError(f"{where} compares siblings, but no stage before it makes any")
         written = {use.lands[name]: kind for name, kind in use.stage.writes().items()}
@@ -133,9 +131,9 @@ def check(
             gone |= {name for name in types if name.split(".")[0] in CLEARED}
         gone -= written.keys()
         types |= written
-        uses.append(use)
     if recipe.rounds and recipe.rounds.train:
         retraining.check(recipe.rounds.train, engines, called(recipe, uses) - {"trainer"})
+    _check_unused(recipe, called(recipe, uses))
     cut = len(uses)
     while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:
         cut -= 1
@@ -168,36 +166,6 @@ def called(recipe: Recipe, uses: Iterable[Use]) -> set[str]:
     return training.union(*(use.stage.needs() for use in uses))
 
 
-def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
-    """Build the one class of a kind that the module named by `use` defines."""
-    use = entry.get("use")
-    known = _modules(package)
-    if use not in known:
-        near = get_close_matches(str(use), known) or known
-        raise RecipeError(f"{where}: no '{use}' in {package}; did you mean one of {near}?")
-    return _built(importlib.import_module(f"{package}.{use}"), where, entry, kind)
-
-
-def _modules(package: str) -> list[str]:
-    return sorted(m.name for m in iter_modules(importlib.import_module(package).__path__))
-
-
-def _built(module: ModuleType, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
-    params = {k: v for k, v in entry.items() if k not in ("use", "as")}
-    for _, cls in inspect.getmembers(module, inspect.isclass):
-        if issubclass(cls, kind) and _defined_in(cls, module.__name__):
-            try:
-                return cls(**params)
-            except ValidationError as error:
-                mistakes = explain(error, cls.model_fields)
-                raise RecipeError(f"{where} ({entry['use']}): {mistakes}") from error
-    raise RecipeError(f"{where}: {module.__name__} defines no {kind.__name__.lower()}")
-
-
-def _defined_in(cls: type, module: str) -> bool:
-    return cls.__module__ == module or cls.__module__.startswith(module + ".")
-
-
 def _use(
     where: str, entry: Mapping[str, Any], taken: Collection[str], *, allow_plugins: bool
 ) -> Use:
@@ -213,28 +181,42 @@ def _use(
     if not label.isidentifier():
         raise RecipeError(f"{where}: the label '{label}' must be letters, digits and _")
     folder, module = _module(where, use, allow_plugins=allow_plugins)
-    stage = _built(module, where, {**entry, "use": use}, Stage)
+    stage = built(module, where, {**entry, "use": use}, Stage)
     if not isinstance(stage, RowStage | TableStage):
         raise RecipeError(f"{where}: '{use}' is neither a row stage nor a table stage")
     return Use(label, folder, stage)
 
 
 def _module(where: str, use: str, *, allow_plugins: bool) -> tuple[str, ModuleType]:
-    known = [f"{folder}.{name}" for folder in FOLDERS for name in _modules(f"gristmill.{folder}")]
+    known = [f"{folder}.{name}" for folder in FOLDERS for name in modules(f"gristmill.{folder}")]
     if use in known:
         return use.partition(".")[0], importlib.import_module(f"gristmill.{use}")
-    if found := plugins.find(where, use, FOLDERS, allowed=allow_plugins):
+    inside = use.removeprefix("gristmill.")
+    if inside == use and (found := plugins.find(where, use, FOLDERS, allowed=allow_plugins)):
         return found
-    folder = use.partition(".")[0]
-    near = get_close_matches(use, known) or [name for name in known if name.startswith(folder)]
+    folder = inside.partition(".")[0]
+    near = [name for name in known if name == inside] or get_close_matches(inside, known)
+    near = near or [name for name in known if name.startswith(folder)]
     raise RecipeError(f"{where}: no '{use}'; did you mean one of {near}?")
+
+
+def _check_map(recipe: Recipe, uses: Iterable[Use]) -> None:
+    """Refuse a name in `seeds.map` that would only make another column for nobody."""
+    known = {*CONTENT, "system", *(name for use in uses for name in use.reads)}
+    for name in (recipe.seeds.get("map") or {}).keys() - known:
+        near = get_close_matches(name, sorted(known)) or sorted(known)
+        raise RecipeError(f"seeds.map: no stage reads a column '{name}'; did you mean {near}?")
 
 
 def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:
     for name in sorted(use.stage.reads() - use.stage.optional() - set(types)):
         have = sorted(set(types) - set(SYSTEM))
         near = get_close_matches(name, have)
-        hint = f"did you mean {near}?" if near else "add a stage that writes it, or map a column"
+        hint = (
+            f"did you mean {near}?"
+            if near
+            else f"add a stage that writes it, or --map {name}=YOURS"
+        )
         raise RecipeError(f"{where} reads '{name}', but only {have} exist here; {hint}")
     for path in use.lands.values():
         if path in CONTENT and path in types and types[path] != CONTENT[path]:
@@ -250,6 +232,13 @@ def _check_roles(where: str, use: Use, engines: Mapping[str, Engine]) -> None:
                 f"{where} needs '{role}' to {op}, but {type(engines[role]).__name__} can only "
                 f"{sorted(engines[role].ops)}; bind '{role}' to another engine"
             )
+
+
+def _check_unused(recipe: Recipe, roles: Collection[str]) -> None:
+    for role in sorted(recipe.engines.keys() - {*roles, "sandbox", "trainer"}):
+        near = get_close_matches(role, sorted(roles))
+        hint = f"did you mean {near}?" if near else f"remove it; found {sorted(roles)}"
+        raise RecipeError(f"engines.{role}: no stage calls '{role}'; {hint}")
 
 
 def _check_target(recipe: Recipe, selectors: Iterable[Use], cut: int) -> None:

@@ -56,6 +56,10 @@ class Stage(BaseModel):
         columns = columns_of(hints.get("row", hints.get("table")), include_extras=True)
         return frozenset(name for name, hint in columns.items() if get_origin(hint) is NotRequired)
 
+    def judges(self) -> frozenset[str]:
+        """Return the texts without which a row is lost here; override when one is optional."""
+        return frozenset({"output"}) & (self.reads() - self.optional())
+
     def writes(self) -> dict[str, pa.DataType]:
         """Return the columns that a row has afterwards, with their types."""
         return {name: arrow(hint) for name, hint in columns_of(self._hints().get("return")).items()}

@@ -19,12 +19,13 @@ import yaml
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client, Starter
 from gristmill.engines.loop import block, patient_collector
+from gristmill.engines.named import build
 from gristmill.engines.progress import Meter, Progress
-from gristmill.errors import InputError
+from gristmill.errors import InputError, RecipeError
 from gristmill.formats.exports import write_dataset
-from gristmill.formats.readers import Seeds, from_rows, write_malformed
+from gristmill.formats.readers import Seeds, from_rows, require, write_malformed
 from gristmill.pipelines.outcome import Result
-from gristmill.pipelines.plan import Plan, build, called, check
+from gristmill.pipelines.plan import Plan, called, check
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Run, Step
 from gristmill.pipelines.runners import LocalRunner
@@ -66,6 +67,9 @@ def prepare(
     built = build_engines(recipe) | dict(engines or {})
     key = digest(sorted(found.ids))
     plan = check(recipe, found.columns, built, key, allow_plugins=allow_plugins)
+    written = {path for use in plan.uses for path in use.lands.values()}
+    for use in plan.uses if seeds is None else ():  # rows handed over have their names on purpose
+        require(found, use.label, use.stage.judges() - written)
     used = called(recipe, plan.uses)
     for role in sorted(used):
         built[role].check()
@@ -78,6 +82,12 @@ def build_engines(recipe: Recipe) -> dict[str, Engine]:
     built: dict[str, Engine] = {}
     alike: dict[str, Engine] = {}
     for role, entry in entries.items():
+        if "use" not in entry:  # as --set engines.ROLE.model=X leaves it
+            roles = ", ".join(r for r in sorted(recipe.engines) if "use" in recipe.engines[r])
+            raise RecipeError(
+                f"engines.{role}: {recipe.name} has no role '{role}'; its roles are "
+                f"{roles or 'none'}; one of your own also needs `use`"
+            )
         key = json.dumps(entry, sort_keys=True, default=str)
         if key not in alike:  # roles that ask for the same engine share it: one model in memory
             alike[key] = build("gristmill.engines", f"engines.{role}", entry, Engine)  # type: ignore[type-abstract]

@@ -65,6 +65,10 @@ class Ifd(RowStage):
         """The scorer is a causal language model."""
         return {"scorer": "score"}
 
+    def judges(self) -> frozenset[str]:
+        """Without either side there is nothing to compare."""
+        return frozenset({"instruction", "output"})
+
     async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
         """Sum over assistant turns first, divide by all scored tokens last."""
         said = turns(row)
