@@ -72,9 +72,10 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
     status = _add(commands, "status", "status", "what a run has finished, and its ledger")
     status.add_argument("run", metavar="RUN", help="a run's folder, its name, or `last`")
-    trace = _add(commands, "trace", "looking", "from a row back to its seed, with every call")
+    trace = _add(commands, "trace", "looking", "from a row back to its seed, with every reply")
     trace.add_argument("run", metavar="RUN")
     trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")
+    trace.add_argument("--calls", action="store_true", help="each reply to its end")
     _sharing(commands)
     return top
 

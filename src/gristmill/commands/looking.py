@@ -139,5 +139,5 @@ def do_trace(args: argparse.Namespace, screen: Screen) -> int:
     from gristmill.publishing.trace import render, trace
 
     found = trace(find_run(args.run, args.workspace), args.row)
-    screen.result(found.as_dict()) if args.json else screen.line(render(found))
+    screen.result(found.as_dict()) if args.json else screen.line(render(found, whole=args.calls))
     return 0

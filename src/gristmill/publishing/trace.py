@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from gristmill.errors import InputError
+from gristmill.publishing.calls import Reply, replies
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import cut, line, printable
 from gristmill.publishing.files import RunFiles, texts
@@ -18,6 +19,8 @@ from gristmill.storage.rows import STRUCTS, Row
 SHORTEST = 6
 """Letters that the start of an id must have; a shorter number is a position in the dataset."""
 TEXT_CHARS, TEXT_LINES = 300, 12
+KEY_CHARS, REPLY_CHARS = 12, 120
+"""Of a call that is shown in one line."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,8 @@ class Trace:
     """Place in the dataset, from 0; None for a row that is not in it."""
     line: list[Ancestor]
     """Seed first, the row itself last."""
+    replies: dict[str, Reply] | None
+    """What the calls gave, by key; None where the answer store is not at hand."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-like data."""
@@ -89,7 +94,8 @@ def trace(path: Path, which: str | int) -> Trace:
     order = dict.fromkeys(i for names in reversed(generations) for i in names if seen.get(i))
     line_ = [_ancestor(seen[i], seen, units) for i in order]
     place = run.kept.index_of(row_id)
-    return Trace(row_id, run.path.name, place, line_)
+    keys = [key for row in line_ for key in row.calls]
+    return Trace(row_id, run.path.name, place, line_, replies(path, keys))
 
 
 def find(run: RunFiles, which: str | int) -> str:
@@ -134,13 +140,35 @@ def rows(
     return run.last_of(found["id"].sort().head(n).to_list())
 
 
-def render(found: Trace) -> str:
-    """Return the trace as plain text, safe for a terminal (print it without markup)."""
+def render(found: Trace, *, whole: bool = False) -> str:
+    """Return the trace as plain text, safe for a terminal (print it without markup).
+
+    `whole` shows every reply to its end.
+    """
     where = "not in the dataset" if found.position is None else f"row {found.position}"
-    return "\n".join([f"{found.id}  {where} of {found.run}", *_lines(found)])
+    lines = [f"{found.id}  {where} of {found.run}", *_lines(found, whole)]
+    if any(row.calls for row in found.line):
+        shown = "every reply is shown" if whole else "each reply is shown by its start"
+        if found.replies is None:
+            shown = "the answer store is not at hand to show the replies"
+        lines += ["", f"{shown}; prompts are not stored: the key of a call is a hash of its prompt"]
+    return "\n".join(lines)
 
 
-def _lines(found: Trace) -> Iterator[str]:
+def _calls(row: Ancestor, known: dict[str, Reply], whole: bool) -> Iterator[str]:
+    for key in row.calls:
+        reply = known.get(key)
+        if reply is None:
+            yield f"  call {key}"
+        elif whole:
+            yield f"  call {key}  {reply.kind}:"
+            yield from (f"    {at}" for at in printable(reply.text).split("\n"))
+        else:
+            start = line(reply.text, REPLY_CHARS)
+            yield f"  call {key[:KEY_CHARS]}  {reply.kind}: {start}".rstrip()
+
+
+def _lines(found: Trace, whole: bool) -> Iterator[str]:
     for depth, row in enumerate(found.line):
         yield ""
         yield f"{'seed' if not row.parents else f'made by {row.stage}'}  {row.id}"
@@ -157,8 +185,7 @@ def _lines(found: Trace) -> Iterator[str]:
             why = ": ".join(filter(None, [step.code, line(step.detail or "", TEXT_CHARS)]))
             told = "  ".join(filter(None, [wrote, why]))
             yield f"  {step.stage:{width}}  {step.what:8}  {told}".rstrip()
-        if row.calls:
-            yield f"  calls: {', '.join(row.calls)}"
+        yield from _calls(row, found.replies or {}, whole)
 
 
 def _text(name: str, text: str | None) -> Iterator[str]:
