@@ -83,6 +83,7 @@ def test_check_shows_the_plan_and_writes_nothing(call, place) -> None:
     assert "tiny: 20 seeds" in out
     assert "\nshape: instruction<-instruction, output<-(none); carried: nothing\n" in out
     assert "malformed" not in out
+    assert "\ntarget: every row that passes; then longest keeps 6 of them at most\n" in out
     assert "responses  generators.responses  generator  input, instruction  gen, output" in out
     assert sorted(place.rglob("*")) == before
     code, out, _ = call("check", "tiny.yaml", "--json")
@@ -120,6 +121,9 @@ def test_list_names_recipes_stages_and_runs(call) -> None:
     assert code == 0
     assert "filters.length" in out
     assert "  6 rows" in out
+    recipes = out.partition("stages:")[0].splitlines()[1:]
+    assert len(recipes) > 3
+    assert all(line.endswith(".") for line in recipes), "a whole sentence for each"
     _, out, _ = call("list", "stages", "--json")
     assert {"name": "filters.length", "about": "Keep instructions of a sensible length."} in (
         json.loads(out)["stages"]

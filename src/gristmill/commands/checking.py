@@ -50,7 +50,12 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(told)
     wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
     limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
-    screen.line(f"target: {wanted}{limit}")
+    picked = "".join(
+        f"; then {use.label} keeps {use.stage.k:,} of them at most"  # type: ignore[union-attr]
+        for use in plan.selectors
+        if isinstance(getattr(use.stage, "k", None), int)
+    )
+    screen.line(f"target: {wanted}{limit}{picked}")
     screen.hint(f"next: {again(args, 'preview')}")
     screen.hint(f"then: {again(args, 'run')}")
     return 0

@@ -6,8 +6,10 @@ import argparse
 import ast
 import importlib
 import inspect
+import re
 from collections.abc import Iterator
 from difflib import get_close_matches
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +47,13 @@ def _recipes() -> Iterator[dict[str, Any]]:
     from gristmill.pipelines.recipe import shipped
 
     for name, path in shipped().items():
-        head = path.read_text(encoding="utf-8").partition("\n")[0]
-        yield {"name": name, "about": head.lstrip("# ") if head.startswith("#") else ""}
+        yield {"name": name, "about": _about(path.read_text(encoding="utf-8"))}
+
+
+def _about(text: str) -> str:
+    """Return the first sentence of the remarks that a recipe begins with."""
+    head = takewhile(lambda line: line.startswith("#"), text.splitlines())
+    return re.split(r"(?<=\.)\s", " ".join(line.lstrip("# ") for line in head), maxsplit=1)[0]
 
 
 def _stages() -> Iterator[dict[str, Any]]:
