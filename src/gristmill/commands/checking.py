@@ -48,17 +48,20 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
     for told in online:
         screen.line(told)
-    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
-    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
-    picked = "".join(
-        f"; then {use.label} keeps {use.stage.k:,} of them at most"  # type: ignore[union-attr]
-        for use in plan.selectors
-        if isinstance(getattr(use.stage, "k", None), int)
-    )
-    screen.line(f"target: {wanted}{limit}{picked}")
+    screen.line(f"target: {_aim(prepared)}")
     screen.hint(f"next: {again(args, 'preview')}")
     screen.hint(f"then: {again(args, 'run')}")
     return 0
+
+
+def _aim(prepared: Prepared) -> str:
+    """Say how many rows are wanted, and how many of them the trailing selectors keep."""
+    recipe = prepared.recipe
+    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
+    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
+    sizes = [(use.label, getattr(use.stage, "k", None)) for use in prepared.plan.selectors]
+    kept = (f"; then {label} keeps {k:,} of them at most" for label, k in sizes if k)
+    return f"{wanted}{limit}{''.join(kept)}"
 
 
 def _plan(prepared: Prepared) -> dict[str, Any]:
