@@ -47,7 +47,7 @@ class Slow(Engine):
         if what == "bug":
             raise ZeroDivisionError("in the engine")
         if what == "die":
-            raise EngineLost("gone")
+            raise EngineLost("lost its head\nCUDA out of memory")
         return Completion(f"{what} by {os.getpid()}", "stop", 1, 1)
 
     def note(self, what: str) -> None:
@@ -158,7 +158,7 @@ def test_a_dead_actor_is_replaced_and_its_requests_are_asked_again(
         if death == "killed":
             os.kill((await remote.pids())[0][0], signal.SIGKILL)
         else:
-            with pytest.raises(EngineLost):
+            with pytest.raises(EngineLost, match="process is gone: CUDA out of memory"):
                 await ask(remote, "die")
         return await asyncio.gather(*waiting)
 

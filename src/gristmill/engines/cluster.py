@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import Any
 
 from gristmill.errors import RequirementError
@@ -72,6 +73,14 @@ def release() -> None:
             import ray
 
             ray.shutdown()
+
+
+def last_words(pid: int) -> str:
+    """Return the last line that a process of this machine's Ray wrote to its error log."""
+    for log in Path("/tmp/ray/session_latest/logs").glob(f"worker-*-{pid}.err"):
+        lines = log.read_text("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""
 
 
 def gpus() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import traceback
 from typing import Any
 
@@ -69,7 +70,7 @@ class Host:
     async def _answer(self, number: int, request: Request) -> None:
         made = await outcome(getattr(self.engine, request.op)(request))
         if made[0] == EngineLost.__name__:
-            leave()
+            leave(made[1])
         self._done.append((number, made))
         self._some.set()
 
@@ -92,8 +93,10 @@ def result(made: Outcome) -> Any:
     raise getattr(errors, name, EngineError)(value)
 
 
-def leave() -> None:
+def leave(why: str) -> None:
     """End this process and its children hard: a dead engine is not shut down in order."""
+    sys.stderr.write(f"{why}\n")  # the driver reads it there
+    sys.stderr.flush()
     import psutil
 
     for child in psutil.Process().children(recursive=True):

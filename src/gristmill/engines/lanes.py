@@ -46,6 +46,13 @@ def lanes() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count, "model", initializer=one_thread)
 
 
+def quiet_loading() -> None:
+    """Let no progress bar of a library into our own output."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
 @cache
 def find_device() -> Device:
     """Return where models run, without importing torch."""

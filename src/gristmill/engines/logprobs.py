@@ -23,7 +23,7 @@ from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.buckets import WAVE, Buckets, Prepared, Work
-from gristmill.engines.lanes import Precision, find_device, lanes, package_version
+from gristmill.engines.lanes import Precision, find_device, lanes, package_version, quiet_loading
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.requests import Answer, LogProbs, Op, Score
 from gristmill.engines.spans import Spans
@@ -96,6 +96,7 @@ class Logprobs(Engine):
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        quiet_loading()
         where = str(locate(self.model, self.revision))
         tokenizer = AutoTokenizer.from_pretrained(where, revision=self.revision)
         model: Any = AutoModelForCausalLM.from_pretrained(

@@ -40,6 +40,7 @@ class Replica:
     is_ready: bool = False
     deaths: int = 0
     """In a row: an answer sets it back to 0."""
+    pid: int = 0
 
 
 class Pool:
@@ -53,6 +54,8 @@ class Pool:
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._said = ""
+        """The last line in the log of the actor that died last."""
 
     async def start(self) -> None:
         """Start every actor and its engine, all at once."""
@@ -152,10 +155,12 @@ class Pool:
         import ray
 
         lost, replica.in_hand, replica.is_ready = replica.in_hand, {}, False
-        log.error("engine=%s lost_requests=%d", type(self.engine).__name__, len(lost))
+        self._said = await asyncio.to_thread(cluster.last_words, replica.pid) or why
+        name = type(self.engine).__name__
+        log.error("engine=%s lost_requests=%d said=%s", name, len(lost), self._said)
         for _, future in lost.values():
             if not future.done():
-                future.set_exception(EngineLost(f"the engine's process is gone: {why}"))
+                future.set_exception(EngineLost(f"the engine's process is gone: {self._said}"))
         while True:
             replica.deaths += 1
             ray.kill(replica.actor)
@@ -173,6 +178,7 @@ class Pool:
             return True
 
     async def _begin(self, replica: Replica) -> None:
+        replica.pid = (await replica.actor.pids.remote())[0]
         result(await replica.actor.start.remote())
         replica.is_ready = True
 
@@ -191,7 +197,8 @@ class Pool:
     def _epitaph(self) -> str:
         return (
             f"the {type(self.engine).__name__} engine died {RESTARTS + 1} times without an answer "
-            "between; its log is in /tmp/ray/session_latest/logs (worker-*.err)"
+            f"between; it last said: {self._said}; its log is in /tmp/ray/session_latest/logs "
+            "(worker-*.err)"
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:

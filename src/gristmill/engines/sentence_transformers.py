@@ -25,6 +25,7 @@ from gristmill.engines.lanes import (
     lanes,
     multiplies_bfloat16,
     package_version,
+    quiet_loading,
 )
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.requests import Embed, Op, Vector
@@ -82,6 +83,7 @@ class SentenceTransformers(Engine):
         import torch
         from sentence_transformers import SentenceTransformer
 
+        quiet_loading()
         device = find_device()
         model = SentenceTransformer(
             str(locate(self.model, self.revision)),
