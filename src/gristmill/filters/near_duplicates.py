@@ -1,56 +1,52 @@
-"""Drop rows that share most of their word runs with an earlier row.
+"""Drop rows that share most of their word runs with an earlier row, in every field compared.
 
 Source: Broder, "On the resemblance and containment of documents" (1997); SelfCodeAlign (Wei et
 al., arXiv:2410.24198, section 2) removes at 5-grams, 250 permutations and a threshold of 0.7.
 Differs from the paper: the sketches only propose, the true share decides, so no row leaves for a
-collision; and the bands are chosen to miss at most one pair in a thousand, where the usual choice
-misses half of those at the threshold.
+collision; the bands are chosen to miss at most one pair of texts in a thousand, where the usual
+choice misses half of those at the threshold; and fields are compared one by one. In one text a
+long input outweighs the instruction, so that all questions about a passage would be the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
-import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
 from gristmill.pipelines.stage import TableStage, decisions
+from gristmill.text.like_texts import LikeTexts, Text, nearest
 from gristmill.text.shingles import char_shingles, word_shingles
 from gristmill.text.turns import parts
-
-PERMUTATIONS = 250
-SEED = 1
-MISS_RATE = 0.001
-"""Share of the pairs at the threshold that the bands may miss."""
-
-Hashes = np.ndarray[Any, np.dtype[np.int64]]
 
 
 class Nearest(TypedDict):
     """What it writes."""
 
     similarity: float | None
-    """0..1: the largest share with a row that stays, of those at or above the threshold."""
+    """0..1: likeness to the nearest row that stays, of those at or above the threshold."""
 
 
 class NearDuplicates(TableStage):
     """Keep the first of like rows in canonical order; the detail names it and their likeness.
 
-    A row is compared with the rows that stay only, so a chain of small changes keeps its ends. Of a
-    conversation with several questions, all that was said counts, not its first turn alone.
+    Two rows are as like as the field in which they are least alike, and a field that only one of
+    them has tells them apart. A row is compared with the rows that stay only, so a chain of small
+    changes keeps its ends. Of a conversation with several questions, all that was said counts, not
+    its first turn alone.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"near_duplicate"})
 
     fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
         default=("instruction", "input"), min_length=1
     )
-    """What is compared, as one text."""
+    """What is compared, each with the same field of the other row."""
     threshold: float = Field(default=0.7, gt=0, le=1)
-    """Jaccard similarity (0..1) from which on two rows are duplicates."""
+    """Jaccard similarity (0..1) that every field of a duplicate has at least."""
     ngram: int = Field(default=5, ge=1)
     """Length of a run."""
     unit: Literal["words", "chars"] = "words"
@@ -66,51 +62,30 @@ class NearDuplicates(TableStage):
         return frozenset({*self.fields[1:], "messages"})
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nearest]:
-        """O(n) sketches, and a comparison per proposed pair."""
-        from rensa import RMinHash, RMinHashLSH
-
-        index = RMinHashLSH(self.threshold, PERMUTATIONS, bands(self.threshold))
+        """O(n) sketches, and a comparison per proposed pair of distinct texts."""
+        fields = [LikeTexts(self.threshold, self._shingles) for _ in self.fields]
         ids = table["id"].to_pylist()
-        hashes: list[Hashes] = []
-        nearest: list[tuple[float, int]] = []
-        for place, text in enumerate(self._texts(table)):
-            shingles = self._shingles(text)
-            hashes.append(np.unique(np.fromiter(map(hash, shingles), np.int64, len(shingles))))
-            sketch = RMinHash(PERMUTATIONS, SEED)
-            sketch.update(shingles)
-            # The first of equally near ones: the negative place breaks ties.
-            found = [(_jaccard(hashes[i], hashes[place]), -i) for i in index.query(sketch)]
-            near = max(found, default=(0.0, 0)) if shingles else (0.0, 0)
-            nearest.append(near)
-            if near[0] < self.threshold and shingles:
-                index.insert(place, sketch)
-            else:
-                hashes[place] = hashes[place][:0]
-        keep = [share < self.threshold for share, _ in nearest]
-        detail = [f"{share:.2f} of {ids[-i]}" for share, i in nearest]
-        similarity = [None if kept else near[0] for kept, near in zip(keep, nearest, strict=True)]
-        return decisions(
-            table, keep, "near_duplicate", detail, similarity=pa.array(similarity, pa.float64())
-        )
+        kept: dict[int, list[Text]] = {}
+        found: list[tuple[float, int]] = []
+        for place, row in enumerate(self._texts(table)):
+            texts = [known.find(text) for known, text in zip(fields, row, strict=True)]
+            if not any(len(text.hashes) for text in texts):
+                found.append((0.0, 0))
+                continue
+            found.append(nearest(texts, kept))
+            if not found[-1][0]:
+                kept[place] = texts
+                for known, text in zip(fields, texts, strict=True):
+                    known.add(text, place)
+        keep = [not likeness for likeness, _ in found]
+        detail = [f"{likeness:.2f} of {ids[place]}" for likeness, place in found]
+        similarity = pa.array([likeness or None for likeness, _ in found], pa.float64())
+        return decisions(table, keep, "near_duplicate", detail, similarity=similarity)
 
-    def _texts(self, table: pa.Table) -> Iterator[str]:
+    def _texts(self, table: pa.Table) -> Iterator[list[str]]:
         for batch in table.to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                yield "\n".join(text for field in self.fields for text in parts(row, field))
+                yield ["\n".join(parts(row, name)) for name in self.fields]
 
-    def _shingles(self, text: str) -> list[str]:
-        cut = word_shingles if self.unit == "words" else char_shingles
-        return list(dict.fromkeys(cut(text, self.ngram)))
-
-
-def bands(threshold: float) -> int:
-    """Return the fewest bands that propose a pair at the threshold often enough."""
-    divisors = [n for n in range(1, PERMUTATIONS + 1) if PERMUTATIONS % n == 0]
-    enough = (n for n in divisors if (1 - threshold ** (PERMUTATIONS // n)) ** n <= MISS_RATE)
-    return next(enough, PERMUTATIONS)
-
-
-def _jaccard(one: Hashes, other: Hashes) -> float:
-    """Return the share of two sorted sets: exact but for a collision of 64 bits."""
-    both = len(np.intersect1d(one, other, assume_unique=True))
-    return both / (len(one) + len(other) - both)
+    def _shingles(self, text: str) -> Iterator[str]:
+        return (word_shingles if self.unit == "words" else char_shingles)(text, self.ngram)
