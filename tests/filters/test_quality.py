@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -55,6 +56,29 @@ def test_every_answer_of_a_conversation_is_looked_at() -> None:
     assert code(talk("Hi", "Hello.", "Name a tree.", "An oak.")) is None
     assert code(talk("Hi", "I'm sorry, but I can't.", "Name a tree.", "An oak.")) == "refusal"
     assert code(talk("Hi")) == "empty_output"
+
+
+CALL = json.dumps({"tool_calls": [{"id": "1", "function": {"name": "f", "arguments": "{}"}}]})
+
+
+@pytest.mark.parametrize(
+    ("last", "extra", "wanted"),
+    [
+        ("It is 42.", None, None),
+        (None, CALL, None),
+        ("", '{"function_call": {"name": "f"}}', None),
+        ("", None, "empty_output"),
+        (" ", '{"tool_calls": []}', "empty_output"),
+    ],
+)
+def test_a_call_of_a_tool_is_no_empty_answer(last, extra, wanted) -> None:
+    turns = [
+        {"role": "user", "content": "What is f(1)?", "extra": None},
+        {"role": "assistant", "content": None, "extra": CALL},
+        {"role": "tool", "content": "42", "extra": '{"tool_call_id": "1"}'},
+        {"role": "assistant", "content": last, "extra": extra},
+    ]
+    assert code({"messages": turns}) == wanted
 
 
 def test_the_detail_is_the_evidence() -> None:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
+from gristmill.text.chat import calls_tools
 from gristmill.text.shingles import same
 from gristmill.text.turns import Turn, turns
 
@@ -48,8 +49,12 @@ CODES: tuple[Code, ...] = get_args(Code)
 
 
 class Quality(RowStage):
-    """Drop a row at the first fault that is found; every answer of a conversation is looked at."""
+    """Drop a row at the first fault that is found; every answer of a conversation is looked at.
 
+    Only the last answer has to say something, or to call a tool: those before it may be calls.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
@@ -74,7 +79,7 @@ class Quality(RowStage):
         answers = [turn["content"] for turn in said if turn["role"] == "assistant"]
         if not asked:
             yield Drop("empty_instruction")
-        if not answers or any(not answer.strip() for answer in answers):
+        if not answers or not (answers[-1].strip() or _ends_with_call(row)):
             yield Drop("empty_output")
         for answer in answers:
             yield from self._answer(answer, asked[0] if asked else "")
@@ -95,6 +100,11 @@ class Quality(RowStage):
             yield Drop("repeats_instruction", answer[:80])
         if len(answer) > self.max_chars:
             yield Drop("output_too_long", f"{len(answer)} > {self.max_chars} characters")
+
+
+def _ends_with_call(row: Texts) -> bool:
+    answers = [turn for turn in row.get("messages") or () if turn["role"] == "assistant"]
+    return bool(answers) and calls_tools(answers[-1])
 
 
 def _input(instruction: str, given: str) -> Iterator[Drop]:

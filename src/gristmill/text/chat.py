@@ -76,6 +76,12 @@ def exchange(turns: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None
     return next(asked, None), next(answered, None)
 
 
+def calls_tools(turn: Mapping[str, object]) -> bool:
+    """Say whether a turn calls a tool: it may do so without a word."""
+    extra = json.loads(str(turn["extra"])) if turn.get("extra") else {}
+    return bool(extra.get("tool_calls") or extra.get("function_call"))
+
+
 def _is_extra(value: Any) -> bool:
     return value is None or (isinstance(value, str) and value.startswith("{"))
 
