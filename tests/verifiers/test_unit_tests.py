@@ -17,8 +17,8 @@ TESTS = "meta.self_code_align.tests"
 class Fixed:
     """A sandbox that always gives one verdict and remembers what it was asked."""
 
-    def __init__(self, status: Any) -> None:
-        self.verdict, self.asked = Verdict(status, "why", 2, 1, profile="here"), list[Program]()
+    def __init__(self, status: Any, why: str = "why") -> None:
+        self.verdict, self.asked = Verdict(status, why, 2, 1, profile="here"), list[Program]()
 
     def stored(self, request: Request) -> None:
         return None
@@ -29,7 +29,7 @@ class Fixed:
         return "key", self.verdict
 
 
-def judge(sandbox: Fixed, output: str | None, tests: str | None) -> Any:
+def judge(sandbox: Fixed, output: str | None, tests: str | list[str] | None) -> Any:
     stage = UnitTests(timeout_s=3, memory_mb=128)
     assert stage.reads() == {"output", TESTS}
 
@@ -61,7 +61,9 @@ def test_a_verdict_becomes_columns(status: str, passed: bool | None) -> None:
 @pytest.mark.parametrize(
     ("output", "tests", "status"),
     [
-        ("no code at all", "assert f(1) == 1", "no_code"),
+        (" \n", "assert f(1) == 1", "no_code"),
+        ("```js\nf()\n```\ndef f(): pass", "assert f(1) == 1", "no_code"),
+        (OUTPUT, [], "no_tests"),
         ("```python\ndef f(x): return", "assert f(1) == 1", "no_code"),
         (None, "assert f(1) == 1", "no_code"),
         (OUTPUT, " \n", "no_tests"),
@@ -72,3 +74,29 @@ def test_without_code_or_tests_nothing_runs_and_nothing_is_claimed(output, tests
     sandbox = Fixed("pass")
     row = judge(sandbox, output, tests)
     assert (row["passed"], row["status"], sandbox.asked) == (None, status, [])
+
+
+def test_an_output_without_any_block_is_code_and_a_list_of_tests_is_one_below_the_other() -> None:
+    sandbox = Fixed("pass")
+    row = judge(sandbox, "def f(x):\r\n    return x", ["assert f(1) == 1", "assert f(2) == 2"])
+    assert row["passed"]
+    (program,) = sandbox.asked
+    assert program.code == "def f(x):\r\n    return x"
+    assert program.tests == "assert f(1) == 1\nassert f(2) == 2"
+
+
+@pytest.mark.parametrize(
+    ("output", "why", "status", "passed"),
+    [
+        ("You add them.", "not Python: code: SyntaxError", "no_code", None),
+        ("def f(x) return x", "not Python: tests: SyntaxError", "error", False),
+        ("def f(x):\n    return y", "NameError in the code", "error", False),
+        ("```\ndef f(x) return x\n```", "not Python: code: SyntaxError", "error", False),
+    ],
+)
+def test_an_output_that_the_sandbox_finds_to_be_no_code_is_not_judged(
+    output, why, status, passed
+) -> None:
+    row = judge(Fixed("error", why), output, "assert f(1) == 1")
+    assert (row["status"], row["passed"]) == (status, passed)
+    assert "SyntaxError" in row["detail"] or "NameError" in row["detail"]
