@@ -54,7 +54,7 @@ class Quality(RowStage):
     Only the last answer has to say something, or to call a tool: those before it may be calls.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()

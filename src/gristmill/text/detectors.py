@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 
+from gristmill.text.structure import fold
 from gristmill.text.words import words
 
 MIN_DISTINCT = 0.3
@@ -102,7 +103,12 @@ def declines(text: str) -> str | None:
 
 
 def loops(text: str) -> str | None:
-    """Find an answer that repeats itself."""
+    """Find an answer that repeats itself, other than code blocks, tables and markup do."""
+    evidence = _repeats(text)
+    return evidence and _repeats(fold(text, _repeats))
+
+
+def _repeats(text: str) -> str | None:
     said = words(text)
     if len(said) >= MIN_LOOP_WORDS:
         runs = list(zip(said, said[1:], said[2:], said[3:], strict=False))

@@ -24,8 +24,7 @@ def fences(text: str) -> list[Fence] | None:
     # Not splitlines: a form feed or U+2028 inside a string of the code ends no line.
     for line in text.replace("\r\n", "\n").split("\n"):
         if mark:
-            bare = line.strip()
-            if bare and set(bare) == {mark[0]} and len(bare) >= len(mark):
+            if _closes(line, mark):
                 found.append(Fence(language, "\n".join(lines)))
                 mark = ""
             else:
@@ -33,6 +32,24 @@ def fences(text: str) -> list[Fence] | None:
         elif opening := OPENING.match(line):
             mark, language, lines = opening[1], opening[2].lower(), []
     return None if mark else found
+
+
+def fold_fences(text: str) -> str:
+    """Return a text with every closed block as one line that says that there is one."""
+    lines, mark, start = list[str](), "", 0
+    for line in text.split("\n"):
+        lines.append(line)
+        if mark:
+            if _closes(line, mark):
+                lines[start:], mark = ["block"], ""
+        elif opening := OPENING.match(line):
+            mark, start = opening[1], len(lines) - 1
+    return "\n".join(lines)
+
+
+def _closes(line: str, mark: str) -> bool:
+    bare = line.strip()
+    return bool(bare) and set(bare) == {mark[0]} and len(bare) >= len(mark)
 
 
 def python_code(text: str) -> str | None:
