@@ -141,6 +141,7 @@ def test_show_knows_recipes_stages_runs_and_rows(call) -> None:
     code, out, err = call("show", "abcdef0123")
     assert (code, out) == (2, "")
     assert "no row's id" in err
+    assert "did you mean ['selectors.k_center']?" in call("show", "k_center")[2]
 
 
 def test_trace_walks_back_to_the_seed(call) -> None:

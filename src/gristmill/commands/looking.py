@@ -135,9 +135,11 @@ def _show_row(row_id: str, workspace: Path, screen: Screen) -> None:
             continue
         screen.result(found.as_dict()) if screen.json else screen.line(render(found))
         return
+    names = [line["name"] for line in (*_recipes(), *_stages())]
+    near = [n for n in names if n.endswith(f".{row_id}")] or get_close_matches(row_id, names)
+    hint = f"did you mean {near}?" if near else "see `build-dataset list`"
     raise InputError(
-        f"'{row_id}' is no recipe, no stage, no run and no row's id in {workspace / 'runs'}; "
-        "see `build-dataset list`"
+        f"'{row_id}' is no recipe, no stage, no run and no row's id in {workspace / 'runs'}; {hint}"
     )
 
 
