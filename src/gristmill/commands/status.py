@@ -30,8 +30,8 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
     state = f"finished: {note['stop']}" if note else _alive(args.workspace)
     now = _under_way(run)
     if args.json:
-        told = {"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines}
-        screen.result({**told, "progress": now and asdict(now)})
+        known = {"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines}
+        screen.result({**known, "progress": now and asdict(now)})
         return 0
     screen.line(f"{run}: {state}")
     if now:
