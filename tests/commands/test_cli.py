@@ -278,3 +278,8 @@ def test_an_error_with_json_is_one_object_too(call) -> None:
     code, out, _ = call("check", "none.yaml", "--json")
     told = json.loads(out)
     assert (code, told["exit_code"], told["kind"]) == (2, 2, "RecipeError")
+
+
+def test_a_look_that_cannot_be_written_is_no_failure() -> None:
+    now = Progress("u", 1, 0, 1, 0, 0, 0, 0, 1.0)
+    Meter({}, int, None, Path("/proc/nope/costs")).write_progress(now)

@@ -9,12 +9,13 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from gristmill.engines.client import Client
+from gristmill.errors import StorageError
 from gristmill.storage.shards import write_text
 
 POINTS = 240
@@ -135,7 +136,8 @@ class Meter:
 
     def write_progress(self, now: Progress) -> None:
         """Keep a look for other processes."""
-        with self._writing:  # a thread may be late: what has ended is not written any more
+        # A thread may be late: what has ended is not written any more. A full disk is the run's.
+        with self._writing, suppress(StorageError):
             if self.bills and not self._ended:
                 write_text(self.bills.parent / PROGRESS, json.dumps(asdict(now)))
 
