@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from gristmill.errors import RecipeError
-from gristmill.pipelines.recipe import Recipe, find, shipped
+from gristmill.formats.recipe_files import find, shipped
+from gristmill.pipelines.recipe import Recipe
 
 TEXT = "name: mine\nseeds: {path: a.jsonl, map: {x: y}}\nstages: [{use: filters.length}]\n"
 

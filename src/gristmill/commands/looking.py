@@ -44,7 +44,7 @@ def do_list(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _recipes() -> Iterator[dict[str, Any]]:
-    from gristmill.pipelines.recipe import shipped
+    from gristmill.formats.recipe_files import shipped
 
     for name, path in shipped().items():
         yield {"name": name, "about": _about(path.read_text(encoding="utf-8"))}
@@ -74,7 +74,7 @@ def _runs(workspace: Path) -> Iterator[dict[str, Any]]:
 
 def do_show(args: argparse.Namespace, screen: Screen) -> int:
     """Show a recipe, a stage, a run or a row, whichever has that name."""
-    from gristmill.pipelines.recipe import shipped
+    from gristmill.formats.recipe_files import shipped
 
     name, path = args.name, Path(args.name)
     folder, _, stage = name.partition(".")

@@ -55,7 +55,8 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
 
 def do_init(args: argparse.Namespace, screen: Screen) -> int:
     """Write a recipe to edit, from a shipped one, comments included."""
-    from gristmill.pipelines.recipe import Recipe, find
+    from gristmill.formats.recipe_files import find
+    from gristmill.pipelines.recipe import Recipe
 
     if not re.fullmatch(r"[a-z0-9_]+", args.name):
         raise InputError(f"'{args.name}': a recipe's name has small letters, digits and _ only")
