@@ -103,6 +103,90 @@ def test_conversations_are_exported_whole_with_all_that_their_turns_carry(tmp_pa
     assert not (tmp_path / "exports" / "alpaca").exists(), "alpaca has no place for tools"
 
 
+SEEN = [
+    {"type": "text", "text": "Look"},
+    {"type": "image_url", "image_url": {"url": "u"}},
+]
+
+
+def notes(folder: Path) -> Any:
+    return json.loads((folder / "exports" / "notes.json").read_text())
+
+
+def test_a_conversation_is_exported_up_to_its_last_answer(tmp_path) -> None:
+    after = [{"role": "user", "content": "Thanks"}, {"role": "tool", "content": "x"}]
+    export([{"messages": [*LONG, *after]}, {"messages": LONG}], tmp_path, *FORMATS)
+    assert [line["messages"] for line in lines(tmp_path, "messages")] == [LONG, LONG]
+    assert len(lines(tmp_path, "alpaca")) == 2
+    assert lines(tmp_path, "sharegpt")[0]["conversations"][-1]["value"] == "Bye!"
+    assert lines(tmp_path, "prompt-completion")[0]["completion"] == LONG[-1:]
+    wanted = {"left_out": {}, "cut": 1, "without_system": 0}
+    assert notes(tmp_path) == {f"exports/{form}/train.jsonl": wanted for form in FORMATS}
+
+
+def test_what_alpaca_has_no_place_for_is_left_out_and_counted(tmp_path) -> None:
+    answer = {"role": "assistant", "content": "Yes"}
+    rows = [
+        {"messages": [{"role": "user", "content": SEEN}, answer]},
+        {"messages": [{"role": "user", "content": SEEN[:1]}, answer]},
+        {"messages": TOOLED},
+        {"messages": [*LONG[1:3], answer]},
+        {"messages": [{"role": "user", "content": "Hi", "name": "ann"}, answer]},
+        {"instruction": "unanswered"},
+    ]
+    export(rows, tmp_path, "alpaca", "prompt-completion")
+    assert [line["instruction"] for line in lines(tmp_path, "alpaca")] == ["Look"]
+    prompts = [line["prompt"][0]["content"] for line in lines(tmp_path, "prompt-completion")]
+    assert SEEN in prompts, "an image is a part of a prompt of turns"
+    told = notes(tmp_path)
+    assert told["exports/alpaca/train.jsonl"]["left_out"] == {
+        "parts that are no text": 1,
+        "tools": 1,
+        "turns out of order": 1,
+        "turns with more than text": 1,
+        "no answer": 1,
+    }
+    assert told["exports/prompt-completion/train.jsonl"]["left_out"] == {"no answer": 1}
+
+
+def cells(folder: Path) -> list[dict[str, str]]:
+    with (folder / "exports" / "csv" / "train.csv").open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def test_csv_pairs_no_first_question_with_a_last_answer(tmp_path) -> None:
+    said = [{"role": "system", "content": "Be brief."}, *LONG[1:3], LONG[3]]
+    rows = [
+        {"messages": LONG},
+        {"messages": TOOLED},
+        {"messages": [{"role": "user", "content": SEEN}, LONG[2]]},
+        {"messages": said},
+        {"instruction": "i", "output": "o"},
+        {"instruction": "unanswered"},
+        {"messages": LONG[1:2]},
+    ]
+    files = export(rows, tmp_path, "csv")
+    found = {(line["instruction"], line["output"]) for line in cells(tmp_path)}
+    assert found == {("Hi", "Hello"), ("i", "o"), ("unanswered", ""), ("Hi", "")}
+    assert files["exports/csv/train.csv"] == 4
+    assert notes(tmp_path)["exports/csv/train.csv"] == {
+        "left_out": {"several turns": 2, "parts that are no text": 1},
+        "cut": 1,
+        "without_system": 1,
+    }
+
+
+def test_no_part_without_rows_is_written(tmp_path) -> None:
+    files = export([{"instruction": "i", "output": "o"}], tmp_path / "a", "csv", "messages")
+    names = ["data/train-00000-of-00001.parquet", "exports/csv/train.csv"]
+    assert list(files) == [*names, "exports/messages/train.jsonl"]
+    assert not (tmp_path / "a" / "exports" / "notes.json").exists(), "nothing was left out"
+    assert list(export([{"messages": LONG}], tmp_path / "b", "csv")) == names[:1]
+    assert [path.name for path in (tmp_path / "b" / "exports").rglob("*")] == ["notes.json"]
+    export([{"messages": LONG}], tmp_path / "b", "messages")
+    assert not (tmp_path / "b" / "exports" / "notes.json").exists(), "nothing is left out now"
+
+
 def test_alpaca_has_a_history_for_every_row_if_one_row_needs_it(tmp_path) -> None:
     export([{"messages": LONG}, {"instruction": "i", "output": "o"}], tmp_path, "alpaca")
     found = sorted(lines(tmp_path, "alpaca"), key=lambda line: line["instruction"])

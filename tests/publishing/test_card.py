@@ -156,6 +156,22 @@ def test_counts_that_an_older_run_lacks_are_left_out(finished) -> None:
     assert "| generator | vllm | `demo` | `vllm:1` |" in body
 
 
+def test_what_the_exports_left_out_is_told(finished) -> None:
+    path = finished()
+    note = json.loads((path / "ledger.json").read_text())
+    note["dataset"] = {"exports/alpaca/train.jsonl": 3}
+    (path / "ledger.json").write_text(json.dumps(note))
+    told = {"left_out": {"tools": 2, "no answer": 1}, "cut": 4, "without_system": 0}
+    (path / "dataset" / "exports").mkdir()
+    (path / "dataset" / "exports" / "notes.json").write_text(json.dumps({"exports/a": told}))
+    _, body = front(card.write(path).read_text())
+    assert (
+        "|\n\n- Rows that `exports/a` does not have as they are: left out (tools) 2, "
+        "left out (no answer) 1, cut after the last answer 4.\n"
+    ) in body
+    assert "the answer; of a conversation, what the assistant says last |" in body
+
+
 def test_an_unfinished_run_is_refused(finished, tmp_path) -> None:
     path = finished()
     (path / "ledger.json").unlink()

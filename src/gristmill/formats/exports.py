@@ -2,15 +2,19 @@
 
     data/train-00000-of-00001.parquet      every column; validation-... beside it, if asked for
     exports/<format>/train.jsonl           only what is trained on; validation.jsonl beside it
+    exports/notes.json                     what the exports left out, if they did, and why
 
-A conversation is exported whole while its first and last turn are still the row's instruction
-and output; after a stage rewrote one of them, the row is a single exchange. Formats:
+A conversation is exported up to its last answer while its first and last turn are still the row's
+instruction and output; after a stage rewrote one of them, the row is a single exchange. Formats:
 - `messages`: ChatML turns, with a `tools` column if there is one.
 - `sharegpt`: `conversations` of `from` and `value`.
 - `alpaca`: `instruction`, `input`, `output`; if any row needs them, every row has `system` and
-  `history`, the pairs before. A conversation with tools does not fit and is left out.
+  `history`, the pairs before. A row with tools, or with parts that are no text, does not fit and
+  is left out.
 - `prompt-completion`: two texts, or, if any row is more than one exchange, two lists of turns.
-- `csv`: the columns that are texts, numbers or truth values, safe to open in a spreadsheet.
+- `csv`: the columns that are texts, numbers or truth values, safe to open in a spreadsheet. A row
+  of several turns is left out: its instruction and its output are no question and answer. There
+  is no column for a system prompt.
 Instruction and input become one message as a scorer reads it (`text/turns.py`): a note such as
 `<noinput>` in the place of an input is not trained on. Rows without an answer are no training rows:
 they are in the Parquet files only. What an export leaves out is counted.
@@ -22,7 +26,9 @@ import csv
 import io
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,21 +36,33 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
+from gristmill.formats.lines import WRITERS, is_more, misfit, talk
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
-from gristmill.storage.shards import replacing, write_parquet
-from gristmill.text.chat import Turn, chatml, exchange, sharegpt
-from gristmill.text.detectors import is_marker
+from gristmill.storage.shards import replacing, write_parquet, write_text
 from gristmill.text.turns import question
 
 log = logging.getLogger(__name__)
 
 Format = Literal["messages", "alpaca", "sharegpt", "prompt-completion", "csv"]
-READ = ("instruction", "input", "output", "messages", "tools")
+TEXTS = ("instruction", "input", "output", "messages")
+READ = (*TEXTS, "tools")
+NOTES = "exports/notes.json"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-PLAIN = {"role", "content"}
 SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Escaped, because many readers take them for ends of lines."""
+
+
+@dataclass
+class Note:
+    """What one file of an export does not have, although the dataset does."""
+
+    left_out: Counter[str] = field(default_factory=Counter)
+    """Rows by reason."""
+    cut: int = 0
+    """Rows without the turns that came after their last answer."""
+    without_system: int = 0
+    """Rows without their system prompt."""
 
 
 class Export(BaseModel):
@@ -69,20 +87,22 @@ def write_dataset(table: pa.Table, folder: Path, export: Export) -> dict[str, in
             name = f"data/{split}-00000-of-00001.parquet"
             write_parquet(folder / name, part)
             files[name] = len(part)
-    said = (_talk(row) for row in _rows(table, READ[:4])) if export.formats else ()
-    is_plain = not any(turns and _is_more(turns) for turns in said)
+    notes: dict[str, Note] = {}
+    said = (talk(row)[0] for row in _rows(table, TEXTS)) if export.formats else ()
+    is_plain = not any(turns and is_more(turns) for turns in said)
     for form in export.formats:
         for split, part in parts.items():
             name = f"exports/{form}/{split}.{'csv' if form == 'csv' else 'jsonl'}"
+            note = notes[name] = Note()
             lines = (
-                _csv_lines(part) if form == "csv" else _json_lines(form, part, is_plain=is_plain)
+                _csv_lines(part, note) if form == "csv" else _json_lines(form, part, note, is_plain)
             )
             if n := _write(folder / name, lines):
-                files[name] = n - (form == "csv")
-                log.info(
-                    "export=%s rows=%d left_out=%d", name, files[name], len(part) - files[name]
-                )
+                files[name] = n
+            log.info("export=%s rows=%d left_out=%d", name, n, note.left_out.total())
     _clear(folder, files)
+    if told := {name: vars(note) for name, note in notes.items() if any(vars(note).values())}:
+        write_text(folder / NOTES, json.dumps(told, indent=2))
     return files
 
 
@@ -131,84 +151,40 @@ def _rows(table: pa.Table, names: Iterable[str]) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _json_lines(form: str, table: pa.Table, *, is_plain: bool) -> Iterator[str]:
+def _json_lines(form: str, table: pa.Table, note: Note, is_plain: bool) -> Iterator[str]:
     write = WRITERS[form]
     for row in _rows(table, [name for name in table.column_names if name in READ]):
-        turns = _talk(row)
-        line = write(row, turns, is_plain) if turns else None
-        if line is not None:
-            text = json.dumps(line, ensure_ascii=False, allow_nan=False)
-            yield text.translate(SEPARATORS) + "\n"
+        turns, n_after = talk(row)
+        line = write(row, turns, is_plain) if turns else "no answer"
+        if isinstance(line, str):
+            note.left_out[line] += 1
+            continue
+        note.cut += n_after > 0
+        text = json.dumps(line, ensure_ascii=False, allow_nan=False)
+        yield text.translate(SEPARATORS) + "\n"
 
 
-def _talk(row: Row) -> list[Turn] | None:
-    """Return the conversation that a row is; None if nothing in it answers."""
-    turns: list[Turn] | None = row.get("messages")
-    asked, answered = row["instruction"], row["output"]
-    if turns and exchange(turns) == (asked, answered):
-        return turns if any(turn["role"] == "assistant" for turn in turns) else None
-    if not asked or answered is None:
-        return None
-    said = (("user", question(asked, row["input"])), ("assistant", answered))
-    return [{"role": role, "content": content, "extra": None} for role, content in said]
-
-
-def _is_more(turns: Sequence[Turn]) -> bool:
-    """Say whether turns are more than a question and an answer in plain text."""
-    roles = [turn["role"] for turn in turns]
-    return roles != ["user", "assistant"] or any(chatml(turn).keys() - PLAIN for turn in turns)
-
-
-def _messages(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
-    line: Row = {"messages": [chatml(turn) for turn in turns]}
-    if (tools := row.get("tools")) is not None:
-        line["tools"] = json.loads(tools) if str(tools).startswith('[{"') else tools
-    return line
-
-
-def _sharegpt(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
-    return {"conversations": [sharegpt(turn) for turn in turns]}
-
-
-def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
-    last = max(i for i, turn in enumerate(turns) if turn["role"] == "assistant")
-    if is_plain:
-        return {"prompt": turns[0]["content"], "completion": turns[last]["content"]}
-    return {
-        "prompt": [chatml(turn) for turn in turns[:last]],
-        "completion": [chatml(turns[last])],
-    }
-
-
-def _alpaca(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row | None:
-    if not _is_more(turns):
-        input_ = "" if is_marker(row["input"] or "") else row["input"] or ""
-        line = {"instruction": row["instruction"], "input": input_, "output": row["output"]}
-        return line if is_plain else {**line, "system": "", "history": []}
-    system = turns[0]["content"] if turns[0]["role"] == "system" else ""
-    said = turns[1:] if system else turns
-    pairs = list(zip(said[::2], said[1::2], strict=False))
-    roles = ["user", "assistant"] * len(pairs)
-    if [turn["role"] for turn in said] != roles or any(_is_more(pair) for pair in pairs):
-        return None
-    *history, (asked, answered) = [[turn["content"] for turn in pair] for pair in pairs]
-    line = {"instruction": asked, "input": "", "output": answered}
-    return {**line, "system": system, "history": history}
-
-
-def _csv_lines(table: pa.Table) -> Iterator[str]:
+def _csv_lines(table: pa.Table, note: Note) -> Iterator[str]:
+    """Give a line per row, the first one with the names of the columns above it."""
     flat = [
         f.name for f in table.schema if pa.types.is_string(f.type) or pa.types.is_primitive(f.type)
     ]
     out = io.StringIO()
     writer = csv.writer(out, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n")
     writer.writerow(map(harmless, flat))
-    for row in _rows(table, flat):
+    for row in _rows(table, dict.fromkeys([*flat, *TEXTS])):
+        turns, n_after = talk(row)
+        turns = turns or row["messages"] or []
+        said = [turn for turn in turns if turn["role"] != "system"]
+        if len(said) > 2 or (len(said) == 2 and is_more(said)):
+            note.left_out["several turns" if len(said) > 2 else misfit(said)] += 1
+            continue
+        note.cut += n_after > 0
+        note.without_system += len(said) < len(turns)
+        writer.writerow([harmless(row[name]) for name in flat])
         yield out.getvalue()
         out.seek(0)
         out.truncate()
-        writer.writerow([harmless(value) for value in row.values()])
-    yield out.getvalue()
 
 
 def harmless(value: Any) -> Any:
@@ -218,14 +194,6 @@ def harmless(value: Any) -> Any:
 
 def _clear(folder: Path, files: Mapping[str, int]) -> None:
     """Remove what an earlier run with other formats or another split left."""
-    for path in [*folder.glob("data/*"), *folder.glob("exports/*/*")]:
+    for path in [*folder.glob("data/*"), *folder.glob("exports/*/*"), *folder.glob(NOTES)]:
         if str(path.relative_to(folder)) not in files:
             path.unlink()
-
-
-WRITERS: dict[str, Callable[[Row, Sequence[Turn], bool], Row | None]] = {
-    "messages": _messages,
-    "sharegpt": _sharegpt,
-    "alpaca": _alpaca,
-    "prompt-completion": _prompt_completion,
-}

@@ -45,10 +45,10 @@ COLUMNS = {
     "root": "id of its seed",
     "stage": "stage that made it",
     "round": "round in which it was made",
-    "instruction": "what is asked",
+    "instruction": "what is asked; of a conversation, what the user says first",
     "input": "text that the instruction is about",
-    "output": "the answer",
-    "messages": "the conversation, turn by turn",
+    "output": "the answer; of a conversation, what the assistant says last",
+    "messages": "the conversation, turn by turn: all that was said, in order",
     "prompt": "what both answers of a pair reply to",
     "chosen": "the better answer",
     "rejected": "the worse answer",
@@ -168,6 +168,16 @@ def _files(run: RunFiles) -> Iterator[str]:
     yield "| file | rows |"
     yield "|---|--:|"
     yield from (f"| {code_span(name, 200)} | {number(n)} |" for name, n in files.items())
+    if run.left_out:
+        yield ""
+    for name, note in run.left_out.items():
+        counts = {
+            **{f"left out ({why})": n for why, n in note["left_out"].items()},
+            "cut after the last answer": note["cut"],
+            "without the system prompt": note["without_system"],
+        }
+        said = ", ".join(f"{why} {number(n)}" for why, n in counts.items() if n)
+        yield f"- Rows that {code_span(name, 200)} does not have as they are: {said}."
 
 
 def _rebuild(run: RunFiles) -> Iterator[str]:

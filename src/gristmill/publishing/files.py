@@ -103,6 +103,12 @@ class RunFiles:
         return pq.read_schema(self.data[0]) if self.data else pa.schema([])
 
     @cached_property
+    def left_out(self) -> dict[str, dict[str, Any]]:
+        """What the exports do not have although the dataset does, by the names of their files."""
+        path = self.path / "dataset" / "exports" / "notes.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    @cached_property
     def bills(self) -> list[dict[str, Any]]:
         """What every command on this run paid, the first one first; replays pay nothing."""
         files = sorted((self.path / "costs").glob("*.json"))

@@ -1,0 +1,107 @@
+"""Lines: what a trainer's file has for one row, or why it has none.
+
+A line for a trainer ends with an answer, because that is what is learnt: turns that come after the
+last one are left out. A format takes a row whole or not at all; what does not fit has a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from gristmill.storage.rows import Row
+from gristmill.text.chat import Turn, calls_tools, chatml, exchange, sharegpt
+from gristmill.text.detectors import is_marker
+from gristmill.text.turns import question
+
+PLAIN = {"role", "content"}
+
+
+def talk(row: Row) -> tuple[list[Turn], int]:
+    """Return the conversation that a row is, up to its last answer, and how many turns follow it.
+
+    There are no turns if nothing in it answers.
+    """
+    turns: list[Turn] | None = row.get("messages")
+    asked, answered = row["instruction"], row["output"]
+    if turns and exchange(turns) == (asked, answered):
+        answers = [i for i, turn in enumerate(turns, 1) if turn["role"] == "assistant"]
+        return (turns[: answers[-1]], len(turns) - answers[-1]) if answers else ([], 0)
+    if not asked or answered is None:
+        return [], 0
+    said = (("user", question(asked, row["input"])), ("assistant", answered))
+    return [{"role": role, "content": content, "extra": None} for role, content in said], 0
+
+
+def is_more(turns: Sequence[Turn]) -> bool:
+    """Say whether turns are more than a question and an answer in plain text."""
+    roles = [turn["role"] for turn in turns]
+    return roles != ["user", "assistant"] or any(not _is_text(turn) for turn in turns)
+
+
+def misfit(turns: Sequence[Turn]) -> str:
+    """Say why turns are no exchanges in plain text."""
+    if any(turn["role"] == "tool" or calls_tools(turn) for turn in turns):
+        return "tools"
+    if any(not _has_words_only(turn) for turn in turns):
+        return "parts that are no text"
+    return "turns out of order" if all(map(_is_text, turns)) else "turns with more than text"
+
+
+def _is_text(turn: Turn) -> bool:
+    return not chatml(turn).keys() - PLAIN and _has_words_only(turn)
+
+
+def _has_words_only(turn: Turn) -> bool:
+    """Say whether a turn's content is a text, or parts that are texts: no image, no sound."""
+    content = chatml(turn)["content"]
+    parts = content if isinstance(content, list) else [content]
+    return all(
+        isinstance(part, str | None) or (isinstance(part, dict) and part.get("type") == "text")
+        for part in parts
+    )
+
+
+def _messages(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
+    line: Row = {"messages": [chatml(turn) for turn in turns]}
+    if (tools := row.get("tools")) is not None:
+        line["tools"] = json.loads(tools) if str(tools).startswith('[{"') else tools
+    return line
+
+
+def _sharegpt(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
+    return {"conversations": [sharegpt(turn) for turn in turns]}
+
+
+def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
+    if is_plain:
+        return {"prompt": turns[0]["content"], "completion": turns[-1]["content"]}
+    return {
+        "prompt": [chatml(turn) for turn in turns[:-1]],
+        "completion": [chatml(turns[-1])],
+    }
+
+
+def _alpaca(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row | str:
+    if not is_more(turns):
+        input_ = "" if is_marker(row["input"] or "") else row["input"] or ""
+        line = {"instruction": row["instruction"], "input": input_, "output": row["output"]}
+        return line if is_plain else {**line, "system": "", "history": []}
+    system = turns[0]["content"] if turns[0]["role"] == "system" else ""
+    said = turns[1:] if system else turns
+    pairs = list(zip(said[::2], said[1::2], strict=False))
+    roles = ["user", "assistant"] * len(pairs)
+    if [turn["role"] for turn in said] != roles or not all(map(_is_text, turns)):
+        return misfit(turns)
+    *history, (asked, answered) = [[turn["content"] for turn in pair] for pair in pairs]
+    line = {"instruction": asked, "input": "", "output": answered}
+    return {**line, "system": system, "history": history}
+
+
+WRITERS: dict[str, Callable[[Row, Sequence[Turn], bool], Row | str]] = {
+    "messages": _messages,
+    "sharegpt": _sharegpt,
+    "alpaca": _alpaca,
+    "prompt-completion": _prompt_completion,
+}
+"""A row, its turns, and whether every row is one exchange in plain text: its line, or a reason."""
