@@ -1,0 +1,187 @@
+"""One run seen from outside, whatever starts it: fed, watched, killed and drained.
+
+A back end starts the processes and says when they have ended; deadline, limits and output are
+kept here, the same for all.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Literal
+
+from gristmill.engines.sandbox.cgroups import Group, measure, waited_s
+from gristmill.engines.sandbox.isolation import memory_file
+from gristmill.engines.sandbox.streams import CAPS, Streams
+
+PROCESSES = 64
+SECOND_LINE_MB = 4096
+"""Address space per process where a control group counts the memory itself."""
+TICK_S = 0.05
+START_S = 20.0
+"""How long the isolation itself may take before the machine is to blame."""
+
+End = Literal["exited", "timeout", "output_limit", "oom", "processes", "infra"]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What was seen from outside."""
+
+    end: End = "exited"
+    code: int = 0
+    """Exit code, 128 + n for signal n."""
+    output: dict[str, bytearray] = field(default_factory=lambda: {n: bytearray() for n in CAPS})
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+    starved_s: float = 0.0
+    """Time it was ready to run but got no CPU. Both are known for time-outs only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use."""
+
+    timeout_s: float
+    memory_mb: int
+
+
+class Run(ABC):
+    """Everything that one run holds open, and its course; a back end fills in three steps."""
+
+    spare_processes = 0
+    """Processes of the back end itself that live in the run's control group."""
+
+    def __init__(
+        self,
+        job: bytes,
+        stdin: bytes,
+        limits: Limits,
+        group: Group | None,
+        stack: ExitStack,
+        stopping: Event | None,
+    ) -> None:
+        self.limits, self.group, self.stack = limits, group, stack
+        self.stopping = stopping or Event()
+        self.outcome = Outcome()
+        self.open: set[int] = set()
+        stack.callback(self.close_all)
+        self.job_fd, self.stdin_fd = self.own(memory_file(job)), self.own(memory_file(stdin))
+        # A socket, not a pipe: a pipe could be opened for reading through /proc/self/fd.
+        self.frames, self.frames_child = socket.socketpair()
+        stack.enter_context(self.frames)
+        stack.enter_context(self.frames_child)
+        self.oom_before = group.oom_kills() if group else 0
+        self.root = 0
+        """The process whose descendants are the run: the init of its pid namespace."""
+        self.root_fd = -1
+
+    @abstractmethod
+    def spawn(self) -> None:
+        """Start the run; raises OSError when the machine cannot."""
+
+    @abstractmethod
+    def admit(self) -> bool:
+        """Learn the run's first process and let it go on; False when it never started."""
+
+    @abstractmethod
+    def ending(self) -> int:
+        """Return a descriptor that can be read when the run has ended."""
+
+    @abstractmethod
+    def outputs(self) -> tuple[int, int]:
+        """Return the descriptors of its stdout and stderr."""
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Kill whatever is left, learn the exit code."""
+
+    def own(self, fd: int) -> int:
+        """Take a descriptor that is closed with the run."""
+        self.open.add(fd)
+        return fd
+
+    def close(self, fd: int) -> None:
+        """Close a descriptor once: another thread may already have been given its number."""
+        if fd in self.open:
+            self.open.remove(fd)
+            os.close(fd)
+
+    def close_all(self) -> None:
+        """Close what is still open."""
+        for fd in list(self.open):
+            self.close(fd)
+
+    def go(self) -> Outcome:
+        """Start, admit, watch, end; whatever it does, within the time limit and a second."""
+        started = time.monotonic()
+        try:
+            if self.group:
+                self.group.limit(self.limits.memory_mb, PROCESSES + self.spare_processes)
+            self.spawn()
+        except OSError as error:
+            self.outcome.end = "infra"
+            self.outcome.output["stderr"] += str(error).encode()
+            return self.outcome
+        try:
+            if self.admit():
+                self.pump(self.limits.timeout_s)
+            else:
+                self.outcome.end = "infra"
+        finally:
+            self.finish()
+            self.outcome.wall_s = time.monotonic() - started
+        if self.group and self.group.oom_kills() > self.oom_before:
+            self.outcome.end = "oom"
+        return self.outcome
+
+    def per_process(self) -> tuple[int, int]:
+        """Return the kernel's limits for each process: CPU in seconds, address space in bytes."""
+        memory_mb = SECOND_LINE_MB if self.group else self.limits.memory_mb
+        return int(self.limits.timeout_s) + 2, max(memory_mb, self.limits.memory_mb) << 20
+
+    def pump(self, timeout_s: float) -> None:
+        """Drain while it runs; stop at its end, at the deadline or at a limit."""
+        deadline = time.monotonic() + timeout_s
+        stdout, stderr = self.outputs()
+        fds = {"stdout": stdout, "stderr": stderr, "frames": self.frames.fileno()}
+        with closing(Streams(fds, self.ending(), self.outcome.output)) as streams:
+            while (left := deadline - time.monotonic()) > 0:
+                has_ended = streams.drain(min(left, TICK_S))
+                if has_ended:
+                    streams.drain_rest()
+                if streams.overflow:
+                    self.outcome.end = "output_limit"
+                    return
+                if has_ended or not self._within_limits():
+                    return
+            self._time_out()
+
+    def _time_out(self) -> None:
+        self.outcome.end = "timeout"
+        self.outcome.cpu_s = measure(self.root).cpu_s
+        self.outcome.starved_s = waited_s(self.root)
+
+    def _within_limits(self) -> bool:
+        """Look at the whole tree where no control group does."""
+        if self.stopping.is_set():
+            self.outcome.end = "infra"
+            return False
+        if self.group:
+            if self.group.oom_kills() > self.oom_before:
+                self.outcome.end = "oom"
+                return False
+            return True
+        usage = measure(self.root)
+        if usage.memory_bytes > self.limits.memory_mb << 20:
+            self.outcome.end = "oom"
+        elif usage.processes > PROCESSES:
+            self.outcome.end = "processes"
+        else:
+            return True
+        return False
