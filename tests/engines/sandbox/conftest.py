@@ -1,4 +1,4 @@
-"""One sandbox for all tests of this folder; without isolation they say why they are skipped."""
+"""One sandbox per back end for all tests of this folder; what a machine lacks is skipped."""
 
 import os
 from collections.abc import Iterator
@@ -9,9 +9,9 @@ from gristmill.engines.sandbox import Sandbox
 from gristmill.errors import RequirementError
 
 
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    made = Sandbox(2)
+@pytest.fixture(scope="session", params=["zygote", "bubblewrap"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    made = Sandbox(2, backend=request.param)
     try:
         made.run_all([])
     except RequirementError as error:

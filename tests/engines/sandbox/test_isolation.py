@@ -14,7 +14,9 @@ import pytest
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.sandbox import Program, Sandbox, pool
+from gristmill.engines.sandbox.backends import failures, refusal
 from gristmill.engines.sandbox.judge import judge
+from gristmill.engines.sandbox.probe import Probe
 from gristmill.engines.sandbox.process import execute
 from gristmill.engines.sandbox.seccomp import build_filter
 from gristmill.errors import EngineError, RequirementError
@@ -28,7 +30,7 @@ os.environ["PATH"] = "/nowhere"
 from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.errors import RequirementError
 for flag in (False, True):
-    sandbox = Sandbox(1, i_accept_that_programs_run_without_isolation=flag)
+    sandbox = Sandbox(1, backend="bubblewrap", i_accept_that_programs_run_without_isolation=flag)
     try:
         (verdict,) = sandbox.run_all([Program("def f(x): return 9", "assert f(3) == 9")])
         print(verdict.status, verdict.profile)
@@ -59,9 +61,11 @@ def test_without_isolation_nothing_runs_unless_somebody_says_so_at_length() -> N
 
 
 def test_a_promise_that_does_not_hold_stops_everything() -> None:
-    pool.require([])
-    with pytest.raises(RequirementError, match="write /etc: expected EROFS, found worked"):
-        pool.require(["write /etc: expected EROFS, found worked"])
+    open_root = Probe("read-only root", "write /etc: expected EROFS, found worked", "close it")
+    slow_root = Probe("number of files", "files: found worked", "use another", mandatory=False)
+    assert failures([Probe("network", "", ""), slow_root]) == []
+    reasons = failures([open_root])
+    assert "write /etc: expected EROFS, found worked (close it)" in str(refusal(reasons))
 
 
 def test_the_number_of_workers_is_in_no_key() -> None:
@@ -86,7 +90,7 @@ def test_trouble_of_the_machine_is_an_error_and_no_verdict(sandbox: Sandbox) -> 
             return outcome
 
     broken = Sandbox(1)
-    broken._state = Broken(1, isolate=True)
+    broken._state = Broken(1, "zygote")
     try:
         with pytest.raises(EngineError, match="3 times: bwrap: no luck"):
             asyncio.run(broken.run(SQUARE))

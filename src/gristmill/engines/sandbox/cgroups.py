@@ -22,6 +22,10 @@ class Group:
     version: int
     memory: Path
     pids: Path
+    limited: tuple[int, int] = (0, 0)
+    """The limits that are set."""
+    events: int = -1
+    """A descriptor of the file that counts what was killed, kept open: it is read often."""
 
     @property
     def folders(self) -> set[Path]:
@@ -29,7 +33,10 @@ class Group:
         return {self.memory, self.pids}
 
     def limit(self, memory_mb: int, processes: int) -> None:
-        """Set the limits of the next run."""
+        """Set the limits of the next run, where they differ from the last one's."""
+        if self.limited == (memory_mb, processes):
+            return
+        self.limited = (memory_mb, processes)
         size = str(memory_mb << 20)
         (self.pids / "pids.max").write_text(str(processes))
         if self.version == 2:
@@ -53,15 +60,20 @@ class Group:
 
     def oom_kills(self) -> int:
         """Count the processes that the kernel killed here for want of memory, ever."""
-        name = "memory.events" if self.version == 2 else "memory.oom_control"
-        for line in (self.memory / name).read_text().splitlines():
-            key, _, value = line.partition(" ")
-            if key == "oom_kill":
+        if self.events < 0:
+            name = "memory.events" if self.version == 2 else "memory.oom_control"
+            self.events = os.open(self.memory / name, os.O_RDONLY | os.O_CLOEXEC)
+        for line in os.pread(self.events, 4096, 0).splitlines():
+            key, _, value = line.partition(b" ")
+            if key == b"oom_kill":
                 return int(value)
         return 0
 
     def remove(self) -> None:
         """Delete the folders; processes that are still dying get a moment."""
+        if self.events >= 0:
+            os.close(self.events)
+            self.events = -1
         for folder in self.folders:
             for _ in range(20):
                 try:

@@ -17,6 +17,7 @@ from importlib.util import MAGIC_NUMBER
 from marshal import dumps
 from pathlib import Path
 
+from gristmill.engines.sandbox.profiles import FLAGS
 from gristmill.engines.sandbox.seccomp import build_filter
 from gristmill.errors import RequirementError
 
@@ -33,8 +34,6 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-# Not -I: it would ignore PYTHONHASHSEED, and sets would then print in another order every run.
-FLAGS = ("-s", "-P", "-S", "-B")
 PASSWD = b"nobody:x:65534:65534:nobody:/box:/bin/sh\n"
 GROUP = b"nogroup:x:65534:\n"
 SCRATCH_MB = {"/tmp": 32, "/box": 24, "/dev/shm": 8}
@@ -113,29 +112,50 @@ def bubblewrap_version() -> str:
     return done.stdout.strip().replace("bubblewrap ", "bwrap ")
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What of this machine a program may read: paths and symbolic links, the same inside."""
+
+    binds: tuple[str, ...]
+    links: tuple[tuple[str, str], ...]
+    """(path, what it points to)."""
+
+
 @cache
-def _view() -> tuple[str, ...]:
-    """Return the read-only part of what a program sees."""
-    view = ["--ro-bind", "/usr", "/usr"]
+def view() -> View:
+    """Return the system's libraries and the interpreter, wherever this machine has them."""
+    binds, links = ["/usr"], []
     for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"):
         path = Path(name)
         if path.is_symlink():
-            view += ["--symlink", str(path.readlink()), name]
+            links.append((name, str(path.readlink())))
         elif path.is_dir():
-            view += ["--ro-bind", name, name]
+            binds.append(name)
     base = Path(sys.base_prefix).resolve()
     if not base.is_relative_to("/usr"):
-        for path in (Path(interpreter()), base / "lib", base / "lib64"):
-            if path.exists():
-                view += ["--ro-bind", str(path), str(path)]
-    return (*view, "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+        wanted = (Path(interpreter()), base / "lib", base / "lib64")
+        binds += [str(path) for path in wanted if path.exists()]
+    if Path("/etc/ld.so.cache").exists():
+        binds.append("/etc/ld.so.cache")
+    return View(tuple(binds), tuple(links))
+
+
+@cache
+def _view_options() -> tuple[str, ...]:
+    """Return the read-only part of what a program sees."""
+    options: list[str] = []
+    for path in view().binds:
+        options += ["--ro-bind", path, path]
+    for name, target in view().links:
+        options += ["--symlink", target, name]
+    return tuple(options)
 
 
 def isolated(info_fd: int, block_fd: int) -> Command:
     """Return the command up to the launcher's arguments, waiting on `block_fd` when ready."""
     command = Command([find_bubblewrap(), "--unshare-all", "--unshare-user"])
     command.argv += ["--uid", "65534", "--gid", "65534", "--hostname", "box", "--cap-drop", "ALL"]
-    command.argv += ["--die-with-parent", "--new-session", *_view()]
+    command.argv += ["--die-with-parent", "--new-session", *_view_options()]
     for path, content in {"/etc/passwd": PASSWD, "/etc/group": GROUP}.items():
         command.argv += ["--perms", "0444", "--ro-bind-data", command.attach(content), path]
     for name, content in driver().items():

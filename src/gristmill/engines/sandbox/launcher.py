@@ -1,11 +1,12 @@
 """Inside the sandbox: set limits, let a child parse, then run the program and send frames.
 
 The only file of the package that is run as a script. It imports built-in modules alone, because
-every run pays for its imports. A child process parses the tests, sends the expected values out
-and ends; this process, in which the program then runs, never held them. What it says afterwards
+every run pays for its imports. Another process parses the tests and sends the expected values
+out; the one in which the program then runs never held them. What it says afterwards
 is said next to hostile code: the reader outside believes no frame for its own sake.
 """
 
+import atexit
 import marshal
 import posix
 import resource
@@ -15,7 +16,7 @@ from _json import encode_basestring_ascii as quote
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     Emit = Callable[..., None]
 
@@ -26,17 +27,57 @@ MAX_MESSAGE = 2000
 BASES = (bool, int, float, str, bytes, complex, list, tuple, set, frozenset, dict)
 
 
-def main(numbers: list[int], driver: str) -> None:
+def main(numbers: list[int], driver: str) -> "NoReturn":
     """Run one job. Descriptors 0, 1, 2 and FRAMES are all that the program finds open."""
     job_fd, frames_fd, *limits = numbers
     limit(*limits)
-    nonce = posix.read(job_fd, NONCE).decode()
-    sender(frames_fd, nonce)('"up"')
-    package = parse_apart(job_fd, frames_fd, nonce, driver)
+    reader, writer = posix.pipe()
+    child = posix.fork()
+    if not child:
+        posix.close(reader)
+        sys.path.insert(0, driver)
+        parse(job_fd, frames_fd, writer)
+        posix._exit(0)
+    posix.close(writer)
+    package = read_all(reader)
+    posix.waitpid(child, 0)
+    go(package, frames_fd)
+
+
+def go(package: bytes, frames_fd: int) -> "NoReturn":
+    """Run what was parsed elsewhere, with nothing open but what the program may use."""
     posix.dup2(frames_fd, FRAMES, inheritable=False)
     posix.closerange(FRAMES + 1, 1 << 16)
-    if package is not None:
-        run(package, only_here(sender(FRAMES, nonce)))
+    if package:
+        found = marshal.loads(package)
+        run(found, only_here(sender(FRAMES, found["nonce"])))
+    leave()
+
+
+def leave() -> "NoReturn":
+    """End as an interpreter does: threads, exit functions, output. Memory just goes.
+
+    Taking every object apart would cost more than most programs.
+    """
+    code = 0
+    for action in (_join_threads, atexit._run_exitfuncs, _flush):
+        try:
+            action()
+        except BaseException:  # noqa: BLE001 - the program may have replaced any of it
+            code = 120
+    posix._exit(code)
+
+
+def _join_threads() -> None:
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        threading._shutdown()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not stream.closed:
+            stream.flush()
 
 
 def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
@@ -96,32 +137,21 @@ def only_here(emit: "Emit") -> "Emit":
     return emit_here
 
 
-def parse_apart(job_fd: int, frames_fd: int, nonce: str, driver: str) -> "Any":
-    """Let a child read the texts; return what this process may know, None when it failed."""
-    reader, writer = posix.pipe()
-    child = posix.fork()
-    if not child:
-        try:
-            posix.close(reader)
-            emit = sender(frames_fd, nonce)
-            sys.path.insert(0, driver)
-            from gristmill.engines.sandbox.plan import prepare
+def parse(job_fd: int, frames_fd: int, writer: int) -> None:
+    """Read the texts of a job and write what the program's process may know, nothing if none."""
+    nonce = posix.read(job_fd, NONCE).decode()
+    emit = sender(frames_fd, nonce)
+    emit('"up"')
+    try:
+        from gristmill.engines.sandbox.plan import prepare
 
-            job = marshal.loads(read_all(job_fd))
-            found = prepare(job, emit, encode, quote, shift)
-            left = b"" if found is None else marshal.dumps(found)
-            while left:
-                left = left[posix.write(writer, left) :]
-        except BaseException as error:  # noqa: BLE001 - the text may do anything to a parser
-            emit('"unparsable"', '"tests"', quote(type(error).__name__))
-        finally:
-            posix._exit(0)
-    posix.close(writer)
-    posix.close(job_fd)
-    package = read_all(reader)
-    posix.close(reader)
-    posix.waitpid(child, 0)
-    return marshal.loads(package) if package else None
+        job = marshal.loads(read_all(job_fd))
+        found = prepare(job, emit, encode, quote, shift)
+        left = b"" if found is None else marshal.dumps({"nonce": nonce, **found})
+        while left:
+            left = left[posix.write(writer, left) :]
+    except BaseException as error:  # noqa: BLE001 - the text may do anything to a parser
+        emit('"unparsable"', '"tests"', quote(type(error).__name__))
 
 
 def run(package: "dict[str, Any]", emit: "Emit") -> None:
@@ -165,11 +195,7 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
         counted[0] += 1
         emit('"value"', str(i), encode(bool(found)))
 
-    return {
-        "__gm_check__": check,
-        "__gm_value__": value,
-        "__gm_truth__": truth,
-    }
+    return {"__gm_check__": check, "__gm_value__": value, "__gm_truth__": truth}
 
 
 def truths(*, canary: bool) -> "dict[str, Callable[..., Any]]":
@@ -177,27 +203,17 @@ def truths(*, canary: bool) -> "dict[str, Callable[..., Any]]":
 
     Both runs execute the same code, so that a program has to search to tell them apart.
     """
-    if canary:
-        return {
-            "__gm_equal__": differ,
-            "__gm_near__": shift,
-            "__gm_hold__": lambda value: not value,
-        }
-    return {
-        "__gm_equal__": lambda left, right: left == right,
-        "__gm_near__": lambda value: value,
-        "__gm_hold__": lambda value: value,
-    }
-
-
-def _refuse(value: object) -> bool:
-    return not value
+    names = ("__gm_equal__", "__gm_near__", "__gm_hold__")
+    true = (lambda left, right: left == right, lambda value: value, lambda value: value)
+    return dict(
+        zip(names, (differ, shift, lambda value: not value) if canary else true, strict=True)
+    )
 
 
 def report(error: BaseException, where: str, emit: "Emit") -> None:
     """Say how it ended: type, message, the missing module's name, whose line raised it."""
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    while trace and trace.tb_next:
         trace = trace.tb_next
     last = trace.tb_frame.f_code.co_filename if trace is not None else ""
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
@@ -241,8 +257,8 @@ def differ(left: "Any", right: "Any") -> "Any":
 def encode(value: "Any", depth: int = 0) -> str:
     """Return a value as JSON with its type; sets and dicts in a fixed order.
 
-    Subclasses of built-in types are read through the built-in type, so that only their content
-    counts and no method of theirs is asked. Other objects raise TypeError.
+    Subclasses of built-in types are read through those: only their content counts, no method of
+    theirs is asked. Other objects raise TypeError.
     """
     if depth > MAX_DEPTH:
         raise RecursionError

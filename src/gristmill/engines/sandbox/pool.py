@@ -6,6 +6,7 @@ import asyncio
 import os
 import platform
 import queue
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,20 +18,16 @@ from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Op
-from gristmill.engines.sandbox.cgroups import Group, make_group, sweep
-from gristmill.engines.sandbox.isolation import (
-    INSTALL,
-    bubblewrap_version,
-    find_bubblewrap,
-)
+from gristmill.engines.sandbox.backends import Backend, Slot, Slots, Wish, choose, describe
+from gristmill.engines.sandbox.cgroups import Group, sweep
+from gristmill.engines.sandbox.isolation import find_bubblewrap
 from gristmill.engines.sandbox.judge import HARNESS, judge
-from gristmill.engines.sandbox.probe import probe
-from gristmill.engines.sandbox.process import Limits, Outcome, execute
 from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.sandbox.watch import Limits, Outcome
 from gristmill.errors import EngineError, RequirementError
 
 STARTING = threading.Lock()
-POLICY = "1"
+POLICY = "2"
 """Raise it when a limit or the view of a program changes."""
 ATTEMPTS = 3
 LOW_CPU_RATE = 0.5
@@ -44,6 +41,10 @@ class Sandbox(Engine):
 
     workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
     """Runs at a time; in no key. Default: the cores that this process may use."""
+    backend: Wish = "auto"
+    """`auto` is zygote, else bubblewrap; both give the same statuses and share their verdicts.
+    `degraded` is landlock and seccomp without namespaces, for machines that forbid those: only
+    when named here, never chosen, and in the key of its verdicts."""
     i_accept_that_programs_run_without_isolation: bool = False
     """Run generated programs as yourself, with your files and your network. Not a good idea."""
 
@@ -62,12 +63,18 @@ class Sandbox(Engine):
     @property
     def identity(self) -> str:
         """Name the harness, the policy, the interpreter and whether isolation holds."""
-        kind = "isolated" if self.isolates else "NOT-ISOLATED"
+        kind = "degraded" if self.backend == "degraded" else "isolated"
+        if not self.isolates:
+            kind = "NOT-ISOLATED"
         return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}:bare"
 
     def check(self) -> None:
         """Raise RequirementError when there is nothing to isolate with."""
-        if self.isolates:
+        if self.isolates and sys.platform != "linux":
+            raise RequirementError(
+                f"no isolation for generated programs: it needs Linux, this is {sys.platform}"
+            )
+        if self.isolates and self.backend == "bubblewrap":
             find_bubblewrap()
 
     async def start(self) -> None:
@@ -108,33 +115,31 @@ class Sandbox(Engine):
             state = self._state
             if state is None:
                 self.check()
-                if self.isolates:
-                    require(probe())
-                state = self._state = _State(self.workers, isolate=self.isolates)
+                backend: Backend = choose(self.backend) if self.isolates else "none"
+                state = self._state = _State(self.workers, backend)
             return state
 
 
 class _State:
-    """What lives between start and stop: threads, and a slot with a control group for each."""
+    """What lives between start and stop: threads, and a slot for each."""
 
-    def __init__(self, workers: int, *, isolate: bool) -> None:
-        self.isolate, self.workers = isolate, workers
+    def __init__(self, workers: int, backend: Backend) -> None:
+        self.backend, self.workers = backend, workers
         sweep()
-        self.slots: queue.SimpleQueue[Group | None] = queue.SimpleQueue()
-        self.groups = [make_group() for _ in range(workers)]
-        for group in self.groups:
-            self.slots.put(group)
+        self.made = Slots(backend, workers)
+        self.slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in self.made.all:
+            self.slots.put(slot)
+        self.groups = [slot.group for slot in self.made.all]
         self.gate = _Gate()
         self.stopping = threading.Event()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
-        self.profile = profile(self.groups[0], isolate=isolate)
+        self.profile = profile(self.groups[0], backend)
 
     def close(self) -> None:
         self.stopping.set()
         self.threads.shutdown(wait=True, cancel_futures=True)
-        for group in self.groups:
-            if group:
-                group.remove()
+        self.made.close()
 
     def judge(self, program: Program) -> Verdict:
         """Judge a program; the machine's own failures are tried again, then reported."""
@@ -156,11 +161,11 @@ class _State:
         return outcome
 
     def _in_slot(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
-        group = self.slots.get()
+        slot = self.slots.get()
         try:
-            return execute(job, stdin, limits, group, isolate=self.isolate, stopping=self.stopping)
+            return slot.execute(job, stdin, limits, self.stopping)
         finally:
-            self.slots.put(group)
+            self.slots.put(slot)
 
 
 class _Gate:
@@ -202,16 +207,7 @@ def interpreter_name() -> str:
     return f"{platform.python_implementation().lower()}-{platform.python_version()}"
 
 
-def profile(group: Group | None, *, isolate: bool) -> str:
+def profile(group: Group | None, backend: Backend) -> str:
     """Say which isolation holds."""
     counted = f"cgroup v{group.version}" if group else "no cgroup: watcher every 50 ms"
-    how = f"{bubblewrap_version()}, seccomp" if isolate else "NOT ISOLATED"
-    return f"{how}, {counted}, {interpreter_name()}, bare"
-
-
-def require(failures: Sequence[str]) -> None:
-    """Refuse to run anything when a promise of the isolation does not hold here."""
-    if failures:
-        raise RequirementError(
-            f"no isolation for generated programs on this machine: {'; '.join(failures)}; {INSTALL}"
-        )
+    return f"{describe(backend)}, {counted}, {interpreter_name()}, bare"

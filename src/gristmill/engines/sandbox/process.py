@@ -37,6 +37,22 @@ def execute(
         return _Cold(job, stdin, limits, group, stack, stopping, isolate=isolate).go()
 
 
+class Slot:
+    """A place for one cold run at a time."""
+
+    def __init__(self, group: Group | None, backend: str) -> None:
+        self.group, self.isolate = group, backend == "bubblewrap"
+
+    def execute(
+        self, job: bytes, stdin: bytes, limits: Limits, stopping: Event | None = None
+    ) -> Outcome:
+        """Run one job to its end; returns within the time limit and a second."""
+        return execute(job, stdin, limits, self.group, isolate=self.isolate, stopping=stopping)
+
+    def close(self) -> None:
+        """Do nothing: no process waits here."""
+
+
 class _Cold(Run):
     """A run that starts an interpreter."""
 

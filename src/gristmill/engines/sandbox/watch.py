@@ -151,15 +151,20 @@ class Run(ABC):
         stdout, stderr = self.outputs()
         fds = {"stdout": stdout, "stderr": stderr, "frames": self.frames.fileno()}
         with closing(Streams(fds, self.ending(), self.outcome.output)) as streams:
-            while (left := deadline - time.monotonic()) > 0:
+            next_look = 0.0
+            while (left := deadline - (now := time.monotonic())) > 0:
                 has_ended = streams.drain(min(left, TICK_S))
                 if has_ended:
                     streams.drain_rest()
                 if streams.overflow:
                     self.outcome.end = "output_limit"
                     return
-                if has_ended or not self._within_limits():
+                if has_ended:
                     return
+                if now >= next_look:
+                    next_look = now + TICK_S
+                    if not self._within_limits():
+                        return
             self._time_out()
 
     def _time_out(self) -> None:

@@ -1,0 +1,273 @@
+"""Inside the sandbox: a warm interpreter that forks one run after the other.
+
+Two processes. The first stays outside, writes the user map of the second and waits for it. The
+second enters its own user, mount, pid, ipc, uts and network namespaces while it has one thread,
+builds the root that programs see, imports the profile's modules and then serves jobs. It never
+reads a job: descriptors of texts, results and output go from the control socket to a fork.
+
+Per run: a clone in fresh pid, mount and ipc namespaces is its init. It mounts empty scratch space
+and a fresh /proc, drops every right, forks the process of the program, parses the job, and reaps
+until the program has ended.
+"""
+
+import _socket
+import array
+import gc
+import posix
+import select
+
+from gristmill.engines.sandbox import calls, launcher
+from gristmill.engines.sandbox.root import build_root, mount_proc, write
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
+
+SIGKILL = 9
+HEAD = 64
+"""Length of a message in bytes."""
+BROKEN = 70
+"""Exit code of an init that could not prepare its run: no program was started."""
+NOBODY = 65534
+OWN_NAMESPACES = (
+    calls.NEWUSER | calls.NEWNS | calls.NEWPID | calls.NEWIPC | calls.NEWUTS | calls.NEWNET
+)
+RUN_NAMESPACES = calls.NEWPID | calls.NEWNS | calls.NEWIPC
+
+
+def main(config: "dict[str, Any]", control_fd: int) -> None:
+    """Start the second process and wait for it."""
+    calls.control(calls.PDEATHSIG, SIGKILL)
+    if posix.getppid() != config["parent"]:
+        posix._exit(0)
+    reader, writer = posix.pipe()
+    pid, _ = calls.clone(OWN_NAMESPACES)
+    if pid:
+        posix.close(reader)
+        posix.close(control_fd)
+        posix.write(writer, b"m" if write_maps(pid) else b"s")
+        _, status = posix.waitpid(pid, 0)
+        posix._exit(posix.waitstatus_to_exitcode(status) & 0xFF)
+    posix.close(writer)
+    answer = posix.read(reader, 1)
+    posix.close(reader)
+    if not answer:
+        posix._exit(BROKEN)
+    serve(config, _socket.socket(fileno=control_fd), is_mapped=answer == b"m")
+
+
+def write_maps(pid: int) -> bool:
+    """Map root and nobody when we may, else only ourselves, as nobody; say which."""
+    uid, gid = posix.getuid(), posix.getgid()
+    if uid == 0:
+        try:
+            for name in ("uid_map", "gid_map"):
+                write(f"/proc/{pid}/{name}", f"0 0 1\n{NOBODY} {NOBODY} 1\n")
+        except OSError:
+            uid = 0  # fewer rights than root has: map one user, as anybody may
+        else:
+            return True
+    write(f"/proc/{pid}/setgroups", "deny")
+    write(f"/proc/{pid}/uid_map", f"{NOBODY} {uid} 1\n")
+    write(f"/proc/{pid}/gid_map", f"{NOBODY} {gid} 1\n")
+    return False
+
+
+def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: bool) -> None:
+    """Prepare once, then run one job at a time until the socket's other end closes."""
+    calls.control(calls.PDEATHSIG, SIGKILL)
+    if is_mapped:
+        posix.setgroups([])
+    calls.name_host("box")
+    has_proc = build_root(config)
+    calls.forget_bounding_set()
+    calls.control(calls.DUMPABLE, 0)
+    for name in config["preload"]:
+        __import__(name)
+    jail = Jail(config, has_proc=has_proc, is_mapped=is_mapped)
+    gc.collect()
+    gc.freeze()
+    if len(posix.listdir("/proc/self/task") if has_proc else [0]) != 1:
+        raise RuntimeError("a module of the profile started a thread: namespaces need one")
+    me = posix.pidfd_open(posix.getpid())
+    send(control, f"ready {int(has_proc)} {int(is_mapped)}", me)
+    posix.close(me)
+    work(control, jail)
+
+
+def work(control: "_socket.socket", jail: "Jail") -> None:
+    """Serve jobs; while one runs, the place of the next is prepared."""
+    spare: Place | None = None
+    while True:
+        numbers, fds = receive(control)
+        if not fds:
+            posix._exit(0)
+        if spare is None or not spare.is_alive():
+            spare = Place(jail, control)
+        place, spare = spare, None
+        send(control, "started", place.pidfd)
+        place.take(numbers, fds)
+        for fd in fds:
+            posix.close(fd)
+        try:
+            spare = Place(jail, control)
+        except OSError:  # the program already has all the processes it may have
+            spare = None
+        send(control, f"ended {place.wait(control)} {resident()}")
+
+
+class Place:
+    """An init in namespaces of its own, and below it the process of one program to come."""
+
+    def __init__(self, jail: "Jail", control: "_socket.socket") -> None:
+        self.door, door = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self.pid, self.pidfd = calls.clone(RUN_NAMESPACES)
+        if not self.pid:
+            control.close()
+            self.door.close()
+            jail.enter(door)
+        door.close()
+
+    def is_alive(self) -> bool:
+        """Say whether the init still waits: want of memory may have taken it."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        if not poll.poll(0):
+            return True
+        self.leave()
+        return False
+
+    def take(self, numbers: list[int], fds: list[int]) -> None:
+        """Pass a job on to the init; one that has gone shows by its end."""
+        try:
+            send(self.door, " ".join(map(str, numbers)), *fds)
+        except OSError:
+            return
+
+    def wait(self, control: "_socket.socket") -> int:
+        """Wait until the init has gone; go down with it when our owner has gone."""
+        poll = select.poll()
+        poll.register(self.pidfd, select.POLLIN)
+        poll.register(control.fileno(), select.POLLHUP)
+        if any(fd != self.pidfd for fd, _ in poll.poll()):
+            posix._exit(0)  # ours is the pid namespace: the kernel kills the run
+        return self.leave()
+
+    def leave(self) -> int:
+        """Collect the init; return its exit code, 128 + n for signal n."""
+        _, status = posix.waitpid(self.pid, 0)
+        posix.close(self.pidfd)
+        self.door.close()
+        return exit_code(status)
+
+
+def receive(control: "_socket.socket") -> tuple[list[int], list[int]]:
+    """Wait for a job: its limits, and the descriptors of job, stdin, stdout, stderr, frames."""
+    text, ancillary, _, _ = control.recvmsg(HEAD, _socket.CMSG_SPACE(5 * 4))
+    fds = array.array("i")
+    for _, _, data in ancillary:
+        fds.frombytes(data)
+    return [int(part) for part in text.split()], list(fds)
+
+
+def send(control: "_socket.socket", text: str, *fds: int) -> None:
+    """Send a line, padded to a fixed length, and descriptors with it."""
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds).tobytes())
+    control.sendmsg([text.ljust(HEAD).encode()], [rights] if fds else [])
+
+
+def exit_code(status: int) -> int:
+    """Return an exit code as a shell counts: 128 + n for signal n."""
+    code = posix.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def resident() -> int:
+    """Return this process's resident memory in pages; 0 where there is no /proc."""
+    try:
+        fd = posix.open("/proc/self/statm", posix.O_RDONLY)
+    except OSError:
+        return 0
+    text = posix.read(fd, 256)
+    posix.close(fd)
+    return int(text.split()[1])
+
+
+class Jail:
+    """What is done to every run before its program: mounts, rights, the filter, an init."""
+
+    def __init__(self, config: "dict[str, Any]", *, has_proc: bool, is_mapped: bool) -> None:
+        self.scratch = config["scratch"]
+        self.has_proc, self.is_mapped = has_proc, is_mapped
+        self.filter = calls.Filter(config["filter"])
+
+    def enter(self, door: "_socket.socket") -> "NoReturn":
+        """Become a run's init: prepare everything, fork the program's process, then parse.
+
+        Both wait for their job. The init holds the expected values, so the program may neither
+        trace nor read it: it is not dumpable, and another user where two could be mapped.
+        """
+        try:
+            self.mount()
+            self.drop()
+            inner, outer = _socket.socketpair()
+            child = posix.fork()
+        except BaseException as error:  # noqa: BLE001 - it must end here, whatever it is
+            posix.write(2, f"{type(error).__name__}: {error}".encode())
+            posix._exit(BROKEN)
+        if not child:
+            door.close()
+            outer.close()
+            begin(inner)
+        inner.close()
+        self.parse(door, outer)
+        posix.closerange(0, 1 << 16)
+        reap(child)
+
+    def parse(self, door: "_socket.socket", outer: "_socket.socket") -> None:
+        """Take a job, give the program's process what it may have of it."""
+        numbers, fds = receive(door)
+        if not fds:
+            posix._exit(0)
+        send(outer, " ".join(map(str, numbers)), *fds[1:])
+        launcher.limit(*numbers)
+        launcher.parse(fds[0], fds[4], outer.fileno())
+
+    def mount(self) -> None:
+        """Mount empty scratch space and the process list of this run alone."""
+        for path, options in self.scratch.items():
+            calls.mount("tmpfs", path, "tmpfs", calls.NOSUID | calls.NODEV, options)
+        if self.has_proc:
+            mount_proc("/proc")
+        posix.chdir("/box")
+
+    def drop(self) -> None:
+        """Become nobody without any right, for good."""
+        if self.is_mapped:
+            posix.setresgid(NOBODY, NOBODY, NOBODY)
+            posix.setresuid(NOBODY, NOBODY, NOBODY)
+        calls.drop_capabilities()
+        calls.control(calls.DUMPABLE, 0)
+        self.filter.install()
+
+
+def begin(inner: "_socket.socket") -> "NoReturn":
+    """Be the process in which the program runs: wait for the parsed program, then run it."""
+    calls.control(calls.DUMPABLE, 1)
+    posix.setsid()
+    numbers, fds = receive(inner)
+    if not fds:
+        posix._exit(BROKEN)
+    for i in range(3):
+        posix.dup2(fds[i], i)
+    package = launcher.read_all(inner.fileno())
+    launcher.limit(*numbers)
+    launcher.go(package, fds[3])
+
+
+def reap(child: int) -> "NoReturn":
+    """Collect whatever ends; when the program has, leave with its exit code."""
+    while True:
+        pid, status = posix.wait()
+        if pid == child:
+            posix._exit(exit_code(status))
