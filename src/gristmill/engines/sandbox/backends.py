@@ -54,10 +54,12 @@ class Slots:
         self.all: list[Slot] = []
         for _ in range(workers):
             group = make_group()
+            slot: Slot
             if backend == "zygote":
-                self.all.append(zygote.Slot(group, profile, self.spawner))
+                slot = zygote.Slot(group, profile, self.spawner)
             else:
-                self.all.append(process.Slot(group, backend))
+                slot = process.Slot(group, backend)
+            self.all.append(slot)
 
     def close(self) -> None:
         """End what waits in the slots, and give their groups back."""
@@ -107,6 +109,8 @@ def trouble(backend: Backend) -> list[str]:
     """Return why a back end cannot be used here; empty when it can."""
     if backend == "bubblewrap":
         find_bubblewrap()
+    if backend == "degraded" and os.getuid() == 0:
+        return ["it shares files and processes with the machine, so it never runs as root"]
     return failures(list(probed(backend)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,6 +69,17 @@ class Group:
             if key == b"oom_kill":
                 return int(value)
         return 0
+
+    def kill(self) -> None:
+        """Kill every process in it."""
+        for _ in range(20):
+            pids = (self.pids / "cgroup.procs").read_text().split()
+            for pid in map(int, pids):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            if not pids:
+                return
+            time.sleep(0.005)
 
     def remove(self) -> None:
         """Delete the folders; processes that are still dying get a moment."""

@@ -38,6 +38,12 @@ PASSWD = b"nobody:x:65534:65534:nobody:/box:/bin/sh\n"
 GROUP = b"nogroup:x:65534:\n"
 SCRATCH_MB = {"/tmp": 32, "/box": 24, "/dev/shm": 8}
 PACKAGE = "gristmill/engines/sandbox"
+CONFINE = """import sys
+sys.path.insert(0, sys.argv[7])
+from gristmill.engines.sandbox.confine import main
+main([int(argument) for argument in sys.argv[1:7]], sys.argv[7])
+"""
+INSIDE = ("launcher", "plan", "asserts", "trees")
 INSTALL = (
     "install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install "
     "bubblewrap) and allow user namespaces (sysctl user.max_user_namespaces above 0; on Ubuntu "
@@ -83,11 +89,11 @@ def interpreter() -> str:
 
 
 @cache
-def driver() -> dict[str, bytes]:
+def driver(names: tuple[str, ...] = INSIDE) -> dict[str, bytes]:
     """Return the files that run inside, by path, compiled once per process."""
     here = Path(__file__).parent
     compiled = {}
-    for name in ("launcher", "plan", "asserts", "trees"):
+    for name in names:
         code = compile((here / f"{name}.py").read_bytes(), f"{name}.py", "exec", 0, True)
         compiled[f"{PACKAGE}/{name}.pyc"] = MAGIC_NUMBER + bytes(12) + dumps(code)
     return compiled
@@ -174,8 +180,20 @@ def isolated(info_fd: int, block_fd: int) -> Command:
 
 def exposed(folder: Path) -> Command:
     """Return a command without any isolation: only for programs that somebody trusts."""
+    _unpack(folder)
+    return Command([interpreter(), *FLAGS, str(folder / PACKAGE / "launcher.pyc")])
+
+
+def confined(folder: Path) -> Command:
+    """Return a command that confines itself by landlock and seccomp, without namespaces."""
+    _unpack(folder)
+    command = Command([interpreter(), *FLAGS, "-c", CONFINE])
+    command.argv.append(command.attach(build_filter(shared=True)))
+    return command
+
+
+def _unpack(folder: Path) -> None:
     (folder / "box").mkdir()
     (folder / PACKAGE).mkdir(parents=True)
-    for name, content in driver().items():
+    for name, content in (driver() | driver(("calls", "confine"))).items():
         (folder / name).write_bytes(content)
-    return Command([interpreter(), *FLAGS, str(folder / PACKAGE / "launcher.pyc")])

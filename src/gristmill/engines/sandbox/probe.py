@@ -110,7 +110,7 @@ WANTED = {
 }
 ALLOWED = {
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "TZ", "PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE",
-    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PWD", "LC_CTYPE",
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "PWD", "LC_CTYPE", "TMPDIR",
 }  # fmt: skip
 FEW_PROCESSES = 4
 NAMESPACES = (
@@ -158,7 +158,8 @@ def probe(execute: Execute, *, outside_root: bool) -> list[Probe]:
                "127.0.0.1", "169.254.169.254"),
         _tried(found, "read-only root", "nothing may be mounted over /usr or /etc for writing",
                "write /etc", "write /usr", "write /proc/sys", "home", "root"),
-        _tried(found, "size of scratch space", "use a kernel with tmpfs", "fill"),
+        _tried(found, "size of scratch space", "use the zygote or bubblewrap back end",
+               "fill", mandatory=False),
         _tried(found, "number of files", "use the zygote back end: bubblewrap sets no such limit",
                "files", mandatory=False),
         _memory(execute),
@@ -230,7 +231,7 @@ def _landlock(found: dict[str, Any]) -> Probe:
 
 
 def _proc(found: dict[str, Any]) -> Probe:
-    trouble = "" if "processes" in found else "empty: this machine's own /proc is masked"
+    trouble = "" if "processes" in found else "none: masked outside, or not in the view"
     fix = "unmask /proc of the outer container; programs run without it until then"
     return Probe("/proc of a run", trouble, fix, mandatory=False)
 

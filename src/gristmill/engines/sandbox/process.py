@@ -9,15 +9,28 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
+from typing import Literal
 
 from gristmill.engines.sandbox.cgroups import Group
-from gristmill.engines.sandbox.isolation import ENVIRONMENT, Command, exposed, isolated
+from gristmill.engines.sandbox.isolation import (
+    ENVIRONMENT,
+    Command,
+    confined,
+    exposed,
+    isolated,
+    view,
+)
 from gristmill.engines.sandbox.watch import PROCESSES, START_S, Limits, Outcome, Run
 
 __all__ = ["Limits", "Outcome", "execute"]
+
+How = Literal["bubblewrap", "degraded", "none"]
+ENDING_S = 3.0
+"""How long a confined run may take to end its processes before they are killed from outside."""
 
 
 def execute(
@@ -26,7 +39,7 @@ def execute(
     limits: Limits,
     group: Group | None,
     *,
-    isolate: bool = True,
+    how: How = "bubblewrap",
     stopping: Event | None = None,
 ) -> Outcome:
     """Run one job to its end, whatever it does; returns within the time limit and a second.
@@ -34,23 +47,33 @@ def execute(
     It is killed when `stopping` is set: then the machine is to blame, not the program.
     """
     with ExitStack() as stack:
-        return _Cold(job, stdin, limits, group, stack, stopping, isolate=isolate).go()
+        return _Cold(job, stdin, limits, group, stack, stopping, how).go()
 
 
 class Slot:
     """A place for one cold run at a time."""
 
-    def __init__(self, group: Group | None, backend: str) -> None:
-        self.group, self.isolate = group, backend == "bubblewrap"
+    def __init__(self, group: Group | None, how: How) -> None:
+        self.group, self.how = group, how
 
     def execute(
         self, job: bytes, stdin: bytes, limits: Limits, stopping: Event | None = None
     ) -> Outcome:
         """Run one job to its end; returns within the time limit and a second."""
-        return execute(job, stdin, limits, self.group, isolate=self.isolate, stopping=stopping)
+        return execute(job, stdin, limits, self.group, how=self.how, stopping=stopping)
 
     def close(self) -> None:
         """Do nothing: no process waits here."""
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """Make a folder, and delete it however deep a program has made it."""
+    folder = tempfile.mkdtemp(prefix="gristmill-")
+    try:
+        yield Path(folder)
+    finally:
+        subprocess.run(["rm", "-rf", "--", folder], check=False, stderr=subprocess.DEVNULL)
 
 
 class _Cold(Run):
@@ -64,19 +87,19 @@ class _Cold(Run):
         group: Group | None,
         stack: ExitStack,
         stopping: Event | None,
-        *,
-        isolate: bool,
+        how: How,
     ) -> None:
         super().__init__(job, stdin, limits, group, stack, stopping)
-        self.isolate = isolate
+        self.how, self.isolate = how, how == "bubblewrap"
         self.info_read, self.info_write = map(self.own, os.pipe())
         self.block_read, self.block_write = map(self.own, os.pipe())
 
     def _command(self) -> tuple[Command, str | None, str]:
         if self.isolate:
             return isolated(self.info_write, self.block_read), None, "/driver"
-        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
-        return exposed(folder), str(folder / "box"), str(folder)
+        folder = self.stack.enter_context(_scratch())
+        command = confined(folder) if self.how == "degraded" else exposed(folder)
+        return command, str(folder / "box"), str(folder)
 
     def spawn(self) -> None:
         """Start bubblewrap, or the interpreter itself."""
@@ -85,14 +108,16 @@ class _Cold(Run):
         processes = PROCESSES if self.isolate and os.getuid() != 0 else 0
         numbers = [self.job_fd, self.frames_child.fileno(), *self.per_process(), processes]
         fds = [*command.fds, *numbers[:2], self.info_write, self.block_read]
+        paths = view().binds if self.how == "degraded" else ()
+        home = {} if self.isolate else {"HOME": str(cwd), "TMPDIR": str(cwd)}
         try:
             self.process = subprocess.Popen(
-                [*command.argv, *map(str, numbers), driver],
+                [*command.argv, *map(str, numbers), driver, *paths],
                 stdin=self.stdin_fd,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=fds,
-                env=ENVIRONMENT,
+                env=ENVIRONMENT | home,
                 cwd=cwd,
                 start_new_session=not self.isolate,
             )
@@ -141,9 +166,11 @@ class _Cold(Run):
 
     def finish(self) -> None:
         """Kill whatever is left, collect the exit code."""
-        if self.root_fd >= 0:
+        if self.root_fd >= 0 and self.how != "degraded":
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.root_fd, signal.SIGKILL)
+        if self.how == "degraded":
+            self._end_confined()
         if not self.isolate:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -156,3 +183,12 @@ class _Cold(Run):
         for stream in (self.process.stdout, self.process.stderr):
             if stream:
                 stream.close()
+
+    def _end_confined(self) -> None:
+        """Ask the subreaper to end everything; what hides from it is still in the group."""
+        if self.root_fd >= 0:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.root_fd, signal.SIGTERM)
+            select.select([self.root_fd], [], [], ENDING_S)
+        if self.group:
+            self.group.kill()

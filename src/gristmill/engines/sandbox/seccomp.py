@@ -83,6 +83,51 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "memfd_secret": (447, 447),
 }
 
+SHARED: dict[str, tuple[int | None, int | None]] = {
+    "chmod": (90, None),
+    "fchmod": (91, 52),
+    "fchmodat": (268, 53),
+    "fchmodat2": (452, 452),
+    "chown": (92, None),
+    "fchown": (93, 55),
+    "lchown": (94, None),
+    "fchownat": (260, 54),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "setxattr": (188, 5),
+    "lsetxattr": (189, 6),
+    "fsetxattr": (190, 7),
+    "setxattrat": (463, 463),
+    "removexattr": (197, 14),
+    "lremovexattr": (198, 15),
+    "fremovexattr": (199, 16),
+    "removexattrat": (466, 466),
+    "setpriority": (141, 140),
+    "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+    "sched_setaffinity": (203, 122),
+    "sched_setattr": (314, 274),
+    "ioprio_set": (251, 30),
+    "shmget": (29, 194),
+    "shmat": (30, 196),
+    "shmctl": (31, 195),
+    "semget": (64, 190),
+    "semop": (65, 193),
+    "semctl": (66, 191),
+    "semtimedop": (220, 192),
+    "msgget": (68, 186),
+    "msgsnd": (69, 189),
+    "msgrcv": (70, 188),
+    "msgctl": (71, 187),
+    "mq_open": (240, 180),
+    "mq_unlink": (241, 181),
+}
+"""Denied besides where files, processes and queues are the machine's own: landlock does not see
+changes of a file's mode or owner, nor of another process's priority."""
+PRLIMIT = (302, 261)
+
 SOCKET, SOCKETPAIR, CLONE, CLONE3, IOCTL = (41, 198), (53, 199), (56, 220), (435, 435), (16, 29)
 AF_UNIX = 1
 NAMESPACES = 0x7E020000
@@ -97,8 +142,12 @@ ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 Instruction = tuple[int, int, int, int]
 
 
-def build_filter(machine: str = "") -> bytes:
-    """Return the filter for this machine's architecture, as `bwrap --seccomp` reads it."""
+def build_filter(machine: str = "", *, shared: bool = False) -> bytes:
+    """Return the filter for this machine's architecture, as `bwrap --seccomp` reads it.
+
+    `shared` says that files and processes are the machine's own: then no socket can be made, but
+    pairs of them can, and what landlock does not cover is denied too.
+    """
     machine = machine or platform.machine()
     if machine not in ARCHITECTURES:
         raise RequirementError(
@@ -114,12 +163,15 @@ def build_filter(machine: str = "") -> bytes:
     ]
     if machine == "x86_64":
         lines += [(AT_LEAST, 0, 1, X32), _fail(errno.ENOSYS)]
-    for numbers in DENIED.values():
+    for numbers in (DENIED | SHARED if shared else DENIED).values():
         number = numbers[column]
         if number is not None:
             lines += [(EQUAL, 0, 1, number), _fail(errno.EPERM)]
     # glibc falls back to clone, whose flags can be seen; clone3 hides them behind a pointer.
     lines += [(EQUAL, 0, 1, CLONE3[column]), _fail(errno.ENOSYS)]
+    if shared:
+        lines += [(EQUAL, 0, 1, SOCKET[column]), _fail(errno.EACCES)]
+        lines += _only_if(PRLIMIT[column], ARGUMENT_0, [(EQUAL, 1, 0, 0)], errno.EPERM)
     for numbers in (SOCKET, SOCKETPAIR):
         lines += _only_if(numbers[column], ARGUMENT_0, [(EQUAL, 1, 0, AF_UNIX)], errno.EACCES)
     lines += _only_if(CLONE[column], ARGUMENT_0, [(ANY_BIT, 0, 1, NAMESPACES)], errno.EPERM)
