@@ -14,16 +14,9 @@ from importlib import import_module
 from pathlib import Path
 
 from gristmill.commands.screen import Screen, opened
+from gristmill.commands.silence import SILENT
 
 INTERRUPTED = 130
-SILENT = {
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "DO_NOT_TRACK": "1",
-    "VLLM_NO_USAGE_STATS": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-}
-"""No telemetry leaves the machine, also from the processes that a run starts."""
 EPILOG = """exit codes: 0 done; 1 a machine or a bug; 2 the recipe, the usage or a missing
 requirement; 3 stopped by target, budget, error rate or a gate; 4 another run holds the
 workspace; 130 Ctrl-C. After 1, 3 and 130 the same command goes on where it stopped."""
@@ -76,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("run", metavar="RUN")
     trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")
     trace.add_argument("--calls", action="store_true", help="each reply to its end")
+    _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
     _sharing(commands)
     return top
 
