@@ -2,16 +2,30 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from gristmill.engines.sandbox import Sandbox
 from gristmill.errors import RequirementError
 
+BACKENDS = ("zygote", "bubblewrap")
 
-@pytest.fixture(scope="session", params=["zygote", "bubblewrap"])
+
+@pytest.fixture(scope="session", params=BACKENDS)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    made = Sandbox(2, backend=request.param)
+    """Return a sandbox with two slots."""
+    yield from opened(request.param, 2)
+
+
+@pytest.fixture(scope="session", params=BACKENDS)
+def lone(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Return a sandbox with one slot: what runs next runs where the last one did."""
+    yield from opened(request.param, 1)
+
+
+def opened(backend: Any, workers: int) -> Iterator[Sandbox]:
+    made = Sandbox(workers, backend=backend)
     try:
         made.run_all([])
     except RequirementError as error:

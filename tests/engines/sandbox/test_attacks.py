@@ -8,8 +8,10 @@ when it found none.
 import ast
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,9 @@ MODES = {
     "values": "assert f(3) == 9\nassert f(4) == 16",
     "asserts": "for x in (3, 4):\n    assert f(x) == x * x",
 }
+SETTLED_S = 1.0
+QUIET_MB = 64
+"""What an idle slot may hold: a warm interpreter, and the kernel's own for both."""
 SLOW = {"timeout", "oom", "output_limit"}
 BENIGN = Program("def f(x):\n    return x * x", MODES["values"])
 
@@ -74,20 +79,28 @@ def test_quick_attacks_get_what_they_deserve(sandbox: Sandbox) -> None:
     ("attack", "mode"),
     [pytest.param(a, mode, id=f"{a.name}-{mode}") for a in ATTACKS for mode in a.tests],
 )
-def test_an_attack_gets_what_it_deserves_in_time(
-    sandbox: Sandbox, attack: Attack, mode: str
+def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
+    lone: Sandbox, attack: Attack, mode: str
 ) -> None:
+    lone.run_all([BENIGN])
+    before = footprint(lone)
     limit = max(1.0, attack.max_wall_s - 2)
     program = Program(attack.code, attack.tests[mode], timeout_s=limit, memory_mb=256)
     for _ in range(2 if "twice" in attack.head else 1):
-        (verdict,) = sandbox.run_all([program])
+        (verdict,) = lone.run_all([program])
         assert verdict.status in attack.expect, verdict
         # The clock is the harness's. A run that starved on a busy machine is repeated once.
         assert verdict.wall_ms < 1000 * max(attack.max_wall_s, limit + 2)
         assert len(verdict.stdout) <= 4 * 65536
         assert len(verdict.detail) <= 2000
         assert verdict.detail.isprintable()
-    assert alive(sandbox) == []
+    ended = time.monotonic()
+    assert {verdict.status for verdict in lone.run_all([BENIGN] * 10)} == {"pass"}
+    while footprint(lone) != before and time.monotonic() < ended + SETTLED_S:
+        time.sleep(0.02)
+    assert footprint(lone) == before
+    assert alive(lone) == []
+    assert memory_mb(lone) < QUIET_MB
 
 
 @pytest.mark.slow
@@ -110,6 +123,36 @@ def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
     assert open_files() == before
     assert not list(Path("/tmp").glob("gristmill-attack*"))
     assert not list(Path("/dev/shm").glob("left"))
+
+
+def footprint(sandbox: Sandbox) -> dict[str, Any]:
+    """Return what a run may not change: processes below us, mounts, folders, descriptors."""
+    names = {
+        str(path) for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("gristmill*")
+    }
+    return {
+        "processes": len(descendants(os.getpid())),
+        "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
+        "folders": names | {str(path) for path in Path("/dev/shm").glob("left*")},
+        "files": open_files(),
+    }
+
+
+def memory_mb(sandbox: Sandbox) -> float:
+    """Return what the slots' control groups hold."""
+    assert sandbox._state
+    names = {1: "memory.usage_in_bytes", 2: "memory.current"}
+    groups = [group for group in sandbox._state.groups if group]
+    return sum(int((g.memory / names[g.version]).read_text()) for g in groups) / (1 << 20)
+
+
+def descendants(pid: int) -> list[int]:
+    found = []
+    with suppress(FileNotFoundError, ProcessLookupError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in map(int, (task / "children").read_text().split()):
+                found += [child, *descendants(child)]
+    return found
 
 
 def open_files() -> int:

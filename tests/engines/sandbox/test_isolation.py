@@ -21,7 +21,7 @@ from gristmill.engines.sandbox.process import execute
 from gristmill.engines.sandbox.seccomp import build_filter
 from gristmill.errors import EngineError, RequirementError
 from gristmill.storage.answers import Answers
-from tests.engines.sandbox.test_attacks import FOLDER, Attack
+from tests.engines.sandbox.test_attacks import FOLDER, Attack, descendants
 
 SQUARE = Program("def f(x):\n    return x * x", "assert f(3) == 9")
 NO_BWRAP = """
@@ -117,10 +117,11 @@ def test_stopping_kills_what_runs_and_gives_up_what_waits(sandbox: Sandbox) -> N
 
 
 @pytest.mark.slow
-def test_programs_die_with_the_process_that_runs_them(sandbox: Sandbox, tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["zygote", "bubblewrap"])
+def test_programs_die_with_the_process_that_runs_them(backend: str, tmp_path: Path) -> None:
     code = f"""
 from gristmill.engines.sandbox import Program, Sandbox
-sandbox = Sandbox(1)
+sandbox = Sandbox(1, backend={backend!r})
 sandbox.run_all([])
 open({str(tmp_path / "ready")!r}, "w").close()
 sandbox.run_all([Program("import time; time.sleep(3599)", "assert 1", timeout_s=3600)])
@@ -140,14 +141,6 @@ sandbox.run_all([Program("import time; time.sleep(3599)", "assert 1", timeout_s=
             break
         time.sleep(0.05)
     assert not any(is_running(pid) for pid in children)
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in map(int, (task / "children").read_text().split()):
-            found += [child, *descendants(child)]
-    return found
 
 
 def is_running(pid: int) -> bool:

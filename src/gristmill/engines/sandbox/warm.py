@@ -15,6 +15,7 @@ import array
 import gc
 import posix
 import select
+import sys
 
 from gristmill.engines.sandbox import calls, launcher
 from gristmill.engines.sandbox.root import build_root, mount_proc, write
@@ -82,6 +83,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     has_proc = build_root(config)
     calls.forget_bounding_set()
     calls.control(calls.DUMPABLE, 0)
+    sys.path += config["paths"]
     for name in config["preload"]:
         __import__(name)
     jail = Jail(config, has_proc=has_proc, is_mapped=is_mapped)
