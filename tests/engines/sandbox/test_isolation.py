@@ -15,6 +15,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.sandbox import Program, Sandbox, pool
 from gristmill.engines.sandbox.backends import failures, refusal
+from gristmill.engines.sandbox.cgroups import measure
 from gristmill.engines.sandbox.judge import judge
 from gristmill.engines.sandbox.probe import Probe
 from gristmill.engines.sandbox.process import execute
@@ -178,6 +179,24 @@ def test_without_control_groups_a_watcher_holds_the_limits(sandbox: Sandbox, nam
     verdict = judge(program, lambda job, stdin, limits: execute(job, stdin, limits, None))
     assert verdict.status in {"oom", "error", "timeout"}, verdict
     assert verdict.wall_ms < 7000
+
+
+def test_less_memory_than_an_interpreter_needs_is_no_trouble_of_the_machine(
+    lone: Sandbox,
+) -> None:
+    (small,) = lone.run_all([Program(SQUARE.code, SQUARE.tests, memory_mb=1)])
+    assert small.status in {"oom", "error"}, small
+    assert lone.run_all([SQUARE])[0].status == "pass"
+
+
+def test_a_tree_of_processes_is_measured_no_further_than_its_limit() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 9 & sleep 9 & sleep 9 & wait"]) as process:
+        while len(descendants(process.pid)) < 3:
+            time.sleep(0.01)
+        assert measure(process.pid, 64).processes == 4
+        assert measure(process.pid, 2).processes == 3
+        for pid in descendants(process.pid):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_verdict_is_kept_and_replayed(sandbox: Sandbox, tmp_path: Path) -> None:

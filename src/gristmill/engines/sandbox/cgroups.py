@@ -37,7 +37,6 @@ class Group:
         """Set the limits of the next run, where they differ from the last one's."""
         if self.limited == (memory_mb, processes):
             return
-        self.limited = (memory_mb, processes)
         size = str(memory_mb << 20)
         (self.pids / "pids.max").write_text(str(processes))
         if self.version == 2:
@@ -45,6 +44,7 @@ class Group:
             with contextlib.suppress(OSError):
                 (self.memory / "memory.swap.max").write_text("0")
                 (self.memory / "memory.oom.group").write_text("1")
+            self.limited = (memory_mb, processes)
             return
         plain, swap = "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"
         has_swap = (self.memory / swap).exists()
@@ -53,9 +53,12 @@ class Group:
         names = [swap, plain] if grows else [plain, swap]
         for name in names if has_swap else [plain]:
             (self.memory / name).write_text(size)
+        self.limited = (memory_mb, processes)
 
     def add(self, pid: int) -> None:
         """Move a process in; what it starts from now on stays in."""
+        if pid <= 0:  # 0 would move this process itself
+            raise ProcessLookupError(f"no process {pid} to put into a control group")
         for folder in self.folders:
             (folder / "cgroup.procs").write_text(str(pid))
 
@@ -154,11 +157,14 @@ class Usage:
     cpu_s: float
 
 
-def measure(root: int) -> Usage:
-    """Sum over a process and its descendants; orphans hang under the sandbox's own init."""
+def measure(root: int, most: int) -> Usage:
+    """Sum over a process and its descendants; orphans hang under the sandbox's own init.
+
+    It stops when it has seen more than `most`: a fork bomb may be faster than this loop.
+    """
     waiting, seen = [root], set()
     memory = ticks = threads = 0
-    while waiting:
+    while waiting and threads <= most:
         pid = waiting.pop()
         if pid in seen:
             continue
@@ -175,10 +181,10 @@ def measure(root: int) -> Usage:
     return Usage(threads, memory * PAGE, ticks / TICKS_PER_S)
 
 
-def waited_s(root: int) -> float:
-    """Return how long the tree's main threads were ready to run but got no CPU."""
+def waited_s(root: int, most: int) -> float:
+    """Return how long the main threads of up to `most` processes were ready but got no CPU."""
     total, waiting, seen = 0.0, [root], set()
-    while waiting:
+    while waiting and len(seen) <= most:
         pid = waiting.pop()
         if pid in seen:
             continue

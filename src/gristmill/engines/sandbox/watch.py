@@ -6,6 +6,7 @@ kept here, the same for all.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import time
@@ -125,7 +126,7 @@ class Run(ABC):
                 self.group.limit(self.limits.memory_mb, PROCESSES + self.spare_processes)
             self.spawn()
         except OSError as error:
-            self.outcome.end = "infra"
+            self.outcome.end = "oom" if self._is_too_small(error) else "infra"
             self.outcome.output["stderr"] += str(error).encode()
             return self.outcome
         try:
@@ -139,6 +140,11 @@ class Run(ABC):
         if self.group and self.group.oom_kills() > self.oom_before:
             self.outcome.end = "oom"
         return self.outcome
+
+    def _is_too_small(self, error: OSError) -> bool:
+        """Say whether the memory limit is less than what an interpreter needs to wait."""
+        killed = self.group is not None and self.group.oom_kills() > self.oom_before
+        return killed or error.errno == errno.EBUSY
 
     def per_process(self) -> tuple[int, int]:
         """Return the kernel's limits for each process: CPU in seconds, address space in bytes."""
@@ -169,8 +175,8 @@ class Run(ABC):
 
     def _time_out(self) -> None:
         self.outcome.end = "timeout"
-        self.outcome.cpu_s = measure(self.root).cpu_s
-        self.outcome.starved_s = waited_s(self.root)
+        self.outcome.cpu_s = measure(self.root, PROCESSES).cpu_s
+        self.outcome.starved_s = waited_s(self.root, PROCESSES)
 
     def _within_limits(self) -> bool:
         """Look at the whole tree where no control group does."""
@@ -182,7 +188,7 @@ class Run(ABC):
                 self.outcome.end = "oom"
                 return False
             return True
-        usage = measure(self.root)
+        usage = measure(self.root, PROCESSES)
         if usage.memory_bytes > self.limits.memory_mb << 20:
             self.outcome.end = "oom"
         elif usage.processes > PROCESSES:
