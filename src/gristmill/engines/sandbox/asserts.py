@@ -40,7 +40,7 @@ def to_asserts(tree: "ast.Module", shift: "Shift | None") -> int:
         around[id(node)] = [node, statement(call(PREFIX + "check__", i), node)]
     if asserts:
         lead(tree, asserts, around, shift)
-    for node in list(walk(tree)):
+    for node in walk(tree):
         for field in ("body", "orelse", "finalbody"):
             block = getattr(node, field, None)
             if isinstance(block, list):

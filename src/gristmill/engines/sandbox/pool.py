@@ -209,5 +209,5 @@ def interpreter_name() -> str:
 
 def profile(group: Group | None, backend: Backend) -> str:
     """Say which isolation holds."""
-    counted = f"cgroup v{group.version}" if group else "no cgroup: watcher every 50 ms"
+    counted = f"cgroup v{group.version}" if group else "no cgroup: watcher every 20 ms"
     return f"{describe(backend)}, {counted}, {interpreter_name()}, bare"

@@ -119,7 +119,7 @@ NAMESPACES = (
 )
 CGROUP = (
     "run as root, or delegate a control group with the memory and pids controllers "
-    "(systemd-run --user --scope -p Delegate=yes); until then a watcher looks every 50 ms"
+    "(systemd-run --user --scope -p Delegate=yes); until then a watcher looks every 20 ms"
 )
 
 

@@ -31,7 +31,7 @@ __all__ = ["Limits", "Outcome", "execute"]
 
 How = Literal["bubblewrap", "degraded", "none"]
 ENDING_S = 3.0
-"""How long a confined run may take to end its processes before they are killed from outside."""
+"""How long the processes of a killed run may take to end."""
 
 
 def execute(
@@ -173,6 +173,8 @@ class _Cold(Run):
         if self.root_fd >= 0 and self.how != "degraded":
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.root_fd, signal.SIGKILL)
+            if self.isolate:  # it goes last of its namespace, and a fork bomb takes a while
+                select.select([self.root_fd], [], [], ENDING_S)
         if self.how == "degraded":
             self._end_confined()
         if not self.isolate:

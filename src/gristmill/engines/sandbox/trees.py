@@ -4,7 +4,6 @@ import _ast as ast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -12,18 +11,18 @@ PREFIX = "__gm_"
 NOWHERE = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
 
 
-def walk(node: "Any") -> "Iterator[Any]":
-    """Yield a node and everything under it."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        yield node
+def walk(node: "Any") -> "list[Any]":
+    """Return a node and everything under it, as it is now."""
+    found = [node]
+    tree = ast.AST
+    for node in found:  # grows while it is read
         for field in node._fields:
             child = getattr(node, field, None)
-            if isinstance(child, ast.AST):
-                waiting.append(child)
-            elif isinstance(child, list):
-                waiting.extend(item for item in child if isinstance(item, ast.AST))
+            if isinstance(child, tree):
+                found.append(child)
+            elif child.__class__ is list:
+                found += [item for item in child if isinstance(item, tree)]
+    return found
 
 
 def literal(node: "Any") -> "Any":

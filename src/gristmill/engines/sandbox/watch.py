@@ -23,7 +23,8 @@ from gristmill.engines.sandbox.streams import CAPS, Streams
 PROCESSES = 64
 SECOND_LINE_MB = 4096
 """Address space per process where a control group counts the memory itself."""
-TICK_S = 0.05
+TICK_S, WATCHER_S = 0.05, 0.02
+"""Between two looks at the limits; shorter where no control group holds them meanwhile."""
 START_S = 20.0
 """How long the isolation itself may take before the machine is to blame."""
 
@@ -157,9 +158,9 @@ class Run(ABC):
         stdout, stderr = self.outputs()
         fds = {"stdout": stdout, "stderr": stderr, "frames": self.frames.fileno()}
         with closing(Streams(fds, self.ending(), self.outcome.output)) as streams:
-            next_look = 0.0
+            next_look, tick_s = 0.0, TICK_S if self.group else WATCHER_S
             while (left := deadline - (now := time.monotonic())) > 0:
-                has_ended = streams.drain(min(left, TICK_S))
+                has_ended = streams.drain(min(left, tick_s))
                 if has_ended:
                     streams.drain_rest()
                 if streams.overflow:
@@ -168,7 +169,7 @@ class Run(ABC):
                 if has_ended:
                     return
                 if now >= next_look:
-                    next_look = now + TICK_S
+                    next_look = now + tick_s
                     if not self._within_limits():
                         return
             self._time_out()
