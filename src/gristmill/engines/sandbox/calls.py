@@ -34,6 +34,11 @@ NUMBERS = {
 # PyDLL keeps the interpreter's lock, which no other thread could take anyway.
 LIBC = ctypes.PyDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
+LIBC.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+LIBC.mount.argtypes = [*[ctypes.c_char_p] * 3, ctypes.c_ulong, ctypes.c_char_p]
+# Made once: a type that is made in a run costs that run its memory pages.
+NO_CAPABILITIES = (ctypes.c_uint32 * 6)()
+CAPABILITY_HEAD = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
 
 
 def call(name: str, *args: "Any") -> int:
@@ -61,7 +66,7 @@ def clone(flags: int) -> tuple[int, int]:
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Mount, or raise OSError that names the target."""
     texts = [text.encode() or None for text in (source, target, kind)]
-    if LIBC.mount(*texts, ctypes.c_ulong(flags), options.encode() or None):
+    if LIBC.mount(*texts, flags, options.encode() or None):
         fail(f"mount {kind or 'bind'} {target}")
 
 
@@ -83,8 +88,7 @@ def enter_root(new: str) -> None:
 
 def control(option: int, *args: int) -> None:
     """Call prctl."""
-    padded = [ctypes.c_ulong(arg) for arg in (*args, 0, 0, 0, 0)[:4]]
-    if LIBC.prctl(option, *padded) < 0:
+    if LIBC.prctl(option, *(*args, 0, 0, 0, 0)[:4]) < 0:
         fail(f"prctl {option}")
 
 
@@ -103,9 +107,7 @@ def forget_bounding_set() -> None:
 
 def drop_capabilities() -> None:
     """Give up every capability for good."""
-    head = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
-    none = (ctypes.c_uint32 * 6)()
-    call("capset", ctypes.byref(head), ctypes.byref(none))
+    call("capset", CAPABILITY_HEAD, NO_CAPABILITIES)
 
 
 class Filter:
