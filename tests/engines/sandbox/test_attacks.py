@@ -127,13 +127,11 @@ def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
 
 def footprint(sandbox: Sandbox) -> dict[str, Any]:
     """Return what a run may not change: processes below us, mounts, folders, descriptors."""
-    names = {
-        str(path) for folder in ("/tmp", "/dev/shm") for path in Path(folder).glob("gristmill*")
-    }
+    left = {str(path) for name in ("/tmp", "/dev/shm") for path in Path(name).glob("left*")}
     return {
         "processes": len(descendants(os.getpid())),
         "mounts": len(Path("/proc/self/mountinfo").read_text().splitlines()),
-        "folders": names | {str(path) for path in Path("/dev/shm").glob("left*")},
+        "left": left | {str(path) for path in Path("/tmp").glob("gristmill-attack*")},
         "files": open_files(),
     }
 
