@@ -77,6 +77,33 @@ def test_the_number_of_workers_is_in_no_key() -> None:
         Sandbox(0)
 
 
+def test_back_ends_with_the_same_policy_share_their_verdicts_and_others_do_not() -> None:
+    assert Sandbox(1, backend="zygote").identity == Sandbox(1, backend="bubblewrap").identity
+    weaker = Sandbox(1, backend="degraded").identity
+    trusting = Sandbox(1, i_accept_that_programs_run_without_isolation=True).identity
+    assert len({Sandbox(1).identity, weaker, trusting}) == 3
+
+
+def test_a_machine_without_user_namespaces_is_told_what_it_lacks() -> None:
+    code = """
+from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.errors import RequirementError
+try:
+    print(Sandbox(1).run_all([Program("", "")]))
+except RequirementError as error:
+    print(error)
+"""
+    forbid = 'echo 0 > /proc/sys/user/max_user_namespaces && exec "$@"'
+    argv = ["unshare", "-Ur", "sh", "-c", forbid, "sh", sys.executable, "-c", code]
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(pool.__file__).parents[3])}
+    done = subprocess.run(argv, capture_output=True, text=True, env=env, timeout=60)
+    if "Permission denied" in done.stderr or "unshare" in done.stderr:
+        pytest.skip(f"namespaces cannot be forbidden here: {done.stderr}")
+    assert "zygote: user namespaces: " in done.stdout, (done.stdout, done.stderr)
+    assert "bubblewrap: user namespaces: " in done.stdout
+    assert "sysctl user.max_user_namespaces" in done.stdout
+
+
 def test_it_travels_to_another_process_before_it_is_started() -> None:
     assert pickle.loads(pickle.dumps(Sandbox(3))) == Sandbox(3)
 

@@ -162,8 +162,8 @@ def measure(root: int, most: int) -> Usage:
 
     It stops when it has seen more than `most`: a fork bomb may be faster than this loop.
     """
-    waiting, seen = [root], set()
-    memory = ticks = threads = 0
+    waiting, memory, ticks, threads = [root], 0, 0, 0
+    seen: set[int] = set()
     while waiting and threads <= most:
         pid = waiting.pop()
         if pid in seen:
@@ -183,7 +183,8 @@ def measure(root: int, most: int) -> Usage:
 
 def waited_s(root: int, most: int) -> float:
     """Return how long the main threads of up to `most` processes were ready but got no CPU."""
-    total, waiting, seen = 0.0, [root], set()
+    total, waiting = 0.0, [root]
+    seen: set[int] = set()
     while waiting and len(seen) <= most:
         pid = waiting.pop()
         if pid in seen:

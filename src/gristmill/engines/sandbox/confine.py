@@ -10,7 +10,7 @@ import ctypes
 import posix
 import sys
 import time
-from _signal import SIG_DFL, SIGKILL, SIGTERM, signal
+from signal import SIG_DFL, SIGKILL, SIGTERM, signal
 
 from gristmill.engines.sandbox import calls, launcher
 
