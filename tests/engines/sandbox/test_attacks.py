@@ -83,7 +83,7 @@ def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
     lone: Sandbox, attack: Attack, mode: str
 ) -> None:
     lone.run_all([BENIGN])
-    before = footprint(lone)
+    before = settled(lone)
     limit = max(1.0, attack.max_wall_s - 2)
     program = Program(attack.code, attack.tests[mode], timeout_s=limit, memory_mb=256)
     for _ in range(2 if "twice" in attack.head else 1):
@@ -123,6 +123,16 @@ def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
     assert open_files() == before
     assert not list(Path("/tmp").glob("gristmill-attack*"))
     assert not list(Path("/dev/shm").glob("left"))
+
+
+def settled(sandbox: Sandbox) -> dict[str, Any]:
+    """Return the footprint once the place of the next run is ready: it no longer changes."""
+    found, changed = footprint(sandbox), time.monotonic()
+    while time.monotonic() < changed + 0.2:
+        time.sleep(0.02)
+        if (now := footprint(sandbox)) != found:
+            found, changed = now, time.monotonic()
+    return found
 
 
 def footprint(sandbox: Sandbox) -> dict[str, Any]:
