@@ -21,6 +21,7 @@ from pydantic import Field
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.entropies import Entropy
 from gristmill.engines.requests import (
     Answer,
     Choice,
@@ -114,7 +115,7 @@ class Script(Engine):
         self.strays.append(text)
         raise AssertionError(f"the script has no reply left for: {text}")
 
-    generate = score = embed = choice = run = serve
+    generate = score = entropy = embed = choice = run = serve
 
     def finish(self) -> None:
         """Fail when a call was not in the table or a reply was never asked for."""
@@ -127,7 +128,7 @@ def text_of(request: Any) -> str:
     match request:
         case Generate() | Choice():
             return last(request.prompt)
-        case Score():
+        case Score() | Entropy():
             return f"{last(request.context) if request.context else ''}\n{request.response}"
         case Program():
             return f"{request.code}\n{request.tests}"

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.logprobs import Logprobs
-from gristmill.engines.requests import LogProbs, Message, Score
+from gristmill.engines.reader import AT_ONCE
+from gristmill.engines.requests import Choice, LogProbs, Message, Score
 from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
 
 
@@ -17,15 +19,20 @@ def user(text: str) -> list[Message]:
     return [{"role": "user", "content": text}]
 
 
-def score(engine: Logprobs, *requests: Score) -> list[Any]:
+def run(engine: Logprobs, op: str, *requests: Any) -> list[Any]:
     async def go() -> list[Any]:
         await engine.start()
         try:
-            return await asyncio.gather(*map(engine.score, requests), return_exceptions=True)
+            calls = (getattr(engine, op)(request) for request in requests)
+            return await asyncio.gather(*calls, return_exceptions=True)
         finally:
             await engine.stop()
 
     return asyncio.run(go())
+
+
+def score(engine: Logprobs, *requests: Score) -> list[Any]:
+    return run(engine, "score", *requests)
 
 
 class Slow:
@@ -195,3 +202,66 @@ def test_the_loop_is_free_while_the_model_works(tiny) -> None:
         return turns
 
     assert asyncio.run(go()) > 100
+
+
+def distributions(slow: Slow, ids: list[int]) -> Any:
+    """(tokens, vocabulary) float64: what is predicted after each id."""
+    import torch
+
+    with torch.no_grad():
+        return slow.model(torch.tensor([ids])).logits[0].double().softmax(1)
+
+
+def test_entropies_are_those_of_the_whole_vocabulary(tiny, slow) -> None:
+    # Together more positions than are held at once, in one batch.
+    pairs = [(f"Say {'no ' * i}more.", f"no {i} " * (1 + 30 * i)) for i in range(9)]
+    requests = [Entropy(user(context), response) for context, response in pairs]
+    answers = run(Logprobs(model=str(tiny), batch_tokens=2**16), "entropy", *requests)
+    assert sum(len(answer.values) for answer in answers) > AT_ONCE / 512
+    for (context, response), answer in zip(pairs, answers, strict=True):
+        before = slow.encode(f"<|user|>\n{context}<|end|>\n<|assistant|>\n")
+        ids = slow.encode(response)[: len(answer.values)]
+        probs = distributions(slow, before + ids)[len(before) - 1 : -1]
+        np.testing.assert_allclose(answer.entropies, -(probs * probs.log()).sum(1), atol=1e-4)
+        np.testing.assert_allclose(answer.values, slow.values(before, ids), atol=2e-5)
+        assert answer.n_vocabulary == probs.shape[1]
+        assert Entropies.unpack(answer.pack()) == answer
+
+
+def test_an_empty_response_has_no_entropies_and_a_long_context_no_room(tiny) -> None:
+    engine = Logprobs(model=str(tiny), max_model_len=40)
+    requests = Entropy(user("a"), ""), Entropy(user("import json " * 90), "x")
+    empty, too_long = run(engine, "entropy", *requests)
+    assert (empty.values, empty.entropies, empty.n_response) == ([], [], 0)
+    assert empty.n_vocabulary == 512
+    assert isinstance(too_long, PromptTooLong)
+
+
+def test_a_judgement_is_the_exact_share_of_every_way_to_write_a_label(tiny, slow) -> None:
+    prompts = [f"Is {i} a {'very ' * i}large number?" for i in range(8)]
+    requests = [Choice(user(prompt), ("yes", "no")) for prompt in prompts]
+    for prompt, answer in zip(
+        prompts, run(Logprobs(model=str(tiny), batch_tokens=100), "choice", *requests), strict=True
+    ):
+        ids = slow.encode(f"<|user|>\n{prompt}<|end|>\n<|assistant|>\n")
+        probs = distributions(slow, ids)[-1]
+        ways = {label: {slow.encode(w)[0] for w in (label, f" {label}")} for label in ("yes", "no")}
+        space = slow.encode(" ")[0]
+        sums = {label: sum(float(probs[i]) for i in its - {space}) for label, its in ways.items()}
+        assert answer.mass == pytest.approx(sum(sums.values()), rel=1e-4)
+        assert answer.values["yes"] == pytest.approx(sums["yes"] / sum(sums.values()), rel=1e-4)
+        assert answer.n_tokens == len(ids)
+
+
+def test_a_judge_sees_the_whole_prompt_and_labels_that_differ(tiny) -> None:
+    engine = Logprobs(model=str(tiny), max_model_len=40)
+    too_long, alike, fine = run(
+        engine,
+        "choice",
+        Choice(user("import json " * 90), ("yes", "no")),
+        Choice(user("a"), ("A", "A1")),
+        Choice(user("a"), ("yes", "no")),
+    )
+    assert isinstance(too_long, PromptTooLong)
+    assert isinstance(alike, RecipeError)
+    assert sum(fine.values.values()) == pytest.approx(1)

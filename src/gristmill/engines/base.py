@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.requests import (
     Choice,
     Completion,
@@ -71,6 +72,10 @@ class Engine(BaseModel, ABC):
     async def score(self, request: Score) -> LogProbs:
         """Score one response."""
         raise EngineError(self._cannot("score"))
+
+    async def entropy(self, request: Entropy) -> Entropies:
+        """Score one response, with the entropy of every prediction."""
+        raise EngineError(self._cannot("entropy"))
 
     async def embed(self, request: Embed) -> Vector:
         """Embed one text."""

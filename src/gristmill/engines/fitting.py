@@ -22,8 +22,9 @@ import pyarrow as pa
 
 from gristmill.engines.buckets import WAVE, Work, cut
 from gristmill.engines.lanes import find_device
-from gristmill.engines.logprobs import MAX_LOGITS, Reader, Span
+from gristmill.engines.logprobs import MAX_LOGITS
 from gristmill.engines.models import locate
+from gristmill.engines.reader import Reader, Span
 from gristmill.engines.requests import Score
 from gristmill.engines.spans import Spans
 from gristmill.engines.training import LOSSES, Pair, Train, Trained

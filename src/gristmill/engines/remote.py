@@ -12,6 +12,7 @@ from pydantic import PrivateAttr
 
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
+from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
 from gristmill.engines.requests import (
     Choice,
@@ -94,6 +95,10 @@ class Remote(Engine):
 
     async def score(self, request: Score) -> LogProbs:
         """Score one response."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def entropy(self, request: Entropy) -> Entropies:
+        """Score one response, with the entropy of every prediction."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def embed(self, request: Embed) -> Vector:

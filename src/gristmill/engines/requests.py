@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 from gristmill.storage.ids import digest
 
-Op = Literal["generate", "score", "embed", "choice", "run", "train"]
+Op = Literal["generate", "score", "entropy", "embed", "choice", "run", "train"]
 
 
 class Message(TypedDict):
@@ -182,6 +182,14 @@ class Probs(Answer):
     def tokens(self) -> int:
         """Tokens read, and the one written."""
         return self.n_tokens + 1
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no label may be missing: what an engine does not list counts as 0 for 1 % only.
+
+        An engine that lists its likeliest tokens gives 0 to the others; a real share is above 0.
+        """
+        return self.mass > 0.99 or all(self.values.values())
 
 
 class Request(Protocol):

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any
 
 from gristmill.engines.requests import Message, Prompt
+from gristmill.engines.tokens import first_ids
 from gristmill.errors import PromptRefused, RecipeError
 
 DUMMY = "gristmill"
@@ -32,6 +33,7 @@ class Spans:
         self.template = ("chat" if has_template else "alpaca") if template == "auto" else template
         self._lock = Lock()
         """A fast tokenizer cannot be used from two threads at once."""
+        self._labels: dict[tuple[str, ...], dict[str, list[int]]] = {}
         self.begin = self._begin()
         self.header = self._header()
         """Ids of an empty context; never empty."""
@@ -49,6 +51,13 @@ class Spans:
     def responses(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of the responses, without special tokens and without an end."""
         return self._encode(texts)
+
+    def first_ids(self, labels: tuple[str, ...]) -> dict[str, list[int]]:
+        """Return the ids that each label of a judgement may begin with."""
+        with self._lock:
+            if labels not in self._labels:
+                self._labels[labels] = first_ids(self.tokenizer, self.model, labels)
+            return self._labels[labels]
 
     def render(self, messages: Sequence[Message]) -> str:
         """Return the text of a conversation, with the header of the answer that comes next."""

@@ -63,21 +63,27 @@ class Tokens:
 
     def first_ids(self, labels: Sequence[str]) -> dict[str, list[int]]:
         """Return the first ids of every way to write each label: as it is, after a space."""
-        found: dict[str, list[int]] = {}
-        owner: dict[int, str] = {}
-        for label in labels:
-            written = [self._plain(label), self._plain(f" {label}")]
-            # A space that is a token of its own begins every label and tells none of them.
-            ids = sorted({ids[0] for ids in written if ids and ids[:1] != self._plain(" ")[:1]})
-            for id_ in ids:
-                if owner.setdefault(id_, label) != label:
-                    raise RecipeError(
-                        f"labels '{owner[id_]}' and '{label}' begin with the same token of "
-                        f"'{self.model}'; give labels that differ in their first letter"
-                    )
-            found[label] = ids
-        return found
+        return first_ids(self.tokenizer, self.model, labels)
 
-    def _plain(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+def first_ids(tokenizer: Any, model: str, labels: Sequence[str]) -> dict[str, list[int]]:
+    """Return the first ids of every way to write each label: as it is, after a space."""
+
+    def plain(text: str) -> list[int]:
+        ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
+
+    found: dict[str, list[int]] = {}
+    owner: dict[int, str] = {}
+    for label in labels:
+        written = [plain(label), plain(f" {label}")]
+        # A space that is a token of its own begins every label and tells none of them.
+        ids = sorted({ids[0] for ids in written if ids and ids[:1] != plain(" ")[:1]})
+        for id_ in ids:
+            if owner.setdefault(id_, label) != label:
+                raise RecipeError(
+                    f"labels '{owner[id_]}' and '{label}' begin with the same token of "
+                    f"'{model}'; give labels that differ in their first letter"
+                )
+        found[label] = ids
+    return found

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from gristmill.engines.client import Asks
+from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.requests import (
     Answer,
     Choice,
@@ -158,6 +159,10 @@ class Llm:
     def score(self, context: Prompt, response: str) -> Awaitable[LogProbs]:
         """Return the log-probs of `response` after `context`; `[]` is the response header alone."""
         return self.ctx.call(self.asks, Score(context, response))
+
+    def entropy(self, context: Prompt, response: str) -> Awaitable[Entropies]:
+        """Return what `score` does, with the entropy of every prediction."""
+        return self.ctx.call(self.asks, Entropy(context, response))
 
     def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""

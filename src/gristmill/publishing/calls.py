@@ -24,7 +24,7 @@ class Reply:
     """One stored answer."""
 
     kind: str
-    """generate, score, embed, choice, run, or `unknown`."""
+    """generate, score, entropy, embed, choice, run, or `unknown`."""
     text: str
     """The reply of a model; of everything else what it says in short."""
 
@@ -72,6 +72,9 @@ def _numbers(packed: bytes) -> Reply:
         vector = np.frombuffer(body, "<f4")
         if len(vector) and abs(float(np.linalg.norm(vector)) - 1) < 1e-3:
             return Reply("embed", f"a vector of {len(vector)} numbers")
+    n = int.from_bytes(packed[12:16], "little")
+    if n and len(packed) == 16 + 12 * n:
+        return Reply("entropy", f"log-probs and entropies of {n} tokens")
     if len(packed) >= 8 and len(body) % 8 == 0:
         values = np.frombuffer(body, "<f8")
         if not len(values) or (np.isfinite(values).all() and values.max() <= 1e-6):

@@ -12,28 +12,13 @@ has no score.
 
 from __future__ import annotations
 
-import asyncio
 from math import exp
-from typing import ClassVar, NotRequired, TypedDict
+from typing import ClassVar, TypedDict
 
-from gristmill.engines.requests import LogProbs, Op
-from gristmill.errors import PromptRefused, PromptTooLong
+from gristmill.engines.passes import Answered, answers, flagged, read
+from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
-from gristmill.text.turns import Turn, turns
-
-UNREAD = frozenset({"prompt_too_long", "prompt_refused"})
-"""Flags of a turn that was not read at all: the turns that were are not the conversation."""
-
-
-class Answered(TypedDict):
-    """What it reads: `messages` where a row has them, else one exchange."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    flags: NotRequired[list[str] | None]
 
 
 class Difficulty(TypedDict, total=False):
@@ -71,42 +56,20 @@ class Ifd(RowStage):
 
     async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
         """Sum over assistant turns first, divide by all scored tokens last."""
-        said = turns(row)
-        places = [i for i, turn in enumerate(said) if turn["role"] == "assistant" and i]
-        llm, calls = ctx.llm("scorer"), []
-        for i in places:
-            response = said[i]["content"]
-            calls += [llm.score(said[:i], response), llm.score([], response)]
-        passes = await asyncio.gather(*calls, return_exceptions=True)
-        flags = set[str]()
+        llm = ctx.llm("scorer")
+        calls = [
+            llm.score(context, text) for before, text in answers(row) for context in (before, [])
+        ]
+        passes, flags = await read(calls)
         cond, uncond = list[float](), list[float]()
         for with_it, without in zip(passes[::2], passes[1::2], strict=True):
-            first, second = _values(with_it, flags), _values(without, flags)
-            n = min(len(first), len(second))
-            cond += first[:n]
-            uncond += second[:n]
-        if flags & UNREAD:
-            cond, uncond = [], []
-        if not cond and not flags:
-            flags.add("empty_response" if places else "empty_prompt")
-        return _difficulty(cond, uncond, flags, row.get("flags") or [])
+            n = min(len(with_it.values), len(without.values))
+            cond += with_it.values[:n]
+            uncond += without.values[:n]
+        return {**_difficulty(cond, uncond, truncated="truncated" in flags), **flagged(row, flags)}
 
 
-def _values(answer: LogProbs | BaseException, flags: set[str]) -> list[float]:
-    """Return what was scored; what could not be is a flag, what broke is raised."""
-    if isinstance(answer, PromptTooLong | PromptRefused):
-        flags.add("prompt_too_long" if isinstance(answer, PromptTooLong) else "prompt_refused")
-        return []
-    if isinstance(answer, BaseException):
-        raise answer
-    if len(answer.values) < answer.n_response:
-        flags.add("truncated")
-    return answer.values
-
-
-def _difficulty(
-    cond: list[float], uncond: list[float], flags: set[str], before: list[str]
-) -> Difficulty:
+def _difficulty(cond: list[float], uncond: list[float], *, truncated: bool) -> Difficulty:
     n = len(cond)
     found: Difficulty = {
         "ppl": None,
@@ -114,12 +77,10 @@ def _difficulty(
         "nll_cond": -sum(cond) / n if n else None,
         "nll_uncond": -sum(uncond) / n if n else None,
         "n_scored": n,
-        "truncated": "truncated" in flags,
+        "truncated": truncated,
     }
     with_it, without = found["nll_cond"], found["nll_uncond"]
     if with_it is not None and without is not None:
         found["ppl"] = exp(min(with_it - without, 700.0))  # exp of more is no float
         found["loss"] = with_it / without if without > 0 else None
-    if flags:
-        found["flags"] = sorted({*before, *flags})
     return found

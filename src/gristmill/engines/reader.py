@@ -1,0 +1,183 @@
+"""A causal language model that reads: ids, one padded forward pass, and what is taken from it.
+
+Only the positions that a request is about meet the vocabulary, which is what memory and half of
+the time go to otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import local
+from typing import Any
+
+import numpy as np
+
+from gristmill.engines.buckets import Prepared, Work
+from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.requests import Answer, Choice, LogProbs, Probs, Score
+from gristmill.engines.spans import Spans
+from gristmill.errors import EngineError, PromptTooLong
+
+NOT_FINITE = "log-probs are not finite; set dtype to float32"
+AT_ONCE = 2**20
+"""Probabilities held at once for entropies: few enough to stay near the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The ids of one sequence; the response is the end of it, from `start`."""
+
+    ids: list[int]
+    start: int
+    n_response: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ballot:
+    """The ids of a prompt, and those that each label may begin with."""
+
+    ids: list[int]
+    labels: dict[str, list[int]]
+
+
+class Reader:
+    """A loaded model. `prepare` and `forward` may run in several threads at once."""
+
+    def __init__(self, model: Any, head: Any, spans: Spans, window: int) -> None:
+        self.model, self.spans, self.window = model, spans, window
+        self.wanted = local()
+        """Per thread: the positions that its pass is about."""
+        head.register_forward_pre_hook(self._select)
+
+    def prepare(self, requests: Sequence[Score | Entropy]) -> list[Prepared]:
+        """Turn requests into ids, with the response cut to what the window leaves."""
+        contexts = self.spans.contexts([request.context for request in requests])
+        responses = self.spans.responses([request.response for request in requests])
+        return [
+            self._span(context, response)
+            for context, response in zip(contexts, responses, strict=True)
+        ]
+
+    def _span(self, context: list[int], response: list[int]) -> Prepared:
+        room = self.window - len(context)
+        if room < 1:
+            return PromptTooLong(
+                f"a context of {len(context)} tokens leaves no room for a response in "
+                f"max_model_len={self.window}; use a model with a longer window"
+            )
+        kept = response[:room]
+        if not kept:
+            return LogProbs([], len(context), len(response))
+        return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))
+
+    def forward(self, spans: list[Span]) -> list[Answer | EngineError]:
+        """One pass without gradients."""
+        import torch
+
+        with torch.inference_mode():
+            found = _split(self.log_probs(spans), spans)
+        return [
+            LogProbs(values.tolist(), span.start, span.n_response)
+            if np.isfinite(values).all()
+            else EngineError(NOT_FINITE)
+            for span, values in zip(spans, found, strict=True)
+        ]
+
+    def measure(self, spans: list[Span]) -> list[Answer | EngineError]:
+        """Return log-probs and entropies; probabilities exist for a few positions at a time."""
+        import torch
+
+        with torch.inference_mode():
+            logits, targets = self._read(spans)
+            total = logits.logsumexp(1)
+            values = _split(logits.gather(1, targets[:, None])[:, 0] - total, spans)
+            n = max(1, AT_ONCE // logits.shape[1])
+            parts = [
+                torch.special.entr((part - sums[:, None]).exp_()).sum(1)
+                for part, sums in zip(logits.split(n), total.split(n), strict=True)
+            ]
+            entropies = _split(torch.cat(parts), spans)
+        return [
+            Entropies(first.tolist(), second.tolist(), logits.shape[1], span.start, span.n_response)
+            if np.isfinite(first).all() and np.isfinite(second).all()
+            else EngineError(NOT_FINITE)
+            for span, first, second in zip(spans, values, entropies, strict=True)
+        ]
+
+    def ballots(self, requests: Sequence[Choice]) -> list[Prepared]:
+        """Turn judgements into ids; a judge must see the whole prompt."""
+        contexts = self.spans.contexts([request.prompt for request in requests])
+        return [
+            Work(Ballot(ids, self.spans.first_ids(request.labels)), len(ids))
+            if len(ids) <= self.window
+            else PromptTooLong(
+                f"a prompt of {len(ids)} tokens does not fit max_model_len={self.window}; use a "
+                "model with a longer window"
+            )
+            for ids, request in zip(contexts, requests, strict=True)
+        ]
+
+    def vote(self, ballots: list[Ballot]) -> list[Answer | EngineError]:
+        """Return how the probability of the next token falls on the labels."""
+        import torch
+
+        ids = self._padded([ballot.ids for ballot in ballots])
+        rows = torch.arange(len(ballots), device=ids.device)
+        last = torch.tensor([len(ballot.ids) - 1 for ballot in ballots], device=ids.device)
+        with torch.inference_mode():
+            probs = self._logits(ids, rows, last).double().softmax(1).cpu().numpy()
+        return [_count(ballot, found) for ballot, found in zip(ballots, probs, strict=True)]
+
+    def log_probs(self, spans: list[Span]) -> Any:
+        """Return those of all responses in order, (tokens,) float32; may carry gradients."""
+        logits, targets = self._read(spans)
+        return logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
+
+    def _read(self, spans: list[Span]) -> tuple[Any, Any]:
+        """Return the logits for all response tokens, (tokens, vocabulary), and those tokens."""
+        import torch
+
+        ids = self._padded([span.ids for span in spans])
+        lengths = [len(span.ids) - span.start for span in spans]
+        rows = torch.repeat_interleave(torch.arange(len(spans)), torch.tensor(lengths))
+        places = torch.cat([torch.arange(span.start, len(span.ids)) for span in spans])
+        rows, places = rows.to(ids.device), places.to(ids.device)
+        return self._logits(ids, rows, places - 1), ids[rows, places]
+
+    def _padded(self, sequences: Sequence[list[int]]) -> Any:
+        """Pad on the right: causal attention never looks there."""
+        import torch
+
+        ids = torch.zeros((len(sequences), max(map(len, sequences))), dtype=torch.long)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.tensor(sequence)
+        return ids.to(self.model.device)
+
+    def _logits(self, ids: Any, rows: Any, places: Any) -> Any:
+        """Return the logits at some positions only; what a model does to logits still applies."""
+        self.wanted.here = rows, places
+        return self.model(input_ids=ids, use_cache=False).logits[0].float()
+
+    def _select(self, head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Let only the wanted positions reach the head, (batch, length, d) -> (1, n, d)."""
+        rows, places = self.wanted.here
+        return (inputs[0][rows, places][None],)
+
+
+def _split(found: Any, spans: Sequence[Span]) -> list[Any]:
+    """Cut what was found for all response tokens into one array per span."""
+    lengths = [len(span.ids) - span.start for span in spans]
+    return np.split(found.cpu().numpy(), np.cumsum(lengths)[:-1])
+
+
+def _count(ballot: Ballot, probs: Any) -> Answer | EngineError:
+    sums = {label: math.fsum(probs[ids].tolist()) for label, ids in ballot.labels.items()}
+    mass = math.fsum(sums.values())
+    if not math.isfinite(mass):
+        return EngineError(NOT_FINITE)
+    if mass <= 0:
+        return EngineError(f"no probability on any of {list(sums)}")
+    shares = {label: share / mass for label, share in sums.items()}
+    return Probs(shares, min(1.0, mass), len(ballot.ids))
