@@ -1,0 +1,77 @@
+"""Uncertainty-based prediction difficulty: what a model is sure of and gets wrong.
+
+Source: Zhang et al., "D3: Diversity, Difficulty, and Dependability-Aware Data Selection",
+arXiv:2503.11441; per response token, sigmoid(loss) * max(0, 1 - entropy / log V), averaged. The
+formula is that of OpenDataArena-Tool (an independent implementation): no code of the authors is
+known, nor whether the exponent `beta` belongs to log V.
+Differs from both: entropies are exact, over the whole vocabulary of one forward pass (from the
+likeliest tokens alone they come out too low); a row that cannot be scored has no score, where the
+tool gives 0; every assistant turn counts, weighted by tokens.
+The paper scores with a lightly tuned model: name the folder of one as the scorer's `model`. A
+token that was foreseen still gives up to 0.5, so long fluent responses differ by entropy alone.
+"""
+
+from __future__ import annotations
+
+from math import exp, log
+from typing import TypedDict
+
+from pydantic import Field
+
+from gristmill.engines.entropies import Entropies
+from gristmill.engines.passes import Answered, answers, flagged, mean_nll, read
+from gristmill.engines.requests import Op
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.stage import RowStage
+
+
+class Difficulty(TypedDict, total=False):
+    """What it writes; None where no token could be scored, or not every turn."""
+
+    score: float | None
+    """0..1 (never 1), higher is harder."""
+    nll: float | None
+    """Nats per response token."""
+    entropy: float | None
+    """Nats per response token: the mean uncertainty of the model."""
+    n_scored: int
+    """Response tokens that count."""
+    flags: list[str]
+    """As the scorer `ifd` adds them."""
+
+
+class Upd(RowStage):
+    """Score every answer given its history, with the entropy of every prediction."""
+
+    beta: float = Field(default=1.0, gt=0)
+    """Exponent of log V (V: the model's logits) that entropies are divided by."""
+
+    def needs(self) -> dict[str, Op]:
+        """The scorer is a causal language model that gives whole distributions."""
+        return {"scorer": "entropy"}
+
+    def judges(self) -> frozenset[str]:
+        """Without either side there is nothing to score."""
+        return frozenset({"instruction", "output"})
+
+    async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
+        """Ask once per answer; all tokens of all answers count the same."""
+        llm = ctx.llm("scorer")
+        found, flags = await read([llm.entropy(*asked) for asked in answers(row)])
+        tokens = [value for answer in found for value in self._tokens(answer)]
+        entropies = [value for answer in found for value in answer.entropies]
+        n = len(tokens)
+        return {
+            "score": sum(tokens) / n if n else None,
+            "nll": mean_nll(found),
+            "entropy": sum(entropies) / n if n else None,
+            "n_scored": n,
+            **flagged(row, flags),
+        }
+
+    def _tokens(self, answer: Entropies) -> list[float]:
+        most = log(answer.n_vocabulary) ** self.beta
+        return [
+            max(0.0, 1 - entropy / most) / (1 + exp(value))  # sigmoid of the loss, -value
+            for value, entropy in zip(answer.values, answer.entropies, strict=True)
+        ]
