@@ -69,10 +69,10 @@ class NearDuplicates(TableStage):
         found: list[tuple[float, int]] = []
         for place, row in enumerate(self._texts(table)):
             texts = [known.find(text) for known, text in zip(fields, row, strict=True)]
-            if not any(len(text.hashes) for text in texts):
-                found.append((0.0, 0))
+            found.append(nearest(fields, texts, kept))
+            if not any(known.says(text) for known, text in zip(fields, texts, strict=True)):
+                found[-1] = 0.0, 0
                 continue
-            found.append(nearest(texts, kept))
             if not found[-1][0]:
                 kept[place] = texts
                 for known, text in zip(fields, texts, strict=True):
