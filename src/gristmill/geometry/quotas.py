@@ -1,0 +1,78 @@
+"""Budgets: so many rows, shared among groups by weight, and which rows a group gives.
+
+Largest remainder (Hamilton's method): floors first, the units that are left go to the largest
+fractions, ties to the lower index; what a full group cannot take is shared again among the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gristmill.geometry.picks import Indices, Numbers
+
+TINY = 1e-9
+"""0.3 * 10 is 3.0000000000000004: fractions nearer than this are equal."""
+
+
+def quotas(
+    total: int, weights: Sequence[float] | Numbers, sizes: Sequence[int] | Indices
+) -> Indices:
+    """Share `total` units, (g,) 0 and more, (g,) -> (g,) int64, none above its size.
+
+    The sum is `total`, or that of the sizes of groups with a weight where that is less. Where all
+    weights are 0 they are taken as equal.
+    """
+    share, room = np.array(weights, np.float64), np.array(sizes, np.int64)
+    if (share < 0).any() or not np.isfinite(share).all():
+        raise ValueError(f"weights must be finite and 0 or more, found {share.tolist()}")
+    share = share if share.any() else np.ones(len(room))
+    given = np.zeros(len(room), np.int64)
+    is_open = (share > 0) & (room > 0)
+    left = total
+    while left > 0 and is_open.any():
+        wanted = np.where(is_open, left * share / share[is_open].sum(), 0)
+        full = is_open & (wanted >= room - TINY)
+        if not full.any():
+            floors = np.floor(wanted + TINY).astype(np.int64)
+            fractions = np.round(np.where(is_open, wanted - floors, -1), 9)
+            first = np.argsort(-fractions, kind="stable")[: left - floors.sum()]
+            floors[first] += 1
+            return given + floors
+        given[full] = room[full]
+        left -= int(room[full].sum())
+        is_open &= ~full
+    return given
+
+
+def groups(column: pa.ChunkedArray | pa.Array) -> tuple[list[str], Indices]:
+    """Return the names in order and every row's place among them, -1 for null: (n,) -> (n,)."""
+    texts = pc.cast(column, pa.string())
+    names = sorted(name for name in pc.unique(texts).to_pylist() if name is not None)
+    found = pc.fill_null(pc.index_in(texts, pa.array(names, pa.string())), -1)
+    return names, np.asarray(found.to_numpy(), np.int64)
+
+
+def first_of_each(order: Indices, of: Indices, counts: Indices) -> Indices:
+    """Return the first `counts` rows of every group, in `order`: (n,), (n,), (g,) -> (m,)."""
+    order = order[of[order] >= 0]
+    by_group = np.argsort(of[order], kind="stable")
+    sizes = np.bincount(of[order], minlength=len(counts))
+    place = np.empty(len(order), np.int64)
+    place[by_group] = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen: Any = order[place < counts[of[order]]] if len(order) else order
+    return np.asarray(chosen, np.int64)
+
+
+def plateau(sizes: Sequence[int], scores: Sequence[float], within: float = 0.5) -> int | None:
+    """Return the smallest size whose score is within so much of the best; None: the largest.
+
+    Song et al., arXiv:2310.19651: an ability that is still rising at its largest size has none.
+    """
+    pairs = sorted(zip(sizes, scores, strict=True))
+    found = next(size for size, score in pairs if score >= max(scores) - within)
+    return None if found == pairs[-1][0] else found
