@@ -1,0 +1,245 @@
+"""What every selector promises, for all that exist: found by walking the folder, no list to keep.
+
+A selector is built with its defaults. Columns of vectors, labels and texts are known by the
+parameter or the schema that names them; every other column is a number.
+"""
+
+import importlib
+import math
+import pkgutil
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pydantic import ValidationError
+
+from gristmill import selectors
+from gristmill.errors import InputError
+from gristmill.pipelines import TableStage
+from gristmill.storage.rows import CONTENT
+
+N, WIDTH = 30, 16
+LABELS = ("by", "columns")
+"""Parameters that name columns of labels."""
+TEXTS = ("answer",)
+"""Parameters that name columns of texts."""
+
+
+def selector(name):
+    module = importlib.import_module(f"gristmill.selectors.{name}")
+    found = (
+        c for c in vars(module).values() if isinstance(c, type) and c.__module__ == module.__name__
+    )
+    return next(c for c in found if issubclass(c, TableStage))
+
+
+ALL = [m.name for m in pkgutil.iter_modules(selectors.__path__)]
+ALL = [name for name in ALL if not selector(name).awaits()]  # those are tested with their engines
+SIZED = [name for name in ALL if "k" in selector(name).model_fields]
+
+
+def build(name, **settings):
+    fields = selector(name).model_fields
+    usual = {"k": 5, "of": "number"}
+    given = {key: v for key, v in usual.items() if key in fields and fields[key].is_required()}
+    return selector(name)(**given | settings)
+
+
+def columns(stage, n, seed=0):
+    """Make what a selector reads, for n rows: distinct vectors, scores and texts, three labels."""
+    rng = np.random.default_rng(seed)
+    named = {kind: set() for kind in (LABELS, TEXTS)}
+    for kind, names in named.items():
+        for value in (getattr(stage, field, ()) for field in kind):
+            names.update([value] if isinstance(value, str) else value)
+    made = {}
+    for name in sorted(stage.reads() - stage.optional()):
+        if name.endswith(".vector"):
+            made[name] = [row.tolist() for row in rng.normal(size=(n, WIDTH))]
+        elif name in named[LABELS]:
+            made[name] = [str(label) for label in rng.integers(0, 3, n)]
+        elif name in named[TEXTS] or CONTENT.get(name) == pa.string():
+            made[name] = ["x" * int(length) for length in rng.permutation(n) + 1]
+        else:
+            made[name] = (rng.permutation(n) + 5.0).tolist()
+    return made
+
+
+def types(stage):
+    return {
+        name: pa.list_(pa.float32()) if name.endswith(".vector") else None for name in stage.reads()
+    }
+
+
+def table_of(stage, made, ids=None):
+    n = len(next(iter(made.values())))
+    arrays = {"id": pa.array(ids or [f"{i:03}" for i in range(n)], pa.string())}
+    for name, values in made.items():
+        kind = types(stage)[name]
+        if kind is None:
+            some = next((v for v in values if v is not None), None)
+            kind = pa.string() if isinstance(some, str) else pa.float64()
+        arrays[name] = pa.array(values, kind)
+    return pa.table(arrays)
+
+
+def decided(stage, made, ids=None):
+    return stage.decide(table_of(stage, made, ids)).to_pylist()
+
+
+def numbers_in(value):
+    if isinstance(value, float):
+        yield value
+    for inner in value if isinstance(value, list) else []:
+        yield from numbers_in(inner)
+
+
+def sound(stage, lines, n):
+    """Check what holds for every decision, and return how many rows stay."""
+    assert len(lines) == n
+    for line in lines:
+        assert set(stage.writes()) <= set(line)
+        assert not any(math.isnan(x) or math.isinf(x) for v in line.values() for x in numbers_in(v))
+        if line["keep"]:
+            assert line["code"] is None
+            assert line["rank"] is not None
+        else:
+            assert line["code"] in stage.codes
+            assert line["detail"]
+    kept = [line["rank"] for line in lines if line["keep"]]
+    assert sorted(kept) == list(range(len(kept)))
+    assert len(kept) + Counter(line["code"] for line in lines if not line["keep"]).total() == n
+    return len(kept)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_the_order_of_the_rows_changes_nothing(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    made = {key: values[: N // 2] * 2 for key, values in made.items()}  # every row has a copy
+    straight = {line["id"]: line for line in decided(stage, made)}
+    order = np.random.default_rng(1).permutation(N)
+    shuffled = {key: [values[i] for i in order] for key, values in made.items()}
+    assert {x["id"]: x for x in decided(stage, shuffled, [f"{i:03}" for i in order])} == straight
+    assert sound(stage, list(straight.values()), N) > 0
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_second_call_decides_the_same(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    assert decided(stage, made) == decided(stage, made)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_ties_go_to_the_lowest_id(name) -> None:
+    stage = build(name)
+    first = {key: values[:1] for key, values in columns(stage, N).items()}
+    lines = decided(stage, {key: values * 7 for key, values in first.items()}, list("gfedcba"))
+    kept = sorted((line["rank"], line["id"]) for line in lines if line["keep"])
+    if hasattr(stage, "seed") and name != "gme":
+        return  # chance decides among equals: its order is tested with the draw
+    assert [i for _, i in kept] == list("abcdefg")[: len(kept)]
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("bad", [None, float("nan")], ids=["null", "NaN"])
+def test_a_row_that_lacks_a_value_is_not_selected_for_it(name, bad) -> None:
+    stage = build(name)
+    for column in columns(stage, N):
+        made = columns(stage, N)
+        if bad is not None and isinstance(made[column][0], str):
+            continue
+        lost = range(0, N, 3)
+        for i in lost:
+            made[column][i] = [bad] * WIDTH if bad and isinstance(made[column][i], list) else bad
+        lines = decided(stage, made)
+        sound(stage, lines, N)
+        if "unscored" in stage.codes or "no_vector" in stage.codes:
+            stays = {line["id"] for line in lines if line["keep"]} & {f"{i:03}" for i in lost}
+            last = getattr(stage, "unscored", "") == "last"
+            assert not stays or last or isinstance(columns(stage, 1)[column][0], str)
+
+
+@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("k", [1, 7, N, N + 5])
+def test_exactly_k_rows_stay_or_all(name, k) -> None:
+    stage = build(name, k=k)
+    assert sound(stage, decided(stage, columns(stage, N)), N) == min(k, N)
+
+
+@pytest.mark.parametrize("name", SIZED)
+@pytest.mark.parametrize("k", [0, -1])
+def test_a_k_of_0_is_refused(name, k) -> None:
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        build(name, k=k)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_row_and_one_row(name, n) -> None:
+    stage = build(name)
+    found = stage.decide(table_of(stage, columns(stage, n)))
+    assert sound(stage, found.to_pylist(), n) <= n
+    for column, kind in stage.writes().items():
+        found[column].cast(kind)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_is_written_has_the_declared_type(name) -> None:
+    stage = build(name)
+    found = stage.decide(table_of(stage, columns(stage, N)))
+    assert {c: found[c].type for c in stage.writes()} == stage.writes()
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_equal_rows_are_decided_on(name) -> None:
+    stage = build(name)
+    made = {key: values[:1] * N for key, values in columns(stage, N).items()}
+    assert sound(stage, decided(stage, made), N) >= 1
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_zero_vectors_and_scores_of_0_are_decided_on(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    for values in made.values():
+        if not isinstance(values[0], str):
+            values[:] = [[0.0] * WIDTH if isinstance(v, list) else 0.0 for v in values]
+    sound(stage, decided(stage, made), N)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_rows_that_share_an_id_get_a_line_each(name) -> None:
+    stage = build(name)
+    sound(stage, decided(stage, columns(stage, N), ["same"] * N), N)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_missing_column_is_named(name) -> None:
+    stage = build(name)
+    table = table_of(stage, columns(stage, 3))
+    for column in sorted(stage.reads() - stage.optional()):
+        with pytest.raises(InputError, match=f"reads the column '{column}', but the table has"):
+            stage(table.drop_columns([column]))
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_vectors_of_two_lengths_are_refused(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    for column in made:
+        if column.endswith(".vector"):
+            made[column][3] = [1.0, 2.0]
+            with pytest.raises(ValueError, match="vectors have 2, 16 numbers, expected one length"):
+                decided(stage, made)
+
+
+@pytest.mark.parametrize("name", ["top_k", "curriculum"])
+def test_a_rank_does_not_depend_on_the_scale_of_the_score(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    plain = decided(stage, made)
+    for change in (math.log, math.exp, lambda x: 3 * x - 100):
+        assert decided(stage, {"number": [change(x) for x in made["number"]]}) == plain
