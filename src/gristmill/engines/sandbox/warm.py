@@ -100,8 +100,10 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
 def work(control: "_socket.socket", jail: "Jail") -> None:
     """Serve jobs; while one runs, the place of the next is prepared."""
     spare: Place | None = None
+    leaving: list[Place] = []
     while True:
         numbers, fds = receive(control)
+        leaving = [place for place in leaving if place.is_alive()]
         if not fds:
             posix._exit(0)
         if spare is None or not spare.is_alive():
@@ -115,7 +117,12 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
             spare = Place(jail, control)
         except OSError:  # the program already has all the processes it may have
             spare = None
-        send(control, f"ended {place.wait(control)} {resident()}")
+        code = place.wait(control)
+        if code is None:
+            code = place.leave()
+        else:
+            leaving.append(place)
+        send(control, f"ended {code} {resident()}")
 
 
 class Place:
@@ -146,14 +153,20 @@ class Place:
         except OSError:
             return
 
-    def wait(self, control: "_socket.socket") -> int:
-        """Wait until the init has gone; go down with it when our owner has gone."""
-        poll = select.poll()
+    def wait(self, control: "_socket.socket") -> int | None:
+        """Wait for the exit code of a program that left nobody behind, None when the init is gone.
+
+        Taking an empty init and its namespaces apart takes a millisecond that nobody need wait for.
+        """
+        poll, door = select.poll(), self.door.fileno()
         poll.register(self.pidfd, select.POLLIN)
+        poll.register(door, select.POLLIN)
         poll.register(control.fileno(), select.POLLHUP)
-        if any(fd != self.pidfd for fd, _ in poll.poll()):
+        ready = {fd for fd, _ in poll.poll()}
+        if control.fileno() in ready:
             posix._exit(0)  # ours is the pid namespace: the kernel kills the run
-        return self.leave()
+        word = self.door.recv(HEAD) if door in ready else b""
+        return int(word) if word else None
 
     def leave(self) -> int:
         """Collect the init; return its exit code, 128 + n for signal n."""
@@ -223,7 +236,8 @@ class Jail:
             begin(inner)
         inner.close()
         self.parse(door, outer)
-        posix.closerange(0, 1 << 16)
+        posix.dup2(door.fileno(), 0)
+        posix.closerange(1, 1 << 16)
         reap(child)
 
     def parse(self, door: "_socket.socket", outer: "_socket.socket") -> None:
@@ -268,8 +282,16 @@ def begin(inner: "_socket.socket") -> "NoReturn":
 
 
 def reap(child: int) -> "NoReturn":
-    """Collect whatever ends; when the program has, leave with its exit code."""
+    """Collect whatever ends; when the program has, leave with its exit code.
+
+    What it left behind is ours to collect: with nobody left, its end is told at once.
+    """
     while True:
         pid, status = posix.wait()
         if pid == child:
-            posix._exit(exit_code(status))
+            code = exit_code(status)
+            try:
+                posix.waitpid(-1, posix.WNOHANG)
+            except ChildProcessError:
+                posix.write(0, str(code).encode())
+            posix._exit(code)

@@ -188,7 +188,8 @@ class Slot:
 class _Warm(Run):
     """A run that a warm interpreter forks."""
 
-    spare_processes = 3
+    spare_processes = 4
+    """The interpreter, the two of the next place, and an init that is still going."""
 
     def __init__(
         self,
