@@ -116,7 +116,7 @@ def test_a_mistake_inside_the_flow_is_one_message_without_a_traceback(place, ser
     done = call(place, "run", "tiny.yaml", "--set", rules, PREFECT_API_URL=server)
     assert done.returncode == 3, done.stderr
     assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("error: stage 'responses': 20 of 20 rows failed")
+    assert "\nerror: stage 'responses': 20 of 20 rows failed" in done.stderr
 
 
 def test_a_machine_failure_is_tried_again_and_a_bug_is_not(place, server) -> None:

@@ -198,7 +198,9 @@ def test_a_thousand_runs_leave_everything_as_it_was(slot: Slot) -> None:
             "mounts": len((inner / "mountinfo").read_text().splitlines()),
             "processes": len(descendants(os.getpid())),
             "ours": open_files(),
-            "groups": len(list(slot.group.pids.parent.glob("gristmill-*"))) if slot.group else 0,
+            "groups": len(list(slot.group.pids.parent.glob(f"gristmill-{os.getpid()}-*")))
+            if slot.group
+            else 0,
         }
 
     for _ in range(20):
