@@ -39,6 +39,8 @@ class Centers:
     infinite where there was none."""
     radius: float
     """Largest distance of any point to its nearest centre in the end."""
+    evaluated: int = 0
+    """Distances computed; the textbook computes one per point and centre."""
 
 
 def k_center(
@@ -77,7 +79,8 @@ def k_center(
     left = greedy.farthest()
     # Rounding may let a later distance exceed an earlier one in the last digit.
     falling = np.minimum.accumulate(np.array(distances, np.float64))
-    return Centers(np.array(picks, np.int64), falling, left[1] if left else 0.0)
+    radius = left[1] if left else 0.0
+    return Centers(np.array(picks, np.int64), falling, radius, greedy.evaluated)
 
 
 class _Greedy:
@@ -102,6 +105,7 @@ class _Greedy:
         self.near = self.bounds[:0]
         """The block's points and squared distances."""
         self.block_seen = 0
+        self.evaluated = 0
         self.outside = -1.0
         """The largest bound that is not in the block."""
 
@@ -164,6 +168,7 @@ class _Greedy:
 
     def _nearest(self, points: Array, indices: Indices, centers: range) -> Array:
         """Return the squared distance to the nearest of some centres, in bounded memory."""
+        self.evaluated += len(points) * len(centers)
         chosen = self.chosen[centers.start : centers.stop]
         norms = self.squares[self.centers[centers.start : centers.stop]]
         step = max(1, CHUNK // len(centers))
