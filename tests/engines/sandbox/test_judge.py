@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from gristmill.engines.sandbox.judge import judge, read
+from gristmill.engines.sandbox.frames import read
+from gristmill.engines.sandbox.judge import judge
 from gristmill.engines.sandbox.process import Limits, Outcome
 from gristmill.engines.sandbox.program import Program
 from gristmill.engines.sandbox.values import is_same, show
