@@ -17,10 +17,12 @@ from typing import Literal
 
 from gristmill.engines.sandbox.frames import Report, read
 from gristmill.engines.sandbox.process import Limits, Outcome
-from gristmill.engines.sandbox.program import Program, Status, Verdict
+from gristmill.engines.sandbox.program import Program, Status, Verdict, clean
+from gristmill.engines.sandbox.stdio import difference, lines
+from gristmill.engines.sandbox.streams import CAPS
 from gristmill.engines.sandbox.values import is_same, show
 
-HARNESS = "4"
+HARNESS = "5"
 """Raise it when the same program can get another verdict: it is part of every key."""
 MAX_DETAIL = 2000
 ENDS: dict[str, tuple[Status, str]] = {
@@ -40,7 +42,12 @@ def judge(program: Program, execute: Execute) -> Verdict:
     if verdict.status != "pass" or report.plan is None:
         return verdict
     if not verdict.checks_total:
-        return replace(verdict, status="weak_tests", detail="the tests check nothing")
+        nothing = (
+            "no output is expected" if report.plan[0] == "stdio" else "the tests check nothing"
+        )
+        return replace(verdict, status="weak_tests", detail=nothing)
+    if report.plan[0] == "stdio":
+        return verdict
     if not report.plan[2]:
         control, seen = _control(program, execute, stub=True)
         if control.status in UNTOLD:
@@ -84,24 +91,23 @@ def _run(
 ) -> tuple[Verdict, Report]:
     nonce = secrets.token_hex(16)
     job = {
-        "code": program.code.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
-        "tests": program.tests.encode("utf-8", "surrogatepass").decode("utf-8", "replace"),
+        "code": clean(program.code),
+        "tests": clean(program.tests),
         "has_stdin": bool(program.stdin),
-        "mode": mode,
+        "mode": mode if program.stdout is None else "stdio",
         "stub": stub,
         "canary": canary,
     }
-    limits = Limits(program.timeout_s, program.memory_mb)
-    stdin = program.stdin.encode("utf-8", "replace")
-    outcome = execute(nonce.encode() + dumps(job), stdin, limits)
+    limits = Limits(program.timeout_s, program.memory_mb, stdout_bytes=_room(program))
+    outcome = execute(nonce.encode() + dumps(job), clean(program.stdin).encode(), limits)
     report = read(bytes(outcome.output["frames"]), nonce)
-    status, detail = _weigh(outcome, report)
-    passed = sum(_is_met(report, i) for i in report.values)
+    status, detail = _weigh(outcome, report, program)
+    total, passed = _count(report, program, status)
     return (
         Verdict(
             status=status,
             detail=_clean(detail),
-            checks_total=report.plan[1] if report.plan else 0,
+            checks_total=total,
             checks_passed=passed,
             stdout=_text(outcome.output["stdout"]),
             stderr=_text(outcome.output["stderr"]),
@@ -112,13 +118,28 @@ def _run(
     )
 
 
+def _room(program: Program) -> int:
+    """Return how much a program may print: twice what is expected, and never less than the cap."""
+    return max(CAPS["stdout"], 2 * len((program.stdout or "").encode("utf-8", "replace")))
+
+
+def _count(report: Report, program: Program, status: Status) -> tuple[int, int]:
+    """Return how many checks there are, and how many held."""
+    if not report.plan:
+        return 0, 0
+    if report.plan[0] == "stdio":
+        total = int(bool(lines(program.stdout or "")))
+        return total, total * (status == "pass")
+    return report.plan[1], sum(_is_met(report, i) for i in report.values)
+
+
 def _is_met(report: Report, i: int) -> bool:
     assert report.plan
     mode, _, _, expected = report.plan
     return mode == "asserts" or is_same(expected[i], report.values[i])
 
 
-def _weigh(outcome: Outcome, report: Report) -> tuple[Status, str]:
+def _weigh(outcome: Outcome, report: Report, program: Program) -> tuple[Status, str]:
     """Apply the precedence: what happened to the run comes before what the program said."""
     if outcome.end in ENDS:
         return ENDS[outcome.end]
@@ -136,7 +157,18 @@ def _weigh(outcome: Outcome, report: Report) -> tuple[Status, str]:
         return "error", "more processes than the limit"
     if report.raised:
         return _weigh_exception(*report.raised)
+    if report.plan[0] == "stdio":
+        return _weigh_output(outcome, program)
     return _weigh_ending(outcome, report)
+
+
+def _weigh_output(outcome: Outcome, program: Program) -> tuple[Status, str]:
+    """Compare what was printed; how the program ended it may say by its exit code alone."""
+    if outcome.code:
+        return "error", f"bad end, {_ending(outcome.code)}"
+    found = _text(outcome.output["stdout"])
+    wrong = difference(clean(program.stdout or ""), found, program.tolerance)
+    return ("fail", wrong) if wrong else ("pass", "")
 
 
 def _weigh_exception(

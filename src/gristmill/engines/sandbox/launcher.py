@@ -48,15 +48,15 @@ def go(package: bytes, frames_fd: int) -> "NoReturn":
     """Run what was parsed elsewhere, with nothing open but what the program may use."""
     posix.dup2(frames_fd, FRAMES, inheritable=False)
     posix.closerange(FRAMES + 1, 1 << 16)
+    code = 0
     if package:
         found = marshal.loads(package)
-        run(found, only_here(sender(FRAMES, found["nonce"])))
-    leave()
+        code = run(found, only_here(sender(FRAMES, found["nonce"])))
+    leave(code)
 
 
-def leave() -> "NoReturn":
+def leave(code: int) -> "NoReturn":
     """End as an interpreter does, but take no object apart: that would cost milliseconds."""
-    code = 0
     for action in (_join_threads, atexit._run_exitfuncs, _flush):
         try:
             action()
@@ -80,16 +80,8 @@ def _flush() -> None:
 def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
     """Set what the kernel enforces per process."""
     # CORE is 1, not 0: with 0 a piped core pattern would still start the host's handler.
-    wanted = {
-        "AS": address_bytes,
-        "FSIZE": 16 << 20,
-        "NOFILE": 64,
-        "CORE": 1,
-        "MEMLOCK": 0,
-        "MSGQUEUE": 0,
-        "SIGPENDING": 64,
-        "STACK": 64 << 20,
-    }
+    wanted = {"AS": address_bytes, "FSIZE": 16 << 20, "STACK": 64 << 20, "NOFILE": 64}
+    wanted |= {"CORE": 1, "MEMLOCK": 0, "MSGQUEUE": 0, "SIGPENDING": 64}
     # First a signal that says why, then the end.
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
     if processes:
@@ -126,12 +118,7 @@ def sender(fd: int, nonce: str, write: "Callable[[int, bytes], int]" = posix.wri
 def only_here(emit: "Emit") -> "Emit":
     """Let no forked child of the program repeat what its parent says."""
     here, pid = posix.getpid(), posix.getpid
-
-    def emit_here(*parts: str) -> None:
-        if pid() == here:
-            emit(*parts)
-
-    return emit_here
+    return lambda *parts: emit(*parts) if pid() == here else None
 
 
 def parse(job_fd: int, frames_fd: int, writer: int) -> None:
@@ -151,8 +138,11 @@ def parse(job_fd: int, frames_fd: int, writer: int) -> None:
         emit('"unparsable"', '"tests"', quote(type(error).__name__))
 
 
-def run(package: "dict[str, Any]", emit: "Emit") -> None:
-    """Run code and tests in one module; say which checks were reached and how it ended."""
+def run(package: "dict[str, Any]", emit: "Emit") -> int:
+    """Run code and tests in one module; say which checks were reached and how it ended.
+
+    Only a script may choose its exit code.
+    """
     module = type(sys)("__main__")
     sys.modules["__main__"] = module
     space = module.__dict__
@@ -167,7 +157,11 @@ def run(package: "dict[str, Any]", emit: "Emit") -> None:
         exec(package["tests"], space)
         emit('"end"', str(counted[0]))
     except BaseException as error:  # noqa: BLE001 - programs raise what they like
+        if package["mode"] == "stdio" and type(error) is SystemExit:
+            code = error.code
+            return 0 if code is None else code & 0xFF if type(code) is int else 1
         report(error, where, emit)
+    return 0
 
 
 def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
@@ -231,14 +225,10 @@ def shift(value: "Any") -> "Any":
         return value + 1
     if kind is float:
         return value + max(1.0, abs(value)) if abs(value) < 1e300 else 0.0
-    if kind is str:
-        return value + "~"
-    if kind is bytes:
-        return value + b"~"
-    if kind is list:
-        return [*value, "~"]
-    if kind is tuple:
-        return (*value, "~")
+    if kind in (str, bytes):
+        return value + ("~" if kind is str else b"~")
+    if kind in (list, tuple):
+        return kind([*value, "~"])
     if kind in (set, frozenset):
         return kind([*value, "~~"])
     if kind is dict:

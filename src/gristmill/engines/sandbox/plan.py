@@ -3,6 +3,7 @@
 Expected values go out to the reader; the program's process gets compiled code without them.
 Mode `values`: every assert of the tests is `call == literal` or alike, so only calls remain.
 Mode `asserts`: every assert is followed by a call that says that it held.
+Mode `stdio`: no tests; the code runs as a script, and only what it prints counts.
 """
 
 import _ast as ast
@@ -34,24 +35,37 @@ def prepare(
         trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)
         if trees[name] is None:
             return None
-    code, tests = trees["code"], trees["tests"]
-    cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
-    call_tests(tests)
-    found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
-    if found is not None:
-        strong = any(proves(*check) for check in found)
-        plan = ['"values"', str(len(found)), "true" if strong else "false"]
-    else:
-        plan = ['"asserts"', str(to_asserts(tests, shift if job["canary"] else None)), "false"]
+    plan, expected = choose(job, trees["code"], trees["tests"], encode, shift)
     if job["stub"]:
-        code.body = empty(code.body)
-    package: dict[str, Any] = {"canary": job["canary"]}
+        trees["code"].body = empty(trees["code"].body)
+    package: dict[str, Any] = {"canary": job["canary"], "mode": job["mode"]}
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
         if package[name] is None:
             return None
-    emit('"plan"', *plan, "[" + ",".join(text for _, text, _ in found or ()) + "]")
+    emit('"plan"', *plan, "[" + ",".join(expected) + "]")
     return package
+
+
+def choose(
+    job: "dict[str, Any]",
+    code: "ast.Module",
+    tests: "ast.Module",
+    encode: "Encode",
+    shift: "Callable[[Any], Any]",
+) -> "tuple[list[str], list[str]]":
+    """Rewrite the tests for their mode; return the parts of the plan and the expected values."""
+    if job["mode"] == "stdio":
+        return ['"stdio"', "1", "false"], []
+    cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
+    call_tests(tests)
+    found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
+    if found is None:
+        n = to_asserts(tests, shift if job["canary"] else None)
+        return ['"asserts"', str(n), "false"], []
+    strong = any(proves(*check) for check in found)
+    plan = ['"values"', str(len(found)), "true" if strong else "false"]
+    return plan, [text for _, text, _ in found]
 
 
 def attempt(

@@ -1,4 +1,24 @@
-"""What goes into the sandbox and what comes out: no process is started here."""
+"""What goes into the sandbox and what comes out: no process is started here.
+
+Which status a run gets when several would fit, the first that holds:
+
+1. `infra_error`: the machine failed. Tried three times, then raised; never stored, never a label.
+2. `output_limit`: more bytes than the limit of a stream.
+3. `oom`: the memory limit was reached.
+4. `timeout`: the limit of time, or of CPU time, was reached.
+5. `forged`: a frame that cannot be true, such as a second end or a check that does not exist.
+6. `missing_dependency`: it ended by an import that its profile does not have.
+7. `error`: no Python, too many processes, another exception, a bad exit, an early end, a value
+   that cannot be compared from outside.
+8. `fail`: a check gave another value, did not hold or was never reached.
+9. `weak_tests`: every check held, but there is none, or a stub passes them too.
+10. `forged`, again: every check held and a stub fails them, but so does no canary (a check that
+    was made false).
+11. `pass`: none of these.
+
+A run that a limit ended is never asked what it said before, 6 and 7 are the one exception or
+end that a program can have, and 9 to 11 are only asked of a run whose checks all held.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +26,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from gristmill.engines.requests import Answer, Op
+from gristmill.errors import InputError
 from gristmill.storage.ids import digest
 
 Status = Literal[
@@ -20,6 +41,10 @@ Status = Literal[
     "missing_dependency",
     "infra_error",
 ]
+MAX_OUTPUT = 1 << 20
+"""Characters of expected output at most."""
+LIMITS = (("timeout_s", 0.001, 86_400), ("memory_mb", 1, 1 << 22), ("tolerance", 0, 1))
+"""Least and most of what a program may name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +59,8 @@ class Verdict(Answer):
     stderr: str = ""
     wall_ms: int = 0
     verified_by: str = ""
-    """`values`: compared outside the program's process; `asserts`: inside, with a canary."""
+    """`values`, `stdio`: compared outside the program's process; `asserts`: inside, with a
+    canary."""
     profile: str = ""
     """Which isolation held, and the interpreter."""
 
@@ -46,7 +72,11 @@ class Verdict(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Code and the tests that judge it; both are text and are parsed only inside the sandbox."""
+    """Code and what judges it; all of it is text and is parsed only inside the sandbox.
+
+    It is judged by `tests`, or else by `stdout`. What is no program at all (another type than
+    text, a limit of zero) raises InputError when it is made.
+    """
 
     op: ClassVar[Op] = "run"
     answer: ClassVar[type[Answer]] = Verdict
@@ -55,11 +85,46 @@ class Program:
     tests: str = ""
     stdin: str = ""
     timeout_s: float = 10.0
+    """Wall-clock limit of one run in seconds."""
     memory_mb: int = 1024
+    """Memory limit of one run in MiB, all its processes together."""
     attempt: int = 0
     """Numbers the repeats of one program: a re-run for flakiness is a real re-run."""
+    stdout: str | None = None
+    """What the code should print for `stdin`. It stays outside the sandbox."""
+    tolerance: float = 0.0
+    """For `stdout`: how far a number with a decimal point or an exponent may be off, absolute or
+    relative to the expected one; 0 compares texts."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is no program."""
+        for name in ("code", "tests", "stdin", "stdout"):
+            value = getattr(self, name)
+            if not isinstance(value, str) and not (name == "stdout" and value is None):
+                raise InputError(f"{name} of a program must be text, found {type(value).__name__}")
+        if self.stdout is not None and self.tests:
+            raise InputError("a program is judged by its tests or by its stdout, found both")
+        if len(self.stdout or "") > MAX_OUTPUT:
+            raise InputError(
+                f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
+            )
+        for name, least, most in LIMITS:
+            value = getattr(self, name)
+            if type(value) not in (int, float) or not least <= value <= most:
+                raise InputError(
+                    f"{name} of a program must be from {least} to {most}, found {value!r:.50}"
+                )
 
     def key(self, identity: str) -> str:
         """Return the name of the verdict."""
         limits = [self.timeout_s, self.memory_mb, self.attempt]
-        return digest(identity, "run", self.code, self.tests, self.stdin, limits)
+        texts = [clean(text) for text in (self.code, self.tests, self.stdin)]
+        more = [] if self.stdout is None else [clean(self.stdout), self.tolerance]
+        return digest(identity, "run", *texts, limits, *more)
+
+
+def clean(text: str) -> str:
+    """Return text that can be encoded: half a surrogate pair becomes the replacement mark."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")

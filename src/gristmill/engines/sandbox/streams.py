@@ -17,9 +17,13 @@ class Streams:
     """The descriptors of one run, and what came out of them."""
 
     def __init__(
-        self, fds: Mapping[str, int], exited: int, output: Mapping[str, bytearray]
+        self,
+        fds: Mapping[str, int],
+        exited: int,
+        output: Mapping[str, bytearray],
+        caps: Mapping[str, int] = CAPS,
     ) -> None:
-        self.output = output
+        self.output, self.caps = output, caps
         self.overflow = False
         self.selector = selectors.DefaultSelector()
         self.exited = exited
@@ -59,8 +63,8 @@ class Streams:
             self.selector.unregister(fd)
         kept = self.output[name]
         kept += part
-        if len(kept) > CAPS[name]:
-            del kept[CAPS[name] :]
+        if len(kept) > self.caps[name]:
+            del kept[self.caps[name] :]
             self.overflow = True
 
     def close(self) -> None:

@@ -51,6 +51,7 @@ class Limits:
 
     timeout_s: float
     memory_mb: int
+    stdout_bytes: int = CAPS["stdout"]
 
 
 class Run(ABC):
@@ -138,7 +139,8 @@ class Run(ABC):
         finally:
             self.finish()
             self.outcome.wall_s = time.monotonic() - started
-        if self.group and self.group.oom_kills() > self.oom_before:
+        is_first = self.outcome.end != "output_limit"
+        if is_first and self.group and self.group.oom_kills() > self.oom_before:
             self.outcome.end = "oom"
         return self.outcome
 
@@ -157,7 +159,8 @@ class Run(ABC):
         deadline = time.monotonic() + timeout_s
         stdout, stderr = self.outputs()
         fds = {"stdout": stdout, "stderr": stderr, "frames": self.frames.fileno()}
-        with closing(Streams(fds, self.ending(), self.outcome.output)) as streams:
+        caps = CAPS | {"stdout": self.limits.stdout_bytes}
+        with closing(Streams(fds, self.ending(), self.outcome.output, caps)) as streams:
             next_look, tick_s = 0.0, TICK_S if self.group else WATCHER_S
             while (left := deadline - (now := time.monotonic())) > 0:
                 has_ended = streams.drain(min(left, tick_s))
