@@ -82,7 +82,7 @@ def _take_check(report: Report, parts: list[Any]) -> None:
     elif (len(parts) == 1) != (mode == "asserts"):
         report.contradiction = "a check of the other mode"
     else:
-        value = parts[1] if mode == "values" else ["b", 1]
+        value = ["b", 1] if mode == "asserts" else parts[1]
         if not isinstance(value, list) or not value or not isinstance(value[0], str):
             report.contradiction = "malformed value"
         else:

@@ -186,7 +186,17 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
         counted[0] += 1
         emit('"value"', str(i), encode(bool(found)))
 
-    return {"__gm_check__": check, "__gm_value__": value, "__gm_truth__": truth}
+    def attempt(i: int, make: "Callable[[], Any] | None") -> None:
+        try:
+            found = make() if make else compile("(", "calls.py", "eval")
+        except BaseException as error:  # noqa: BLE001 - it is what this call gives
+            counted[0] += 1
+            emit('"value"', str(i), '["!",' + quote(type(error).__name__[:100]) + "]")
+        else:
+            value(i, found)
+
+    names = ("__gm_check__", "__gm_value__", "__gm_truth__", "__gm_attempt__")
+    return dict(zip(names, (check, value, truth, attempt), strict=True))
 
 
 def truths(*, canary: bool) -> "dict[str, Callable[..., Any]]":

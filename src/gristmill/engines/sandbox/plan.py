@@ -3,13 +3,14 @@
 Expected values go out to the reader; the program's process gets compiled code without them.
 Mode `values`: every assert of the tests is `call == literal` or alike, so only calls remain.
 Mode `asserts`: every assert is followed by a call that says that it held.
+Mode `calls`: the calls are the tests, and nothing is expected.
 Mode `stdio`: no tests; the code runs as a script, and only what it prints counts.
 """
 
 import _ast as ast
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
-from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, statement, walk
+from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, place, statement, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ def choose(
     if job["mode"] == "stdio":
         return ['"stdio"', "1", "false"], []
     cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
+    if job["mode"] == "calls":
+        tests.body[:] = [attempt_call(i, text) for i, text in enumerate(job["calls"])]
+        return ['"calls"', str(len(job["calls"])), "false"], []
     call_tests(tests)
     found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
     if found is None:
@@ -77,6 +81,19 @@ def attempt(
     except BaseException as error:  # noqa: BLE001 - a hostile text may do anything to a parser
         emit('"unparsable"', quote(name), quote(type(error).__name__ + ": " + str(error)[:500]))
         return None
+
+
+def attempt_call(i: int, text: str) -> "Any":
+    """Return a statement that evaluates one expression and sends its value, whatever it raises."""
+    no_arguments = ast.arguments([], [], None, [], [], None, [])
+    made: Any
+    try:
+        expression = compile(text.strip(), "calls.py", "eval", ONLY_TREE, True).body
+        made = ast.Lambda(no_arguments, expression)
+        compile(ast.Expression(place(made, expression)), "calls.py", "eval", 0, True)
+    except BaseException:  # noqa: BLE001 - a hostile text may do anything to a parser
+        made = ast.Constant(None)
+    return statement(call(PREFIX + "attempt__", i, made), None)
 
 
 def cut_guard(tree: "ast.Module", *, only_with_input: bool) -> None:

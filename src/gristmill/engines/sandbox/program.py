@@ -14,7 +14,7 @@ Which status a run gets when several would fit, the first that holds:
 9. `weak_tests`: every check held, but there is none, or a stub passes them too.
 10. `forged`, again: every check held and a stub fails them, but so does no canary (a check that
     was made false).
-11. `pass`: none of these.
+11. `pass`: none of these. For `calls`: each gave a value.
 
 A run that a limit ended is never asked what it said before, 6 and 7 are the one exception or
 end that a program can have, and 9 to 11 are only asked of a run whose checks all held.
@@ -22,8 +22,8 @@ end that a program can have, and 9 to 11 are only asked of a run whose checks al
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 from gristmill.engines.requests import Answer, Op
 from gristmill.errors import InputError
@@ -60,9 +60,12 @@ class Verdict(Answer):
     wall_ms: int = 0
     verified_by: str = ""
     """`values`, `stdio`: compared outside the program's process; `asserts`: inside, with a
-    canary."""
+    canary; `calls`: nothing was compared."""
     profile: str = ""
     """Which isolation held, and the interpreter."""
+    values: list[Any] = field(default_factory=list)
+    """For `calls`: what each gave, as `launcher.encode` writes it; `["!", name]` for an exception,
+    `["?", type]` for what cannot be written, None for a call that was never reached."""
 
     @property
     def durable(self) -> bool:
@@ -74,8 +77,8 @@ class Verdict(Answer):
 class Program:
     """Code and what judges it; all of it is text and is parsed only inside the sandbox.
 
-    It is judged by `tests`, or else by `stdout`. What is no program at all (another type than
-    text, a limit of zero) raises InputError when it is made.
+    It is judged by `tests`, or else by `stdout`; with `calls` it is asked and not judged. What is
+    no program at all (another type than text, a limit of zero) raises InputError when it is made.
     """
 
     op: ClassVar[Op] = "run"
@@ -95,6 +98,9 @@ class Program:
     tolerance: float = 0.0
     """For `stdout`: how far a number with a decimal point or an exponent may be off, absolute or
     relative to the expected one; 0 compares texts."""
+    calls: tuple[str, ...] = ()
+    """Expressions such as `f(1, 2)`, evaluated one after the other in the code's module. There is
+    nothing to compare with: `pass` means that each gave a value, and `values` has them."""
 
     def __post_init__(self) -> None:
         """Refuse what is no program."""
@@ -102,8 +108,12 @@ class Program:
             value = getattr(self, name)
             if not isinstance(value, str) and not (name == "stdout" and value is None):
                 raise InputError(f"{name} of a program must be text, found {type(value).__name__}")
-        if self.stdout is not None and self.tests:
-            raise InputError("a program is judged by its tests or by its stdout, found both")
+        if not isinstance(self.calls, tuple) or not all(isinstance(c, str) for c in self.calls):
+            raise InputError("calls of a program must be a tuple of texts")
+        if (self.stdout is not None) + bool(self.tests) + bool(self.calls) > 1:
+            raise InputError(
+                "a program has tests, or stdout, or calls; found more than one of them"
+            )
         if len(self.stdout or "") > MAX_OUTPUT:
             raise InputError(
                 f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
@@ -119,7 +129,9 @@ class Program:
         """Return the name of the verdict."""
         limits = [self.timeout_s, self.memory_mb, self.attempt]
         texts = [clean(text) for text in (self.code, self.tests, self.stdin)]
-        more = [] if self.stdout is None else [clean(self.stdout), self.tolerance]
+        more: list[Any] = [] if self.stdout is None else [clean(self.stdout), self.tolerance]
+        if self.calls:
+            more.append([clean(text) for text in self.calls])
         return digest(identity, "run", *texts, limits, *more)
 
 

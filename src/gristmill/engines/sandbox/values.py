@@ -28,6 +28,23 @@ def show(value: Encoded) -> str:
         return repr(value)[:300]
 
 
+def form(value: Encoded | None) -> str | None:
+    """Return a text that equal values share; None for no value: an exception, a malformed one.
+
+    As `is_same`, but every NaN is like every other, and True is never 1.
+    """
+    try:
+        return None if value is None or value[0] in ("!", "?") else _text(_normal(value))
+    except (TypeError, ValueError, IndexError, RecursionError, OverflowError):
+        return None
+
+
+def _text(part: Any) -> str:
+    if isinstance(part, (list, tuple)):
+        return f"[{','.join(map(_text, part))}]"
+    return hex(part) if type(part) is int else repr(part)
+
+
 def _normal(value: Encoded) -> Any:
     """Give equal values one form: numbers by value, sets and dicts in order of it."""
     tag, *parts = value
