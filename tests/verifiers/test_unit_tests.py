@@ -100,3 +100,40 @@ def test_an_output_that_the_sandbox_finds_to_be_no_code_is_not_judged(
     row = judge(Fixed("error", why), output, "assert f(1) == 1")
     assert (row["status"], row["passed"]) == (status, passed)
     assert "SyntaxError" in row["detail"] or "NameError" in row["detail"]
+
+
+ROW = {"output": OUTPUT, TESTS: "assert f(1) == 1"}
+PASS, FAIL = Verdict("pass", "", 2, 2), Verdict("fail", "check 0", 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed", "status", "flaky", "detail"),
+    [
+        ([PASS, PASS], True, "pass", False, ""),
+        ([FAIL, FAIL], False, "fail", False, "check 0"),
+        ([PASS, FAIL], None, "fail", True, "pass, fail: check 0"),
+        ([FAIL, PASS], None, "fail", True, "fail, pass: check 0"),
+        ([PASS, PASS, FAIL], None, "fail", True, "pass, pass, fail: check 0"),
+    ],
+)
+def test_runs_that_differ_are_flaky_and_judge_nothing(
+    ask, script, verdicts, passed, status, flaky, detail
+) -> None:
+    engine = script({"assert f": verdicts})
+    row = ask(UnitTests(attempts=len(verdicts)), ROW, engine)
+    found = (row["passed"], row["status"], row["flaky"], row["detail"])
+    assert found == (passed, status, flaky, detail)
+    assert [program.attempt for program in engine.calls] == list(range(len(verdicts)))
+
+
+def test_one_run_says_nothing_about_flakiness(ask, script) -> None:
+    assert ask(UnitTests(), ROW, script({"assert f": [PASS]}))["flaky"] is None
+
+
+def test_mutants_are_asked_for_once_and_become_a_share(ask, script) -> None:
+    tried = Verdict("pass", "", 2, 2, mutants_total=8, mutants_killed=6)
+    engine = script({"assert f": [tried, PASS]})
+    row = ask(UnitTests(attempts=2, mutate=True), ROW, engine)
+    assert (row["mutation_score"], row["passed"]) == (0.75, True)
+    assert [program.mutants for program in engine.calls] == [10, 0]
+    assert ask(UnitTests(), ROW, script({"assert f": [PASS]}))["mutation_score"] is None

@@ -3,23 +3,29 @@
 Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, section 2.3 (execution filtering).
 Differs from the paper: there, exit code 0 is a pass, so that leaving early passes. Here every
 assert must have held, tests that also accept functions which return None do not count, and
-values are compared outside the program's process where the tests allow it.
+values are compared outside the program's process where the tests allow it. On request a response
+is run again to see if it gets the same verdict, and mutants of it show how much its tests notice.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Op
-from gristmill.engines.sandbox.program import Program
+from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.fences import fences, python_code
 
 UNJUDGED = frozenset({"missing_dependency"})
 """Statuses that say nothing about the code."""
+MUTANTS = 10
+"""Mutants per response at most; the places are drawn with a fixed seed."""
 NOT_PYTHON = "not Python: code: "
 """What the sandbox says of a text that it cannot parse as code."""
 
@@ -34,6 +40,10 @@ class Judged(TypedDict):
     checks_passed: int | None
     verified_by: str | None
     profile: str | None
+    flaky: bool | None
+    """Whether runs of the same program got different statuses; None when it ran once."""
+    mutation_score: float | None
+    """Share (0..1) of the mutants that the tests kill; None when not asked for, or no pass."""
 
 
 class UnitTests(RowStage):
@@ -43,7 +53,7 @@ class UnitTests(RowStage):
     finds that it is none. Nothing is parsed outside.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     tests: str = "meta.self_code_align.tests"
     """Column with the tests: plain Python, or a list of pieces of it, one below the other."""
@@ -51,6 +61,11 @@ class UnitTests(RowStage):
     """Wall-clock limit of one run; the paper's container has 10 s."""
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run, all its processes together."""
+    attempts: int = Field(default=1, ge=1, le=10)
+    """Runs of each response. Different statuses make it flaky: `passed` is then None, `status` the
+    first that is no pass, and `filters.verdict` drops the row as `flaky`."""
+    mutate: bool = False
+    """Whether to try mutants of responses that pass: up to 10 more runs each."""
 
     def reads(self) -> frozenset[str]:
         """The column of the tests is a parameter."""
@@ -72,20 +87,40 @@ class UnitTests(RowStage):
             return unjudged("no_code", "no closed Python block in the output")
         if not tests.strip():
             return unjudged("no_tests", f"{self.tests} is empty")
-        program = Program(code, tests, timeout_s=self.timeout_s, memory_mb=self.memory_mb)
-        verdict = await ctx.sandbox.run(program)
-        if is_bare and verdict.detail.startswith(NOT_PYTHON):
-            why = verdict.detail.removeprefix(NOT_PYTHON)
+        first = Program(
+            code,
+            tests,
+            timeout_s=self.timeout_s,
+            memory_mb=self.memory_mb,
+            mutants=MUTANTS if self.mutate else 0,
+        )
+        again = [replace(first, attempt=i, mutants=0) for i in range(1, self.attempts)]
+        runs = [ctx.sandbox.run(program) for program in (first, *again)]
+        verdicts = await asyncio.gather(*runs)
+        if is_bare and verdicts[0].detail.startswith(NOT_PYTHON):
+            why = verdicts[0].detail.removeprefix(NOT_PYTHON)
             return unjudged("no_code", f"no block in the output, and it is no Python itself: {why}")
-        return {
-            "passed": None if verdict.status in UNJUDGED else verdict.status == "pass",
-            "status": verdict.status,
-            "detail": verdict.detail,
-            "checks_total": verdict.checks_total,
-            "checks_passed": verdict.checks_passed,
-            "verified_by": verdict.verified_by,
-            "profile": verdict.profile,
-        }
+        return judged(verdicts)
+
+
+def judged(verdicts: Sequence[Verdict]) -> Judged:
+    """Return the columns for the verdicts of all attempts."""
+    statuses = [verdict.status for verdict in verdicts]
+    flaky = len(set(statuses)) > 1
+    worst = next((v for v in verdicts if v.status != "pass"), verdicts[0])
+    unclear = flaky or worst.status in UNJUDGED
+    tried, killed = verdicts[0].mutants_total, verdicts[0].mutants_killed
+    return {
+        "passed": None if unclear else worst.status == "pass",
+        "status": worst.status,
+        "detail": f"{', '.join(statuses)}: {worst.detail}" if flaky else worst.detail,
+        "checks_total": worst.checks_total,
+        "checks_passed": worst.checks_passed,
+        "verified_by": worst.verified_by,
+        "profile": worst.profile,
+        "flaky": flaky if len(verdicts) > 1 else None,
+        "mutation_score": (killed or 0) / tried if tried else None,
+    }
 
 
 def unjudged(status: str, detail: str) -> Judged:
@@ -98,4 +133,6 @@ def unjudged(status: str, detail: str) -> Judged:
         "checks_passed": None,
         "verified_by": None,
         "profile": None,
+        "flaky": None,
+        "mutation_score": None,
     }

@@ -47,3 +47,30 @@ def test_three_of_ten_answers_pass_and_the_others_say_why(sandbox: Sandbox, tmp_
     left = [Verdict()(row) for row in rows]
     codes = [drop.code for drop in left if isinstance(drop, Drop)]
     assert codes == ["failed_verdict"] * 5 + ["unjudged", "failed_verdict"]
+
+
+FLAKY = """
+import os
+def double(x):
+    return 2 * x if x < 0 or os.urandom(1)[0] % 2 else None
+"""
+
+
+def test_an_answer_that_passes_only_sometimes_leaves_as_flaky(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    answers = Answers(tmp_path / "answers")
+    stage = UnitTests(attempts=10)  # equal all ten times: once in 512
+    row = {"output": f"```python\n{FLAKY}\n```", TESTS: CHECK}
+    tests = CHECK + "\nassert double(-2) == -4"
+
+    async def judge(seed: int) -> Any:
+        ctx = Context({"sandbox": Client(sandbox, answers)}, seed, "unit_tests", "id")
+        return await stage({**row, TESTS: tests}, ctx)
+
+    first, again = asyncio.run(judge(0)), asyncio.run(judge(1))
+    answers.close()
+    assert (first["flaky"], first["passed"], first["status"]) == (True, None, "fail")
+    assert first == again, "replayed"
+    columns = {f"verdicts.unit_tests.{name}": value for name, value in first.items()}
+    assert Verdict()(columns).code == "flaky"

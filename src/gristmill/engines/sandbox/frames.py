@@ -17,6 +17,8 @@ class Report:
 
     plan: tuple[str, int, bool, list[Any]] | None = None
     """Mode, checks found by the parser, whether they fail for a stub, expected values."""
+    places: int = 0
+    """Where a mutant of the code could be made; counted when asked for."""
     values: dict[int, Any] = field(default_factory=dict)
     unparsable: str = ""
     raised: tuple[str, str, str, str, str] | None = None
@@ -54,8 +56,9 @@ def _take(report: Report, kind: object, parts: list[Any]) -> None:
     elif kind == "up" and not report.started:
         report.started = True
     elif kind == "plan" and report.plan is None:
-        mode, total, strong, expected = parts
+        mode, total, strong, expected, *places = parts
         report.plan = (mode, total, strong, expected)
+        report.places = int(places[0]) if places else 0
     elif kind == "unparsable" and report.plan is None:
         report.unparsable = f"{parts[0]}: {parts[1]}"
     elif report.plan is None:

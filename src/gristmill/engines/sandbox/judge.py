@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from marshal import dumps
+from random import Random
 from typing import Any, Literal
 
 from gristmill.engines.sandbox.frames import Report, read
@@ -37,32 +38,55 @@ Execute = Callable[[bytes, bytes, Limits], Outcome]
 
 
 def judge(program: Program, execute: Execute) -> Verdict:
-    """Run a program as often as its verdict needs: once, or up to three times before a pass."""
+    """Run a program as often as its verdict needs: once, or up to three times before a pass.
+
+    Mutants, where they are asked for, are a run each.
+    """
     verdict, report = _run(program, execute)
     if verdict.status != "pass" or report.plan is None or program.calls:
         return verdict
+    doubted = _doubt(program, execute, verdict, report)
+    if doubted or not program.mutants:
+        return doubted or verdict
+    return _try_mutants(program, execute, verdict, report.places)
+
+
+def _doubt(program: Program, execute: Execute, verdict: Verdict, report: Report) -> Verdict | None:
+    """Return another verdict when the checks that held prove nothing, else None."""
+    assert report.plan
+    mode, _, strong, _ = report.plan
     if not verdict.checks_total:
-        nothing = (
-            "no output is expected" if report.plan[0] == "stdio" else "the tests check nothing"
-        )
+        nothing = "no output is expected" if mode == "stdio" else "the tests check nothing"
         return replace(verdict, status="weak_tests", detail=nothing)
-    if report.plan[0] == "stdio":
-        return verdict
-    if not report.plan[2]:
+    if mode != "stdio" and not strong:
         control, seen = _control(program, execute, stub=True)
         if control.status in UNTOLD:
             return _untold(verdict, control, "a function that returns None")
         if seen.ended and not seen.contradiction:
             detail = "the tests also accept functions that return None"
             return replace(verdict, status="weak_tests", detail=detail)
-    if report.plan[0] == "asserts":
+    if mode == "asserts":
         control, _ = _control(program, execute, canary=True)
         if control.status in UNTOLD:
             return _untold(verdict, control, "an assert made false")
         if control.status == "pass":
             detail = "still passes after an assert was made false"
             return replace(verdict, status="forged", detail=detail)
-    return verdict
+    return None
+
+
+def _try_mutants(program: Program, execute: Execute, verdict: Verdict, places: int) -> Verdict:
+    """Count the mutants that do not pass; the same places are drawn every time."""
+    drawn = sorted(Random(0).sample(range(places), min(places, program.mutants)))
+    # A mutant that never ends is killed early: it was slower than the program by far.
+    patient_s = min(program.timeout_s, 1 + 5 * verdict.wall_ms / 1000)
+    killed = 0
+    for i in drawn:
+        mutant, _ = _run(replace(program, timeout_s=patient_s), execute, mutant=i)
+        if mutant.status == "infra_error":
+            return mutant
+        killed += mutant.status != "pass"
+    return replace(verdict, mutants_total=len(drawn), mutants_killed=killed)
 
 
 def _control(
@@ -88,6 +112,7 @@ def _run(
     *,
     stub: bool = False,
     canary: bool = False,
+    mutant: int | None = None,
 ) -> tuple[Verdict, Report]:
     nonce = secrets.token_hex(16)
     own = "calls" if program.calls else mode if program.stdout is None else "stdio"
@@ -99,6 +124,8 @@ def _run(
         "mode": own,
         "stub": stub,
         "canary": canary,
+        "mutant": mutant,
+        "mutates": bool(program.mutants) and not (stub or canary),
     }
     limits = Limits(program.timeout_s, program.memory_mb, stdout_bytes=_room(program))
     outcome = execute(nonce.encode() + dumps(job), clean(program.stdin).encode(), limits)

@@ -39,13 +39,24 @@ def prepare(
     plan, expected = choose(job, trees["code"], trees["tests"], encode, shift)
     if job["stub"]:
         trees["code"].body = empty(trees["code"].body)
+    counted = change(trees["code"], job["mutant"]) if job["mutates"] else []
     package: dict[str, Any] = {"canary": job["canary"], "mode": job["mode"]}
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
         if package[name] is None:
             return None
-    emit('"plan"', *plan, "[" + ",".join(expected) + "]")
+    emit('"plan"', *plan, "[" + ",".join(expected) + "]", *counted)
     return package
+
+
+def change(code: "ast.Module", mutant: "int | None") -> list[str]:
+    """Make the mutant that is asked for; return the number of those that could be made."""
+    from gristmill.engines.sandbox.mutants import mutate, places
+
+    if mutant is None:
+        return [str(len(places(code)))]
+    mutate(code, mutant)
+    return []
 
 
 def choose(

@@ -43,7 +43,12 @@ Status = Literal[
 ]
 MAX_OUTPUT = 1 << 20
 """Characters of expected output at most."""
-LIMITS = (("timeout_s", 0.001, 86_400), ("memory_mb", 1, 1 << 22), ("tolerance", 0, 1))
+LIMITS = (
+    ("timeout_s", 0.001, 86_400),
+    ("memory_mb", 1, 1 << 22),
+    ("tolerance", 0, 1),
+    ("mutants", 0, 1000),
+)
 """Least and most of what a program may name."""
 
 
@@ -66,6 +71,10 @@ class Verdict(Answer):
     values: list[Any] = field(default_factory=list)
     """For `calls`: what each gave, as `launcher.encode` writes it; `["!", name]` for an exception,
     `["?", type]` for what cannot be written, None for a call that was never reached."""
+    mutants_total: int | None = None
+    """Mutants of the code that were tried; None when none were asked for or it did not pass."""
+    mutants_killed: int | None = None
+    """Those among them that did not pass. It is evidence about the tests and changes no status."""
 
     @property
     def durable(self) -> bool:
@@ -102,6 +111,10 @@ class Program:
     """Expressions such as `f(1, 2)`, evaluated one after the other in the code's module. There is
     nothing to compare with: `pass` means that each gave a value, and `values` has them."""
 
+    mutants: int = 0
+    """For a pass: at most so many small mistakes are made in the code, one at a time, to see
+    whether it still passes. One more run each."""
+
     def __post_init__(self) -> None:
         """Refuse what is no program."""
         for name in ("code", "tests", "stdin", "stdout"):
@@ -129,10 +142,13 @@ class Program:
         """Return the name of the verdict."""
         limits = [self.timeout_s, self.memory_mb, self.attempt]
         texts = [clean(text) for text in (self.code, self.tests, self.stdin)]
-        more: list[Any] = [] if self.stdout is None else [clean(self.stdout), self.tolerance]
-        if self.calls:
-            more.append([clean(text) for text in self.calls])
-        return digest(identity, "run", *texts, limits, *more)
+        more = {
+            "stdout": None if self.stdout is None else [clean(self.stdout), self.tolerance],
+            "calls": [clean(text) for text in self.calls],
+            "mutants": self.mutants,
+        }
+        asked = {name: value for name, value in more.items() if value not in (None, [], 0)}
+        return digest(identity, "run", *texts, limits, asked)
 
 
 def clean(text: str) -> str:
