@@ -141,6 +141,7 @@ def _run(
             stdout=_text(outcome.output["stdout"]),
             stderr=_text(outcome.output["stderr"]),
             wall_ms=round(outcome.wall_s * 1000),
+            cpu_ms=None if outcome.cpu_s is None else round(outcome.cpu_s * 1000),
             verified_by=report.plan[0] if report.plan else "",
             values=_values(report, len(program.calls)),
         ),

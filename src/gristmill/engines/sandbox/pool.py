@@ -153,7 +153,7 @@ class _State:
         """Run one job in a free slot; a time-out that had to wait for the CPU runs again, alone."""
         with self.gate.shared():
             outcome = self._in_slot(job, stdin, limits)
-        idle = outcome.cpu_s < LOW_CPU_RATE * limits.timeout_s
+        idle = (outcome.cpu_s or 0.0) < LOW_CPU_RATE * limits.timeout_s
         # A program that slept was not held up; only one that was ready to run is retried.
         if outcome.end == "timeout" and idle and outcome.starved_s > STARVED * limits.timeout_s:
             with self.gate.alone():

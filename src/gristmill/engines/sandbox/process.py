@@ -182,7 +182,10 @@ class _Cold(Run):
                 os.killpg(self.process.pid, signal.SIGKILL)
         # Not Popen.kill: it would collect the exit status first.
         os.kill(self.process.pid, signal.SIGKILL)
-        _, status = os.waitpid(self.process.pid, 0)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        if not self.isolate:
+            used_s = usage.ru_utime + usage.ru_stime
+            self.outcome.cpu_s = max(self.outcome.cpu_s or 0.0, used_s)
         self.process.returncode = os.waitstatus_to_exitcode(status)
         code = self.process.returncode
         self.outcome.code = 128 - code if code < 0 else code

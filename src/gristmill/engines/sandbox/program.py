@@ -16,6 +16,7 @@ Which status a run gets when several would fit, the first that holds:
     was made false).
 11. `pass`: none of these. For `calls`: each gave a value.
 
+A control run (stub, canary) that a limit ended twice gives its own status: nothing was shown.
 A run that a limit ended is never asked what it said before, 6 and 7 are the one exception or
 end that a program can have, and 9 to 11 are only asked of a run whose checks all held.
 """
@@ -63,6 +64,11 @@ class Verdict(Answer):
     stdout: str = ""
     stderr: str = ""
     wall_ms: int = 0
+    """From the start of the run to its end, seen from outside; of the first run, not of its stub
+    or canary."""
+    cpu_ms: int | None = None
+    """CPU time of the run's processes as the kernel counts it, with some milliseconds for their
+    start; None where the back end does not know it (bubblewrap, but for time-outs)."""
     verified_by: str = ""
     """`values`, `stdio`: compared outside the program's process; `asserts`: inside, with a
     canary; `calls`: nothing was compared."""

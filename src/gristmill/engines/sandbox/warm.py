@@ -14,6 +14,7 @@ import _socket
 import array
 import gc
 import posix
+import resource
 import select
 import sys
 
@@ -117,12 +118,11 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
             spare = Place(jail, control)
         except OSError:  # the program already has all the processes it may have
             spare = None
-        code = place.wait(control)
-        if code is None:
-            code = place.leave()
+        if (told := place.wait(control)) is None:
+            told = place.leave()
         else:
             leaving.append(place)
-        send(control, f"ended {code} {resident()}")
+        send(control, f"ended {told[0]} {resident()} {told[1]}")
 
 
 class Place:
@@ -153,11 +153,8 @@ class Place:
         except OSError:
             return
 
-    def wait(self, control: "_socket.socket") -> int | None:
-        """Wait for the exit code of a program that left nobody behind, None when the init is gone.
-
-        Taking an empty init and its namespaces apart takes a millisecond that nobody need wait for.
-        """
+    def wait(self, control: "_socket.socket") -> tuple[int, int] | None:
+        """Wait for a program's end, None if its init has gone. An empty one is not waited for."""
         poll, door = select.poll(), self.door.fileno()
         poll.register(self.pidfd, select.POLLIN)
         poll.register(door, select.POLLIN)
@@ -165,15 +162,15 @@ class Place:
         ready = {fd for fd, _ in poll.poll()}
         if control.fileno() in ready:
             posix._exit(0)  # ours is the pid namespace: the kernel kills the run
-        word = self.door.recv(HEAD) if door in ready else b""
-        return int(word) if word else None
+        code, _, cpu_us = (self.door.recv(HEAD) if door in ready else b"").partition(b" ")
+        return (int(code), int(cpu_us)) if code else None
 
-    def leave(self) -> int:
-        """Collect the init; return its exit code, 128 + n for signal n."""
-        _, status = posix.waitpid(self.pid, 0)
+    def leave(self) -> tuple[int, int]:
+        """Collect the init; return its exit code and the CPU time of its whole tree in us."""
+        _, status, usage = posix.wait4(self.pid, 0)
         posix.close(self.pidfd)
         self.door.close()
-        return exit_code(status)
+        return exit_code(status), microseconds(usage)
 
 
 def receive(control: "_socket.socket") -> tuple[list[int], list[int]]:
@@ -195,6 +192,11 @@ def exit_code(status: int) -> int:
     """Return an exit code as a shell counts: 128 + n for signal n."""
     code = posix.waitstatus_to_exitcode(status)
     return 128 - code if code < 0 else code
+
+
+def microseconds(usage: "Any") -> int:
+    """Return the CPU time that the kernel counted."""
+    return int((usage.ru_utime + usage.ru_stime) * 1e6)
 
 
 def resident() -> int:
@@ -293,5 +295,6 @@ def reap(child: int) -> "NoReturn":
             try:
                 posix.waitpid(-1, posix.WNOHANG)
             except ChildProcessError:
-                posix.write(0, str(code).encode())
+                own, others = map(resource.getrusage, (0, -1))
+                posix.write(0, f"{code} {microseconds(own) + microseconds(others)}".encode())
             posix._exit(code)

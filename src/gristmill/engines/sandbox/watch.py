@@ -40,9 +40,11 @@ class Outcome:
     """Exit code, 128 + n for signal n."""
     output: dict[str, bytearray] = field(default_factory=lambda: {n: bytearray() for n in CAPS})
     wall_s: float = 0.0
-    cpu_s: float = 0.0
+    cpu_s: float | None = None
+    """CPU time of all its processes, with what it took to prepare them and to read the texts.
+    Bubblewrap does not collect its child, so there it is known for time-outs only."""
     starved_s: float = 0.0
-    """Time it was ready to run but got no CPU. Both are known for time-outs only."""
+    """Time it was ready to run but got no CPU; known for time-outs only."""
 
 
 @dataclass(frozen=True, slots=True)

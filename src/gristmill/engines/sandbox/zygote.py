@@ -247,6 +247,8 @@ class _Warm(Run):
         if words[0] == "ended":
             self.outcome.code = int(words[1])
             self.zygote.weigh(int(words[2]))
+            # An init that was killed collected nothing: then what the watch saw is more.
+            self.outcome.cpu_s = max(self.outcome.cpu_s or 0.0, int(words[3]) / 1e6)
         else:
             self.zygote.is_sound = False
             if self.outcome.end == "exited":
