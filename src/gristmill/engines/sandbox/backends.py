@@ -58,7 +58,7 @@ class Slots:
             if backend == "zygote":
                 slot = zygote.Slot(group, profile, self.spawner)
             else:
-                slot = process.Slot(group, backend)
+                slot = process.Slot(group, backend, profile)
             self.all.append(slot)
 
     def close(self) -> None:

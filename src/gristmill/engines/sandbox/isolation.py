@@ -17,7 +17,7 @@ from importlib.util import MAGIC_NUMBER
 from marshal import dumps
 from pathlib import Path
 
-from gristmill.engines.sandbox.profiles import FLAGS
+from gristmill.engines.sandbox.profiles import BARE, FLAGS, Profile
 from gristmill.engines.sandbox.seccomp import build_filter
 from gristmill.errors import RequirementError
 
@@ -157,11 +157,13 @@ def _view_options() -> tuple[str, ...]:
     return tuple(options)
 
 
-def isolated(info_fd: int, block_fd: int) -> Command:
+def isolated(info_fd: int, block_fd: int, profile: Profile = BARE) -> Command:
     """Return the command up to the launcher's arguments, waiting on `block_fd` when ready."""
     command = Command([find_bubblewrap(), "--unshare-all", "--unshare-user"])
     command.argv += ["--uid", "65534", "--gid", "65534", "--hostname", "box", "--cap-drop", "ALL"]
     command.argv += ["--die-with-parent", "--new-session", *_view_options()]
+    for source, inside in profile.binds:
+        command.argv += ["--ro-bind", source, inside]
     for path, content in {"/etc/passwd": PASSWD, "/etc/group": GROUP}.items():
         command.argv += ["--perms", "0444", "--ro-bind-data", command.attach(content), path]
     for name, content in driver().items():

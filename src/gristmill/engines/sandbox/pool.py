@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 from pydantic import Field, PrivateAttr
@@ -22,6 +23,7 @@ from gristmill.engines.sandbox.backends import Backend, Slot, Slots, Wish, choos
 from gristmill.engines.sandbox.cgroups import Group, sweep
 from gristmill.engines.sandbox.isolation import find_bubblewrap
 from gristmill.engines.sandbox.judge import HARNESS, judge
+from gristmill.engines.sandbox.profiles import BARE, Profile, find_profile
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.sandbox.watch import Limits, Outcome
 from gristmill.errors import EngineError, RequirementError
@@ -66,7 +68,7 @@ class Sandbox(Engine):
         kind = "degraded" if self.backend == "degraded" else "isolated"
         if not self.isolates:
             kind = "NOT-ISOLATED"
-        return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}:bare"
+        return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}"
 
     def check(self) -> None:
         """Raise RequirementError when there is nothing to isolate with."""
@@ -120,16 +122,25 @@ class Sandbox(Engine):
             return state
 
 
+class Lane:
+    """The slots of one profile, and which of them are free."""
+
+    def __init__(self, made: Slots) -> None:
+        self.made = made
+        self.free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        for slot in made.all:
+            self.free.put(slot)
+
+
 class _State:
     """What lives between start and stop: threads, and a slot for each."""
 
     def __init__(self, workers: int, backend: Backend) -> None:
         self.backend, self.workers = backend, workers
         sweep()
-        self.made = Slots(backend, workers)
-        self.slots: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        for slot in self.made.all:
-            self.slots.put(slot)
+        self.lock = threading.Lock()
+        self.lanes: dict[str, Lane] = {}
+        self.made = self.lane(BARE).made
         self.groups = [slot.group for slot in self.made.all]
         self.gate = _Gate()
         self.stopping = threading.Event()
@@ -139,33 +150,50 @@ class _State:
     def close(self) -> None:
         self.stopping.set()
         self.threads.shutdown(wait=True, cancel_futures=True)
-        self.made.close()
+        for lane in self.lanes.values():
+            lane.made.close()
+
+    def lane(self, wanted: Profile) -> Lane:
+        """Return the slots of a profile; those of another than `bare` are made at its first use."""
+        with self.lock:
+            if wanted.name not in self.lanes:
+                self.lanes[wanted.name] = Lane(Slots(self.backend, self.workers, wanted))
+            return self.lanes[wanted.name]
 
     def judge(self, program: Program) -> Verdict:
         """Judge a program; the machine's own failures are tried again, then reported."""
+        wanted = find_profile(program.profile)
+        if wanted.missing:
+            lacks = f"{', '.join(wanted.missing)}: not installed, so no profile {wanted.name}"
+            return Verdict("missing_dependency", lacks, profile=wanted.identity)
+        lane = None if wanted is BARE else self.lane(wanted)
+        execute = partial(self.execute, lane=lane) if lane else self.execute
         for _ in range(ATTEMPTS):
-            verdict = judge(program, self.execute)
+            verdict = judge(program, execute)
             if verdict.status != "infra_error" or self.stopping.is_set():
                 break
-        return replace(verdict, profile=self.profile)
+        return replace(verdict, profile=f"{self.profile}, {wanted.identity}")
 
-    def execute(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+    def execute(
+        self, job: bytes, stdin: bytes, limits: Limits, lane: Lane | None = None
+    ) -> Outcome:
         """Run one job in a free slot; a time-out that had to wait for the CPU runs again, alone."""
         with self.gate.shared():
-            outcome = self._in_slot(job, stdin, limits)
+            outcome = self._in_slot(job, stdin, limits, lane)
         idle = (outcome.cpu_s or 0.0) < LOW_CPU_RATE * limits.timeout_s
         # A program that slept was not held up; only one that was ready to run is retried.
         if outcome.end == "timeout" and idle and outcome.starved_s > STARVED * limits.timeout_s:
             with self.gate.alone():
-                outcome = self._in_slot(job, stdin, limits)
+                outcome = self._in_slot(job, stdin, limits, lane)
         return outcome
 
-    def _in_slot(self, job: bytes, stdin: bytes, limits: Limits) -> Outcome:
-        slot = self.slots.get()
+    def _in_slot(self, job: bytes, stdin: bytes, limits: Limits, lane: Lane | None) -> Outcome:
+        lane = lane or self.lane(BARE)
+        slot = lane.free.get()
         try:
             return slot.execute(job, stdin, limits, self.stopping)
         finally:
-            self.slots.put(slot)
+            lane.free.put(slot)
 
 
 class _Gate:
@@ -210,4 +238,4 @@ def interpreter_name() -> str:
 def profile(group: Group | None, backend: Backend) -> str:
     """Say which isolation holds."""
     counted = f"cgroup v{group.version}" if group else "no cgroup: watcher every 20 ms"
-    return f"{describe(backend)}, {counted}, {interpreter_name()}, bare"
+    return f"{describe(backend)}, {counted}, {interpreter_name()}"

@@ -25,6 +25,7 @@ from gristmill.engines.sandbox.isolation import (
     isolated,
     view,
 )
+from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.watch import PROCESSES, START_S, Limits, Outcome, Run
 
 __all__ = ["Limits", "Outcome", "execute"]
@@ -42,26 +43,35 @@ def execute(
     *,
     how: How = "bubblewrap",
     stopping: Event | None = None,
+    profile: Profile = BARE,
 ) -> Outcome:
     """Run one job to its end, whatever it does; returns within the time limit and a second.
 
     It is killed when `stopping` is set: then the machine is to blame, not the program.
     """
     with ExitStack() as stack:
-        return _Cold(job, stdin, limits, group, stack, stopping, how).go()
+        return _Cold(job, stdin, limits, group, stack, stopping, how, profile).go()
 
 
 class Slot:
     """A place for one cold run at a time."""
 
-    def __init__(self, group: Group | None, how: How) -> None:
-        self.group, self.how = group, how
+    def __init__(self, group: Group | None, how: How, profile: Profile = BARE) -> None:
+        self.group, self.how, self.profile = group, how, profile
 
     def execute(
         self, job: bytes, stdin: bytes, limits: Limits, stopping: Event | None = None
     ) -> Outcome:
         """Run one job to its end; returns within the time limit and a second."""
-        return execute(job, stdin, limits, self.group, how=self.how, stopping=stopping)
+        return execute(
+            job,
+            stdin,
+            limits,
+            self.group,
+            how=self.how,
+            stopping=stopping,
+            profile=self.profile,
+        )
 
     def close(self) -> None:
         """Do nothing: no process waits here."""
@@ -92,16 +102,21 @@ class _Cold(Run):
         stack: ExitStack,
         stopping: Event | None,
         how: How,
+        profile: Profile,
     ) -> None:
         super().__init__(job, stdin, limits, group, stack, stopping)
-        self.how, self.isolate = how, how == "bubblewrap"
+        self.how, self.isolate, self.profile = how, how == "bubblewrap", profile
         self.info_read, self.info_write = map(self.own, os.pipe())
         self.block_read, self.block_write = map(self.own, os.pipe())
 
     def _command(self) -> tuple[Command, str | None, str]:
         if self.isolate:
-            return isolated(self.info_write, self.block_read), None, "/driver"
+            return isolated(self.info_write, self.block_read, self.profile), None, "/driver"
         folder = self.stack.enter_context(_scratch())
+        for source, inside in self.profile.binds:
+            link = Path(f"{folder}{inside}")
+            link.parent.mkdir(exist_ok=True)
+            link.symlink_to(source)
         command = confined(folder) if self.how == "degraded" else exposed(folder)
         return command, str(folder / "box"), str(folder)
 
@@ -112,8 +127,12 @@ class _Cold(Run):
         processes = PROCESSES if self.isolate and os.getuid() != 0 else 0
         numbers = [self.job_fd, self.frames_child.fileno(), *self.per_process(), processes]
         fds = [*command.fds, *numbers[:2], self.info_write, self.block_read]
-        paths = view().binds if self.how == "degraded" else ()
+        binds = (*view().binds, *(source for source, _ in self.profile.binds))
+        paths = binds if self.how == "degraded" else ()
         home = {} if self.isolate else {"HOME": str(cwd), "TMPDIR": str(cwd)}
+        if self.profile.paths:
+            root = "" if self.isolate else driver
+            home["PYTHONPATH"] = ":".join(f"{root}{path}" for path in self.profile.paths)
         try:
             self.process = subprocess.Popen(
                 [*command.argv, *map(str, numbers), driver, *paths],

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 from gristmill.engines.requests import Answer, Op
+from gristmill.engines.sandbox.profiles import find_profile
 from gristmill.errors import InputError
 from gristmill.storage.ids import digest
 
@@ -117,13 +118,15 @@ class Program:
     """Expressions such as `f(1, 2)`, evaluated one after the other in the code's module. There is
     nothing to compare with: `pass` means that each gave a value, and `values` has them."""
 
+    profile: str = "bare"
+    """What can be imported: `bare` is the standard library, `sympy` has SymPy and Math-Verify."""
     mutants: int = 0
     """For a pass: at most so many small mistakes are made in the code, one at a time, to see
     whether it still passes. One more run each."""
 
     def __post_init__(self) -> None:
         """Refuse what is no program."""
-        for name in ("code", "tests", "stdin", "stdout"):
+        for name in ("code", "tests", "stdin", "stdout", "profile"):
             value = getattr(self, name)
             if not isinstance(value, str) and not (name == "stdout" and value is None):
                 raise InputError(f"{name} of a program must be text, found {type(value).__name__}")
@@ -137,6 +140,7 @@ class Program:
             raise InputError(
                 f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
             )
+        find_profile(self.profile)
         for name, least, most in LIMITS:
             value = getattr(self, name)
             if type(value) not in (int, float) or not least <= value <= most:
@@ -152,6 +156,7 @@ class Program:
             "stdout": None if self.stdout is None else [clean(self.stdout), self.tolerance],
             "calls": [clean(text) for text in self.calls],
             "mutants": self.mutants,
+            "profile": None if self.profile == "bare" else find_profile(self.profile).identity,
         }
         asked = {name: value for name, value in more.items() if value not in (None, [], 0)}
         return digest(identity, "run", *texts, limits, asked)
