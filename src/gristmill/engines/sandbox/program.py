@@ -45,12 +45,13 @@ Status = Literal[
 ]
 MAX_OUTPUT = 1 << 20
 """Characters of expected output at most."""
-LIMITS = (
-    ("timeout_s", 0.001, 86_400),
-    ("memory_mb", 1, 1 << 22),
-    ("tolerance", 0, 1),
-    ("mutants", 0, 1000),
-)
+LIMITS: dict[str, tuple[type, float, float]] = {
+    "timeout_s": (float, 0.001, 86_400),
+    "memory_mb": (int, 1, 1 << 22),
+    "attempt": (int, 0, 1 << 32),
+    "tolerance": (float, 0, 1),
+    "mutants": (int, 0, 1000),
+}
 """Least and most of what a program may name."""
 
 
@@ -141,9 +142,9 @@ class Program:
                 f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
             )
         find_profile(self.profile)
-        for name, least, most in LIMITS:
+        for name, (kind, least, most) in LIMITS.items():
             value = getattr(self, name)
-            if type(value) not in (int, float) or not least <= value <= most:
+            if type(value) not in (int, kind) or not least <= value <= most:
                 raise InputError(
                     f"{name} of a program must be from {least} to {most}, found {value!r:.50}"
                 )
@@ -166,4 +167,4 @@ def clean(text: str) -> str:
     """Return text that can be encoded: half a surrogate pair becomes the replacement mark."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
