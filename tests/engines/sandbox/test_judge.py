@@ -155,3 +155,13 @@ def test_a_control_run_that_a_limit_ends_is_no_evidence_for_a_pass(end: str) -> 
     assert "made false did not end" in verdict.detail
     once = Replayed((ASSERTS, {}), ended, (STOPPED, {}), ended, (STOPPED, {}))
     assert judge(Program("c", "t"), once).status == "pass"
+
+
+@pytest.mark.parametrize(
+    ("cpu_s", "starved_s", "durable"),
+    [(0.1, 9.0, False), (5.1, 4.9, False), (0.0, 0.2, True), (9.8, 30.0, True)],
+)
+def test_a_time_out_that_contention_may_have_made_is_not_kept(cpu_s, starved_s, durable) -> None:
+    ended = {"end": "timeout", "cpu_s": cpu_s, "starved_s": starved_s}
+    verdict = judge(Program("c", "t"), Replayed(([UP, PLAN], ended)))
+    assert (verdict.status, verdict.durable) == ("timeout", durable)

@@ -142,6 +142,7 @@ def _run(
             stderr=_text(outcome.output["stderr"]),
             wall_ms=round(outcome.wall_s * 1000),
             cpu_ms=None if outcome.cpu_s is None else round(outcome.cpu_s * 1000),
+            starved_ms=round(outcome.starved_s * 1000) if outcome.is_starved(limits) else 0,
             verified_by=report.plan[0] if report.plan else "",
             values=_values(report, len(program.calls)),
         ),

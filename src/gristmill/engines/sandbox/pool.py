@@ -32,8 +32,6 @@ STARTING = threading.Lock()
 POLICY = "2"
 """Raise it when a limit or the view of a program changes."""
 ATTEMPTS = 3
-LOW_CPU_RATE = 0.5
-STARVED = 0.1
 
 
 class Sandbox(Engine):
@@ -180,9 +178,7 @@ class _State:
         """Run one job in a free slot; a time-out that had to wait for the CPU runs again, alone."""
         with self.gate.shared():
             outcome = self._in_slot(job, stdin, limits, lane)
-        idle = (outcome.cpu_s or 0.0) < LOW_CPU_RATE * limits.timeout_s
-        # A program that slept was not held up; only one that was ready to run is retried.
-        if outcome.end == "timeout" and idle and outcome.starved_s > STARVED * limits.timeout_s:
+        if outcome.is_starved(limits):
             with self.gate.alone():
                 outcome = self._in_slot(job, stdin, limits, lane)
         return outcome

@@ -83,11 +83,13 @@ class Verdict(Answer):
     """Mutants of the code that were tried; None when none were asked for or it did not pass."""
     mutants_killed: int | None = None
     """Those among them that did not pass. It is evidence about the tests and changes no status."""
+    starved_ms: int = 0
+    """For a time-out: how long it was ready to run but got no CPU, although it ran again alone."""
 
     @property
     def durable(self) -> bool:
         """Trouble of the machine is never kept, nor is a time-out that contention may have made."""
-        return self.status != "infra_error"
+        return self.status != "infra_error" and not self.starved_ms
 
 
 @dataclass(frozen=True, slots=True)

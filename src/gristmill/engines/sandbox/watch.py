@@ -28,7 +28,19 @@ TICK_S, WATCHER_S = 0.05, 0.02
 START_S = 20.0
 """How long the isolation itself may take before the machine is to blame."""
 
+ENOUGH, STARVED = 0.9, 0.1
+"""Shares of the time limit: the CPU time that a run is owed, and the waiting that matters."""
+
 End = Literal["exited", "timeout", "output_limit", "oom", "processes", "infra"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use."""
+
+    timeout_s: float
+    memory_mb: int
+    stdout_bytes: int = CAPS["stdout"]
 
 
 @dataclass(slots=True)
@@ -46,14 +58,15 @@ class Outcome:
     starved_s: float = 0.0
     """Time it was ready to run but got no CPU; known for time-outs only."""
 
+    def is_starved(self, limits: Limits) -> bool:
+        """Say whether others kept a run from the CPU until its time was over.
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one run may use."""
-
-    timeout_s: float
-    memory_mb: int
-    stdout_bytes: int = CAPS["stdout"]
+        A program that slept was not held up, nor was one that had the CPU time of its limit: its
+        own threads and processes may wait for each other.
+        """
+        had_less = (self.cpu_s or 0.0) < ENOUGH * limits.timeout_s
+        held_up = self.starved_s > STARVED * limits.timeout_s
+        return self.end == "timeout" and had_less and held_up
 
 
 class Run(ABC):
