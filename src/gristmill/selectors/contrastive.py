@@ -8,6 +8,7 @@ the code `recycle`, and a pair whose rating could not be read in one order is no
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
 import numpy as np
@@ -86,5 +87,5 @@ def _gap(strong: Any, target: Any) -> float:
         return float("nan")
     if len(firsts) != len(seconds):
         return float("nan")
-    found = float(np.mean(firsts) - np.mean(seconds))
-    return found if np.isfinite(found) else float("nan")
+    found = (sum(firsts) - sum(seconds)) / len(firsts)
+    return found if isfinite(found) else float("nan")
