@@ -30,6 +30,14 @@ def test_a_share_is_of_the_scored_rows_or_of_all(rate, of, n) -> None:
     assert len(kept(stage, [chr(200 + i) for i in range(130)], scores)[0]) == n
 
 
+def test_rows_at_the_bound_are_not_picked_but_count_towards_a_share_of_all() -> None:
+    ids, scores = [chr(97 + i) for i in range(10)], [0.1, 0.9, 1.0, 1.1, 0.5, 2, 2, 2, 2, 2]
+    picks, codes = kept(TopK(of="x", rate=0.2, rate_of="table", below=1.0), ids, scores)
+    assert picks == "be"
+    assert (codes["c"], codes["a"]) == ("score_too_high", "not_selected")
+    assert kept(TopK(of="x", rate=0.4, below=1.0), ids, scores)[0] == "b"
+
+
 def test_the_order_flip_of_the_sheet_depends_on_the_column() -> None:
     # A (cond 1.0, uncond 2.0) and B (0.2, 0.5): the sheet's IFD by loss and by perplexity.
     assert kept(TopK(of="x", k=2), ["A", "B"], [0.5, 0.4])[0] == "AB"
