@@ -16,6 +16,7 @@ import pyarrow as pa
 import pytest
 
 from gristmill import scorers
+from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.entropies import Entropies, Entropy
@@ -55,6 +56,10 @@ class Ruled(Engine):
     async def entropy(self, request: Entropy) -> Entropies:
         n = len(request.response.split())
         return Entropies([-float(i + 1) for i in range(n)], [0.5] * n, 8, 1, n)
+
+    async def attend(self, request: Attend) -> Attended:
+        n = sum(message["role"] == "assistant" for message in request.messages)
+        return Attended([0.5] * n, 1, cut=False)
 
     async def embed(self, request: Embed) -> Vector:
         return Vector(np.array([0.6, 0.8], np.float32), 1, cut=False)

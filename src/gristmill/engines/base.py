@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.requests import (
     Choice,
@@ -76,6 +77,10 @@ class Engine(BaseModel, ABC):
     async def entropy(self, request: Entropy) -> Entropies:
         """Score one response, with the entropy of every prediction."""
         raise EngineError(self._cannot("entropy"))
+
+    async def attend(self, request: Attend) -> Attended:
+        """Say where answers look."""
+        raise EngineError(self._cannot("attend"))
 
     async def embed(self, request: Embed) -> Vector:
         """Embed one text."""

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import PrivateAttr
 
 from gristmill.engines import cluster
+from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
@@ -99,6 +100,10 @@ class Remote(Engine):
 
     async def entropy(self, request: Entropy) -> Entropies:
         """Score one response, with the entropy of every prediction."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def attend(self, request: Attend) -> Attended:
+        """Say where answers look."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def embed(self, request: Embed) -> Vector:

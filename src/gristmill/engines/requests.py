@@ -16,7 +16,7 @@ from pydantic import ConfigDict
 
 from gristmill.storage.ids import digest
 
-Op = Literal["generate", "score", "entropy", "embed", "choice", "run", "train"]
+Op = Literal["generate", "score", "entropy", "attend", "embed", "choice", "run", "train"]
 
 
 class Message(TypedDict):

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.client import Asks
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.requests import (
@@ -20,6 +21,7 @@ from gristmill.engines.requests import (
     Embed,
     Generate,
     LogProbs,
+    Message,
     Probs,
     Prompt,
     Request,
@@ -163,6 +165,10 @@ class Llm:
     def entropy(self, context: Prompt, response: str) -> Awaitable[Entropies]:
         """Return what `score` does, with the entropy of every prediction."""
         return self.ctx.call(self.asks, Entropy(context, response))
+
+    def attend(self, messages: list[Message]) -> Awaitable[Attended]:
+        """Return how much each answer of a conversation looks at the user."""
+        return self.ctx.call(self.asks, Attend(messages))
 
     def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""
