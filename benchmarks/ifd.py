@@ -1,0 +1,314 @@
+"""Rows/s of IFD scores, against one row at a time with two full forward passes.
+
+Goals, not reached yet (about 2 and 0.4, on two busy cores): at least 3 times the public scripts'
+way (Cherry_LLM, Superfiltering: `model(ids, labels)` once with the instruction and once without)
+with a random model of 1.3M parameters, same rows, same precision, values equal to 1e-3; and at
+least 0.6 of what the machine's matrix products allow with the demo model.
+
+Our arm is the stage with everything behind it: templates, tokens, batches, one durable answer per
+pass. The baseline may use the number of threads that serves it best. Arms alternate; processor time
+is told beside wall time, because it says more on a busy machine. The limit is the multiply-adds of
+all passes (weights at every position, attention, vocabulary at response positions) over the rate of
+a large float32 product, measured before each arm. The rows are Alpaca's, from the folder that
+GRISTMILL_DATA names.
+
+    python benchmarks/ifd.py [--quick] [--json] [--rows 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from gristmill.engines.client import Client
+from gristmill.engines.lanes import quiet_loading
+from gristmill.engines.logprobs import Logprobs
+from gristmill.engines.models import locate
+from gristmill.engines.requests import Score
+from gristmill.pipelines import Context
+from gristmill.scorers.ifd import Ifd
+from gristmill.storage.answers import Answers
+from gristmill.text.turns import turns
+
+GOAL, LIMIT_GOAL = 3.0, 0.6
+
+
+def read_rows(n: int) -> list[dict[str, Any]]:
+    """Return the first rows that have a response."""
+    path = Path(os.environ["GRISTMILL_DATA"]) / "alpaca" / "random_9k.json"
+    rows = [row for row in json.loads(path.read_text()) if row["output"].strip()]
+    return rows[:n]
+
+
+def make_model(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Write a Llama of 1.3M random weights with 4,096 tokens of the rows' own language."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4096,
+        special_tokens=["<s>", "</s>"],
+        initial_alphabet=alphabet,
+        show_progress=False,
+    )
+    texts = [f"{row['instruction']}\n{row['input']}\n{row['output']}" for row in rows]
+    tokenizer.train_from_iterator(texts, trainer)
+    folder.mkdir()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "</s>"}
+    settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    torch.manual_seed(1)
+    config = LlamaConfig(
+        vocab_size=tokenizer.get_vocab_size(),
+        hidden_size=128,
+        intermediate_size=320,
+        num_hidden_layers=4,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=1024,
+        bos_token_id=0,
+        eos_token_id=1,
+        tie_word_embeddings=True,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+Took = tuple[float, float]
+"""Seconds, and seconds of the processor in all threads."""
+
+
+def now() -> Took:
+    """Return both clocks."""
+    return time.perf_counter(), time.process_time()
+
+
+def since(started: Took) -> Took:
+    """Return what has passed on both clocks."""
+    wall, processor = now()
+    return wall - started[0], processor - started[1]
+
+
+class Kept(Logprobs):
+    """Stays up between arms."""
+
+    async def start(self) -> None:
+        """Load once."""
+        if self._live is None:
+            await super().start()
+
+
+async def score_all(engine: Logprobs, rows: Sequence[dict[str, Any]]) -> tuple[Took, list[Any]]:
+    """Score rows with the stage and an empty answer store; return times and the scores."""
+    with tempfile.TemporaryDirectory() as folder:
+        answers = Answers(Path(folder) / "answers.sqlite")
+        client, stage = Client(engine, answers), Ifd()
+        started = now()
+        calls = (
+            stage(row, Context({"scorer": client}, 0, "ifd", str(i))) for i, row in enumerate(rows)
+        )
+        found = await asyncio.gather(*calls)
+        took = since(started)
+        answers.close()
+    return took, found
+
+
+def reference(
+    engine: Logprobs, model: Any, rows: Sequence[dict[str, Any]]
+) -> tuple[Took, list[float]]:
+    """Score row by row with two full passes; return times and exp(difference of the losses).
+
+    The ids are the engine's, so that the values can be compared.
+    """
+    import torch
+
+    reader, found = engine._live, list[float]()
+    started = now()
+    with torch.inference_mode():
+        for row in rows:
+            *before, last = turns(row)
+            losses = []
+            for context in (before, []):
+                (work,) = reader.prepare([Score(context, last["content"])])
+                span = work.payload
+                ids = torch.tensor([span.ids])
+                labels = ids.clone()
+                labels[0, : span.start] = -100
+                losses.append(float(model(input_ids=ids, labels=labels).loss))
+            found.append(math.exp(losses[0] - losses[1]))
+    return since(started), found
+
+
+def with_threads(n: int, *asked: Any) -> tuple[Took, list[float]]:
+    """Run the reference with a number of threads; the lanes of the engine keep their one."""
+    import torch
+
+    torch.set_num_threads(n)
+    try:
+        return reference(*asked)
+    finally:
+        torch.set_num_threads(1)
+
+
+def product_rate(threads: int) -> float:
+    """Return the floating-point operations per second of a large float32 product, the best of 5."""
+    import torch
+
+    torch.set_num_threads(threads)
+    n, best = 2048, 0.0
+    a, b = torch.rand(n, n), torch.rand(n, n)
+    a @ b
+    for _ in range(5):
+        started = time.perf_counter()
+        a @ b
+        best = max(best, 2 * n**3 / (time.perf_counter() - started))
+    torch.set_num_threads(1)
+    return best
+
+
+def work(engine: Logprobs, rows: Sequence[dict[str, Any]]) -> float:
+    """Return the floating-point operations that both passes over all rows need."""
+    model = engine._live.model
+    config = model.config.get_text_config()
+    wide = config.num_attention_heads * (
+        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    )
+    inner = sum(p.numel() for name, p in model.named_parameters() if ".layers." in name)
+    head = config.hidden_size * config.vocab_size
+    total = 0.0
+    for row in rows:
+        *before, last = turns(row)
+        asked = [Score(context, last["content"]) for context in (before, [])]
+        for made in engine._live.prepare(asked):
+            span = made.payload
+            n, n_response = len(span.ids), len(span.ids) - span.start
+            attention = 2 * config.num_hidden_layers * wide * n * (n + 1) / 2
+            total += 2 * (inner * n + attention + head * n_response)
+    return total
+
+
+async def compare(name: str, model: str, rows: list[Any], arms: int, *, quick: bool) -> Any:
+    """Let both arms take turns on one model."""
+    from transformers import AutoModelForCausalLM
+
+    engine = Kept(model=model, dtype="float32")
+    await engine.start()
+    plain: Any = AutoModelForCausalLM.from_pretrained(locate(model), dtype="float32").eval()
+    n_parameters = sum(p.numel() for p in engine._live.model.parameters())
+    cores = len(os.sched_getaffinity(0))
+    few = rows[:60]
+    trials = {n: with_threads(n, engine, plain, few)[0][0] for n in sorted({1, cores})}
+    threads = min(trials, key=trials.__getitem__)
+    await score_all(engine, rows[:200])
+    ours, theirs, rates = list[Took](), list[Took](), list[float]()
+    far = 0.0
+    for arm in range(arms):
+        rates.append(product_rate(cores))
+        took, found = await score_all(engine, rows)
+        ours.append((len(rows) / took[0], len(rows) / took[1]))
+        places = range(arm % arms, len(rows), arms) if quick else range(len(rows))
+        took, wanted = with_threads(threads, engine, plain, [rows[i] for i in places])
+        theirs.append((len(places) / took[0], len(places) / took[1]))
+        far = max(far, *(abs(found[i]["ppl"] - ppl) for i, ppl in zip(places, wanted, strict=True)))
+    flops = work(engine, rows)
+    await engine.stop()
+    ratios, by_processor = (
+        [ours[i][clock] / theirs[i][clock] for i in range(arms)] for clock in (0, 1)
+    )
+    limits = [rate / (flops / len(rows)) for rate in rates]
+    shares = [a / limit for (a, _), limit in zip(ours, limits, strict=True)]
+    rows_per_s = statistics.median(a for a, _ in ours)
+    return {
+        "model": name,
+        "parameters": n_parameters,
+        "ratio": round(statistics.median(ratios), 2),
+        "interval": [round(min(ratios), 2), round(max(ratios), 2)],
+        "processor_ratio": round(statistics.median(by_processor), 2),
+        "rows_per_s": round(rows_per_s, 1),
+        "rows_per_processor_s": round(statistics.median(b for _, b in ours), 1),
+        "baseline_rows_per_s": round(statistics.median(a for a, _ in theirs), 1),
+        "baseline_rows_per_processor_s": round(statistics.median(b for _, b in theirs), 1),
+        "baseline_threads": threads,
+        "limit_rows_per_s": round(statistics.median(limits), 1),
+        "share_of_limit": round(statistics.median(shares), 3),
+        "product_gflops": [round(r / 1e9, 1) for r in rates],
+        "mflop_per_row": round(flops / len(rows) / 1e6, 1),
+        "largest_difference": far,
+        "equal": far < 1e-3,
+    }
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="the random model alone, a fifth of the rows in every baseline arm",
+    )
+    parser.add_argument("--rows", type=int, default=1000)
+    args = parser.parse_args()
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    quiet_loading()
+    rows, arms = read_rows(args.rows), 5
+    print(
+        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
+        f"{os.getloadavg()[0]:.1f}, torch {version('torch')}, transformers "
+        f"{version('transformers')}, {len(rows)} rows of Alpaca, float32, {arms} alternating arms"
+    )
+    told = []
+    with tempfile.TemporaryDirectory() as folder:
+        small = str(make_model(Path(folder) / "random", rows))
+        models = [("random", small), ("demo", "demo")]
+        for name, model in models[: 1 if args.quick else 2]:
+            found = asyncio.run(compare(name, model, rows, arms, quick=args.quick))
+            told.append(found)
+            print(
+                f"{name:8} {found['parameters'] / 1e6:.2f}M: {found['rows_per_s']:,.0f} rows/s "
+                f"against {found['baseline_rows_per_s']:,.0f}: ratio {found['ratio']:.2f} "
+                f"({found['interval'][0]:.2f} to {found['interval'][1]:.2f}; by processor time "
+                f"{found['processor_ratio']:.2f}), "
+                f"{found['share_of_limit']:.2f} of the limit "
+                f"({found['limit_rows_per_s']:,.0f} rows/s), values within "
+                f"{found['largest_difference']:.1e}"
+            )
+    if args.json:
+        result = {
+            "name": "ifd",
+            "ratio": told[0]["ratio"],
+            "interval": told[0]["interval"],
+            "processor_ratio": told[0]["processor_ratio"],
+            "goal": GOAL,
+            "baseline": told[0]["baseline_rows_per_s"],
+            "unit": "rows/s",
+            "share_of_limit": told[-1]["share_of_limit"],
+            "share_of_limit_goal": LIMIT_GOAL,
+            "rows": len(rows),
+            "arms": arms,
+            "quick": args.quick,
+            "models": told,
+            "load_average": [round(load, 1) for load in os.getloadavg()],
+        }
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
