@@ -110,6 +110,28 @@ def drop_capabilities() -> None:
     call("capset", CAPABILITY_HEAD, NO_CAPABILITIES)
 
 
+def exit_code(status: int) -> int:
+    """Return an exit code as a shell counts: 128 + n for signal n."""
+    code = posix.waitstatus_to_exitcode(status)
+    return 128 - code if code < 0 else code
+
+
+def microseconds(usage: "Any") -> int:
+    """Return the CPU time that the kernel counted."""
+    return int((usage.ru_utime + usage.ru_stime) * 1e6)
+
+
+def resident() -> int:
+    """Return this process's resident memory in pages; 0 where there is no /proc."""
+    try:
+        fd = posix.open("/proc/self/statm", posix.O_RDONLY)
+    except OSError:
+        return 0
+    text = posix.read(fd, 256)
+    posix.close(fd)
+    return int(text.split()[1])
+
+
 class Filter:
     """A seccomp program, kept in memory in the form that the kernel reads."""
 

@@ -103,8 +103,8 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
     spare: Place | None = None
     leaving: list[Place] = []
     while True:
+        leaving = rest(control, leaving)
         numbers, fds = receive(control)
-        leaving = [place for place in leaving if place.is_alive()]
         if not fds:
             posix._exit(0)
         if spare is None or not spare.is_alive():
@@ -122,7 +122,20 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
             told = place.leave()
         else:
             leaving.append(place)
-        send(control, f"ended {told[0]} {resident()} {told[1]}")
+        send(control, f"ended {told[0]} {calls.resident()} {told[1]}")
+
+
+def rest(control: "_socket.socket", leaving: "list[Place]") -> "list[Place]":
+    """Wait for a job, and collect the inits that go meanwhile; return those that still are."""
+    while leaving:
+        poll = select.poll()
+        for fd in (control.fileno(), *(place.pidfd for place in leaving)):
+            poll.register(fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll()}
+        leaving = [place for place in leaving if place.is_alive()]
+        if control.fileno() in ready:
+            break
+    return leaving
 
 
 class Place:
@@ -170,7 +183,7 @@ class Place:
         _, status, usage = posix.wait4(self.pid, 0)
         posix.close(self.pidfd)
         self.door.close()
-        return exit_code(status), microseconds(usage)
+        return calls.exit_code(status), calls.microseconds(usage)
 
 
 def receive(control: "_socket.socket") -> tuple[list[int], list[int]]:
@@ -186,28 +199,6 @@ def send(control: "_socket.socket", text: str, *fds: int) -> None:
     """Send a line, padded to a fixed length, and descriptors with it."""
     rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds).tobytes())
     control.sendmsg([text.ljust(HEAD).encode()], [rights] if fds else [])
-
-
-def exit_code(status: int) -> int:
-    """Return an exit code as a shell counts: 128 + n for signal n."""
-    code = posix.waitstatus_to_exitcode(status)
-    return 128 - code if code < 0 else code
-
-
-def microseconds(usage: "Any") -> int:
-    """Return the CPU time that the kernel counted."""
-    return int((usage.ru_utime + usage.ru_stime) * 1e6)
-
-
-def resident() -> int:
-    """Return this process's resident memory in pages; 0 where there is no /proc."""
-    try:
-        fd = posix.open("/proc/self/statm", posix.O_RDONLY)
-    except OSError:
-        return 0
-    text = posix.read(fd, 256)
-    posix.close(fd)
-    return int(text.split()[1])
 
 
 class Jail:
@@ -291,10 +282,12 @@ def reap(child: int) -> "NoReturn":
     while True:
         pid, status = posix.wait()
         if pid == child:
-            code = exit_code(status)
+            code = calls.exit_code(status)
             try:
                 posix.waitpid(-1, posix.WNOHANG)
             except ChildProcessError:
                 own, others = map(resource.getrusage, (0, -1))
-                posix.write(0, f"{code} {microseconds(own) + microseconds(others)}".encode())
+                posix.write(
+                    0, f"{code} {calls.microseconds(own) + calls.microseconds(others)}".encode()
+                )
             posix._exit(code)
