@@ -104,3 +104,14 @@ def test_concepts_are_read_off_the_syntax() -> None:
         "modular arithmetic",
         "sorting",
     ]
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+    from demo_model.training import SEED, Phase, train
+
+    phases = [Phase(2, SEED, 0.015, 1, 1), Phase(1, SEED + 1, 0.008, 1, 1, easy=True)]
+    for name in ("one", "other"):
+        train(tmp_path / name, phases, fused=False)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes(), path.name
