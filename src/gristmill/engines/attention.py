@@ -35,6 +35,7 @@ class Attention(Engine):
 
     ops: ClassVar[frozenset[Op]] = frozenset({"attend"})
     hosted: ClassVar[bool] = True
+    in_lanes: ClassVar[bool] = True
 
     model: str = "demo"
     """`demo`, a folder, or a name on the Hub."""

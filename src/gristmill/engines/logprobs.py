@@ -41,6 +41,7 @@ class Logprobs(Engine):
     window: ClassVar[int] = 2 * WAVE
     """Requests in hand: one wave is scored while the next gathers."""
     hosted: ClassVar[bool] = True
+    in_lanes: ClassVar[bool] = True
     trainable: ClassVar[bool] = True
 
     model: str = "demo"

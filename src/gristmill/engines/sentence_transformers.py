@@ -42,6 +42,7 @@ class SentenceTransformers(Engine):
     window: ClassVar[int] = 2 * WAVE
     """Requests in hand: one wave is embedded while the next gathers."""
     hosted: ClassVar[bool] = True
+    in_lanes: ClassVar[bool] = True
 
     model: str = "minilm"
     """`minilm`, a folder, or a name on the Hub."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Asks
+from gristmill.engines.lanes import find_device
 from gristmill.engines.loop import first, windowed
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import EngineError
@@ -137,7 +138,8 @@ class RayRunner(LocalRunner):
 
     def host(self, engine: Engine) -> Engine:
         """Give an engine that fills a processor an actor of its own."""
-        if not engine.hosted:
+        alone = not (self.address or os.environ.get("RAY_ADDRESS"))
+        if not engine.hosted or (engine.in_lanes and alone and find_device() == "cpu"):
             return engine
         from gristmill.engines.remote import Remote
 
