@@ -20,9 +20,9 @@ from typing import Any, ClassVar
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.attending import Attend, Attended
-from gristmill.engines.base import Engine
-from gristmill.engines.lanes import Precision, find_device, lanes, package_version, quiet_loading
-from gristmill.engines.models import fingerprint, locate
+from gristmill.engines.lanes import Precision, lanes, package_version
+from gristmill.engines.loaded import Loaded, window_of
+from gristmill.engines.models import fingerprint
 from gristmill.engines.requests import Message, Op
 from gristmill.errors import EngineError, PromptRefused, RecipeError
 from gristmill.storage.ids import digest
@@ -30,16 +30,11 @@ from gristmill.storage.ids import digest
 Span = tuple[int, int]
 
 
-class Attention(Engine):
+class Attention(Loaded):
     """A causal language model with a chat template that shows where it looks."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"attend"})
-    hosted: ClassVar[bool] = True
-    in_lanes: ClassVar[bool] = True
 
-    model: str = "demo"
-    """`demo`, a folder, or a name on the Hub."""
-    revision: str | None = None
     depth_rate: float = Field(default=0.7, ge=0, lt=1)
     """Which layer, as a share (0..1) of all: the paper takes layer 15 of 22."""
     max_model_len: int = Field(default=2047, ge=8)
@@ -55,32 +50,11 @@ class Attention(Engine):
         how = [self.depth_rate, self.max_model_len, self.dtype, versions]
         return f"attention:{digest(fingerprint(self.model, self.revision), how)}"
 
-    def check(self) -> None:
-        """Find the model without loading it."""
-        locate(self.model, self.revision)
-
-    async def start(self) -> None:
-        """Load the model."""
-        await asyncio.get_running_loop().run_in_executor(lanes(), self._load)
-
     def _load(self) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        quiet_loading()
-        where = str(locate(self.model, self.revision))
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=self.revision)
+        tokenizer, model = self._causal(self.dtype, attn_implementation="eager")
         if not tokenizer.chat_template or not tokenizer.is_fast:
             raise RecipeError(f"model '{self.model}' has no chat template or no fast tokenizer")
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            where,
-            revision=self.revision,
-            dtype=getattr(torch, self.dtype),
-            attn_implementation="eager",
-        )
-        model.to(find_device()).eval()
-        own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        window = min(self.max_model_len, own or self.max_model_len)
+        window = window_of(model, self.max_model_len)
         self._live = Watcher(model, tokenizer, self.depth_rate, window)
 
     async def stop(self) -> None:

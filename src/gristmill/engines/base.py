@@ -43,9 +43,6 @@ class Engine(BaseModel, ABC):
     """Whether it fills a processor: on Ray it then gets a process of its own."""
     trainable: ClassVar[bool] = False
     """Whether its `model` and `revision` name a causal language model that it runs itself."""
-    in_lanes: ClassVar[bool] = False
-    """Whether it works in the threads of `lanes.py`. On one machine without a GPU those are best
-    shared: two such engines in processes of their own took a third more processor time."""
 
     @property
     @abstractmethod

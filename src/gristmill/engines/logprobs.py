@@ -13,17 +13,16 @@ message and the answer.
 
 from __future__ import annotations
 
-import asyncio
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PrivateAttr
 
-from gristmill.engines.base import Engine
 from gristmill.engines.buckets import WAVE, Buckets
 from gristmill.engines.entropies import Entropies, Entropy
-from gristmill.engines.lanes import Precision, find_device, lanes, package_version, quiet_loading
-from gristmill.engines.models import fingerprint, locate
+from gristmill.engines.lanes import Precision, find_device, package_version
+from gristmill.engines.loaded import Loaded, window_of
+from gristmill.engines.models import fingerprint
 from gristmill.engines.reader import Reader
 from gristmill.engines.requests import Choice, LogProbs, Op, Probs, Score
 from gristmill.engines.spans import Spans
@@ -34,19 +33,14 @@ MAX_LOGITS = 2**28
 """Logits held at once (1 GiB in float32): a large vocabulary makes the batches smaller."""
 
 
-class Logprobs(Engine):
+class Logprobs(Loaded):
     """A causal language model that reads and never writes: transformers forward passes."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"score", "entropy", "choice"})
     window: ClassVar[int] = 2 * WAVE
     """Requests in hand: one wave is scored while the next gathers."""
-    hosted: ClassVar[bool] = True
-    in_lanes: ClassVar[bool] = True
     trainable: ClassVar[bool] = True
 
-    model: str = "demo"
-    """`demo`, a folder, or a name on the Hub."""
-    revision: str | None = None
     max_model_len: int = Field(default=2048, ge=8)
     """Tokens of context and response that the model reads; less where its own window is shorter.
     A response that does not fit is cut, and says so; a context that leaves no room is refused."""
@@ -77,30 +71,12 @@ class Logprobs(Engine):
         how = [self.precision, self.max_model_len, self.template, versions]
         return f"logprobs:{digest(fingerprint(self.model, self.revision), how)}"
 
-    def check(self) -> None:
-        """Find the model without loading it."""
-        locate(self.model, self.revision)
-
-    async def start(self) -> None:
-        """Load the model."""
-        await asyncio.get_running_loop().run_in_executor(lanes(), self._load)
-
     def _load(self) -> None:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        quiet_loading()
-        where = str(locate(self.model, self.revision))
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=self.revision)
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            where, revision=self.revision, dtype=getattr(torch, self.precision)
-        )
-        model.to(find_device()).eval()
+        tokenizer, model = self._causal(self.precision)
         head = model.get_output_embeddings()
         if head is None:
             raise RecipeError(f"model '{self.model}' is no causal language model: it has no head")
-        own = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-        window = min(self.max_model_len, own or self.max_model_len)
+        window = window_of(model, self.max_model_len)
         budget = self.batch_tokens or (1024 if find_device() == "cpu" else 32768)
         budget = min(budget, MAX_LOGITS // model.config.get_text_config().vocab_size)
         live = Reader(model, head, Spans(tokenizer, self.template, self.model), window)

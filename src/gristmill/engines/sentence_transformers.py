@@ -8,7 +8,6 @@ at the model's window says so.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from functools import cached_property
 from threading import Lock
@@ -17,16 +16,15 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from gristmill.engines.base import Engine
 from gristmill.engines.buckets import WAVE, Buckets, Prepared, Work
 from gristmill.engines.lanes import (
     Precision,
     find_device,
-    lanes,
     multiplies_bfloat16,
     package_version,
     quiet_loading,
 )
+from gristmill.engines.loaded import Loaded
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.requests import Embed, Op, Vector
 from gristmill.errors import EngineError
@@ -35,18 +33,15 @@ from gristmill.storage.ids import digest
 log = logging.getLogger(__name__)
 
 
-class SentenceTransformers(Engine):
+class SentenceTransformers(Loaded):
     """A sentence encoder."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"embed"})
     window: ClassVar[int] = 2 * WAVE
     """Requests in hand: one wave is embedded while the next gathers."""
-    hosted: ClassVar[bool] = True
-    in_lanes: ClassVar[bool] = True
 
     model: str = "minilm"
     """`minilm`, a folder, or a name on the Hub."""
-    revision: str | None = None
     max_tokens: int | None = Field(default=None, ge=8)
     """Where a text is cut; None is the model's own limit (256 for minilm)."""
     dtype: Literal["auto"] | Precision = "auto"
@@ -71,14 +66,6 @@ class SentenceTransformers(Engine):
         library = package_version("sentence-transformers")
         how = [self.precision, self.max_tokens, library]
         return f"sentence_transformers:{digest(fingerprint(self.model, self.revision), how)}"
-
-    def check(self) -> None:
-        """Find the model without loading it."""
-        locate(self.model, self.revision)
-
-    async def start(self) -> None:
-        """Load the model."""
-        await asyncio.get_running_loop().run_in_executor(lanes(), self._load)
 
     def _load(self) -> None:
         import torch

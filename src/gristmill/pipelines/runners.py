@@ -15,6 +15,7 @@ from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Asks
 from gristmill.engines.lanes import find_device
+from gristmill.engines.loaded import Loaded
 from gristmill.engines.loop import first, windowed
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import EngineError
@@ -139,7 +140,8 @@ class RayRunner(LocalRunner):
     def host(self, engine: Engine) -> Engine:
         """Give an engine that fills a processor an actor of its own."""
         alone = not (self.address or os.environ.get("RAY_ADDRESS"))
-        if not engine.hosted or (engine.in_lanes and alone and find_device() == "cpu"):
+        in_lanes = isinstance(engine, Loaded) and alone and find_device() == "cpu"
+        if not engine.hosted or in_lanes:
             return engine
         from gristmill.engines.remote import Remote
 
