@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import argparse
 import heapq
-import json
 import os
-import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 from kcenter import Seconds, embeddings, peak_gb, ratios, spread, timed
+from telling import machine, tell
 from threadpoolctl import threadpool_limits
 
 from gristmill.geometry.facility_location import Facilities, facility_location
@@ -170,15 +169,9 @@ def measure(args: argparse.Namespace) -> None:
         "peak_gb": peak_gb(),
         "load": os.getloadavg()[0],
     }
-    sys.stdout.write(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {result['load']:.1f}, "
-        f"Python {platform.python_version()}, numpy {np.__version__}, "
-        f"faiss {faiss().__version__}, {args.repeats} alternating repeats\n"
-    )
-    for name, value in result.items():
-        sys.stdout.write(f"{name:18} {value}\n")
-    if args.json:
-        sys.stdout.write(json.dumps(result) + "\n")
+    library = f"faiss {faiss().__version__}"
+    sys.stdout.write(f"{machine('numpy')}, {library}, {args.repeats} alternating repeats\n")
+    tell(result, as_json=args.json)
 
 
 if __name__ == "__main__":

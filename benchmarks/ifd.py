@@ -22,14 +22,14 @@ import asyncio
 import json
 import math
 import os
-import platform
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from telling import machine, tell
 
 from gristmill.engines.client import Client
 from gristmill.engines.lanes import quiet_loading
@@ -204,7 +204,7 @@ def work(engine: Logprobs, rows: Sequence[dict[str, Any]]) -> float:
     return total
 
 
-async def compare(name: str, model: str, rows: list[Any], arms: int, *, quick: bool) -> Any:
+async def compare(name: str, model: str, rows: list[Any], arms: int) -> Any:
     """Let both arms take turns on one model."""
     from transformers import AutoModelForCausalLM
 
@@ -213,20 +213,19 @@ async def compare(name: str, model: str, rows: list[Any], arms: int, *, quick: b
     plain: Any = AutoModelForCausalLM.from_pretrained(locate(model), dtype="float32").eval()
     n_parameters = sum(p.numel() for p in engine._live.model.parameters())
     cores = len(os.sched_getaffinity(0))
-    few = rows[:60]
+    few = rows[:30]
     trials = {n: with_threads(n, engine, plain, few)[0][0] for n in sorted({1, cores})}
     threads = min(trials, key=trials.__getitem__)
     await score_all(engine, rows[:200])
     ours, theirs, rates = list[Took](), list[Took](), list[float]()
     far = 0.0
-    for arm in range(arms):
+    for _ in range(arms):
         rates.append(product_rate(cores))
         took, found = await score_all(engine, rows)
         ours.append((len(rows) / took[0], len(rows) / took[1]))
-        places = range(arm % arms, len(rows), arms) if quick else range(len(rows))
-        took, wanted = with_threads(threads, engine, plain, [rows[i] for i in places])
-        theirs.append((len(places) / took[0], len(places) / took[1]))
-        far = max(far, *(abs(found[i]["ppl"] - ppl) for i, ppl in zip(places, wanted, strict=True)))
+        took, wanted = with_threads(threads, engine, plain, rows)
+        theirs.append((len(rows) / took[0], len(rows) / took[1]))
+        far = max(far, *(abs(a["ppl"] - b) for a, b in zip(found, wanted, strict=True)))
     flops = work(engine, rows)
     await engine.stop()
     ratios, by_processor = (
@@ -259,55 +258,39 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
-    parser.add_argument(
-        "--quick",
-        action="store_true",
-        help="the random model alone, a fifth of the rows in every baseline arm",
-    )
+    parser.add_argument("--quick", action="store_true", help="the random model, 60 rows")
     parser.add_argument("--rows", type=int, default=1000)
     args = parser.parse_args()
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     quiet_loading()
-    rows, arms = read_rows(args.rows), 5
-    print(
-        f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load "
-        f"{os.getloadavg()[0]:.1f}, torch {version('torch')}, transformers "
-        f"{version('transformers')}, {len(rows)} rows of Alpaca, float32, {arms} alternating arms"
-    )
+    rows, arms = read_rows(60 if args.quick else args.rows), 5
+    names = machine("torch", "transformers")
+    print(f"{names}, {len(rows)} rows of Alpaca, float32, {arms} alternating arms")
     told = []
     with tempfile.TemporaryDirectory() as folder:
         small = str(make_model(Path(folder) / "random", rows))
         models = [("random", small), ("demo", "demo")]
         for name, model in models[: 1 if args.quick else 2]:
-            found = asyncio.run(compare(name, model, rows, arms, quick=args.quick))
+            found = asyncio.run(compare(name, model, rows, arms))
             told.append(found)
-            print(
-                f"{name:8} {found['parameters'] / 1e6:.2f}M: {found['rows_per_s']:,.0f} rows/s "
-                f"against {found['baseline_rows_per_s']:,.0f}: ratio {found['ratio']:.2f} "
-                f"({found['interval'][0]:.2f} to {found['interval'][1]:.2f}; by processor time "
-                f"{found['processor_ratio']:.2f}), "
-                f"{found['share_of_limit']:.2f} of the limit "
-                f"({found['limit_rows_per_s']:,.0f} rows/s), values within "
-                f"{found['largest_difference']:.1e}"
-            )
-    if args.json:
-        result = {
-            "name": "ifd",
-            "ratio": told[0]["ratio"],
-            "interval": told[0]["interval"],
-            "processor_ratio": told[0]["processor_ratio"],
-            "goal": GOAL,
-            "baseline": told[0]["baseline_rows_per_s"],
-            "unit": "rows/s",
-            "share_of_limit": told[-1]["share_of_limit"],
-            "share_of_limit_goal": LIMIT_GOAL,
-            "rows": len(rows),
-            "arms": arms,
-            "quick": args.quick,
-            "models": told,
-            "load_average": [round(load, 1) for load in os.getloadavg()],
-        }
-        print(json.dumps(result))
+    result = {
+        "name": "ifd",
+        "ratio": told[0]["ratio"],
+        "interval": told[0]["interval"],
+        "processor_ratio": told[0]["processor_ratio"],
+        "goal": GOAL,
+        "baseline": told[0]["baseline_rows_per_s"],
+        "unit": "rows/s",
+        "share_of_limit": told[-1]["share_of_limit"],
+        "share_of_limit_goal": LIMIT_GOAL,
+        "rows": len(rows),
+        "arms": arms,
+        "quick": args.quick,
+        "load_average": [round(load, 1) for load in os.getloadavg()],
+    }
+    for found in told:
+        tell(found, as_json=False)
+    tell({**result, "models": told}, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -13,18 +13,16 @@ that are all equally likely, the worst case for any pruning, `--vectors FILE.npy
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+from telling import machine, tell
 from threadpoolctl import threadpool_limits
 
 from gristmill.geometry.k_center import Centers, k_center
@@ -186,15 +184,9 @@ def measure(args: argparse.Namespace) -> None:
         **told,
     }
     result["load"] = os.getloadavg()[0]
-    sys.stdout.write(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {result['load']:.1f}, "
-        f"Python {platform.python_version()}, numpy {np.__version__}, "
-        f"scikit-learn {version('scikit-learn')}, {args.repeats} alternating repeats\n"
-    )
-    for name, value in result.items():
-        sys.stdout.write(f"{name:26} {value}\n")
-    if args.json:
-        sys.stdout.write(json.dumps(result) + "\n")
+    names = machine("numpy", "scikit-learn")
+    sys.stdout.write(f"{names}, {args.repeats} alternating repeats\n")
+    tell(result, as_json=args.json)
 
 
 if __name__ == "__main__":
