@@ -65,4 +65,4 @@ def test_a_loop_that_never_closed_or_is_not_the_table_itself_is_found(text) -> N
 def test_hostile_text_costs_little(piece) -> None:
     begin = time.perf_counter()
     fold(piece * (200_000 // len(piece)), fine)
-    assert time.perf_counter() - begin < 5
+    assert time.perf_counter() - begin < 20, "it hangs"
