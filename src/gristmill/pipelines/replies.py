@@ -9,7 +9,7 @@ from gristmill.engines.requests import Completion, Prompt, Sampling
 from gristmill.errors import PromptTooLong
 from gristmill.pipelines.context import Llm
 from gristmill.pipelines.stage import Drop
-from gristmill.text.words import words
+from gristmill.text.words import first_words
 
 REPLY_CODES = frozenset({"empty", "cut_off", "prompt_too_long", "unparsed_judge"})
 """What `complete` and `judge` drop with."""
@@ -41,5 +41,5 @@ async def judge(llm: Llm, prompt: Prompt, labels: Collection[str]) -> str | Drop
     reply = await complete(llm, prompt, Sampling(temperature=0.0, max_tokens=8), whole=False)
     if isinstance(reply, Drop):
         return reply
-    label = next(iter(words(reply.text)), "")
+    label = next(iter(first_words(reply.text, 1)), "")
     return label if label in labels else Drop("unparsed_judge", reply.text)

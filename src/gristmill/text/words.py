@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from itertools import islice
 
-WORD = re.compile(r"\w+(?:['\u2019]\w+)*")
+WORD = re.compile(r"\w+(?:'\w+)*")
 TEXT = """
 a about after again all also am an and any are as at be because been before being but by can
 could did do does doing down each else even ever few for from further get got had has have
@@ -20,4 +21,13 @@ STOP_WORDS = frozenset(TEXT.split())
 
 def words(text: str) -> list[str]:
     """Return the words of a text, case-folded, without punctuation."""
-    return [word.replace("\u2019", "'") for word in WORD.findall(text.casefold())]
+    return WORD.findall(_folded(text))
+
+
+def first_words(text: str, n: int) -> list[str]:
+    """Return the first `n` of a text's words: a long text costs no more than a short one."""
+    return [match.group() for match in islice(WORD.finditer(_folded(text)), n)]
+
+
+def _folded(text: str) -> str:
+    return text.casefold().replace("\u2019", "'")
