@@ -12,6 +12,7 @@ import argparse
 import contextlib
 import io
 import json
+import marshal
 import multiprocessing
 import os
 import platform
@@ -28,11 +29,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.engines.sandbox import Program, Sandbox, launcher
 from gristmill.engines.sandbox.backends import Slots
 from gristmill.engines.sandbox.judge import _run, judge
-from gristmill.engines.sandbox.launcher import encode, quote, shift
 from gristmill.engines.sandbox.plan import prepare
+from gristmill.engines.sandbox.watch import Limits, Outcome
 
 GOAL, TIMEOUT_S = 4.0, 10.0
 BASELINE = {
@@ -194,9 +195,16 @@ def where_time_goes(work: Sequence[Program], backend: Any) -> dict[str, float]:
 
 
 def _parse(program: Program) -> float:
-    job = {"code": program.code, "tests": program.tests, "has_stdin": False, "mode": "asserts"}
+    seen: list[bytes] = []
+
+    def keep(job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+        seen.append(job[launcher.NONCE :])
+        return Outcome("infra")
+
+    _run(program, keep, "asserts")
+    job = marshal.loads(seen[0])
     started = time.perf_counter()
-    prepare(job | {"stub": False, "canary": False}, lambda *_: None, encode, quote, shift)
+    prepare(job, lambda *_: None, launcher.encode, launcher.quote, launcher.shift)
     return time.perf_counter() - started
 
 
