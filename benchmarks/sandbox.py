@@ -204,7 +204,7 @@ def _parse(program: Program) -> float:
     _run(program, keep, "asserts")
     job = marshal.loads(seen[0])
     started = time.perf_counter()
-    prepare(job, lambda *_: None, launcher.encode, launcher.quote, launcher.shift)
+    prepare(job, lambda *_: None, launcher.encode, launcher.quote)
     return time.perf_counter() - started
 
 

@@ -130,7 +130,7 @@ def parse(job_fd: int, frames_fd: int, writer: int) -> None:
         from gristmill.engines.sandbox.plan import prepare
 
         job = marshal.loads(read_all(job_fd))
-        found = prepare(job, emit, encode, quote, shift)
+        found = prepare(job, emit, encode, quote)
         left = b"" if found is None else marshal.dumps({"nonce": nonce, **found})
         while left:
             left = left[posix.write(writer, left) :]
@@ -153,11 +153,13 @@ def run(package: "dict[str, Any]", emit: "Emit") -> int:
     try:
         exec(package["code"], space)
         where = "tests"
-        space |= checks(emit, counted) | truths(canary=package["canary"])
+        function: Any = type(run)
+        shift = function(package["shift"], {"__builtins__": __builtins__})
+        space |= checks(emit, counted) | truths(shift)
         exec(package["tests"], space)
         emit('"end"', str(counted[0]))
     except BaseException as error:  # noqa: BLE001 - programs raise what they like
-        if package["mode"] == "stdio" and type(error) is SystemExit:
+        if package["script"] and type(error) is SystemExit:
             code = error.code
             return 0 if code is None else code & 0xFF if type(code) is int else 1
         report(error, where, emit)
@@ -199,16 +201,32 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
     return dict(zip(names, (check, value, truth, attempt), strict=True))
 
 
-def truths(*, canary: bool) -> "dict[str, Callable[..., Any]]":
-    """Return what the last assert goes through: as it is, or made false for a canary.
+def truths(shift: "Callable[[Any], Any]") -> "dict[str, Callable[..., Any]]":
+    """Return what the last assert goes through; `shift` changes a value for a canary, else not.
 
-    Both runs execute the same code, so that a program has to search to tell them apart.
+    They answer the tests alone: whoever else asks is told the truth in every run.
     """
-    names = ("__gm_equal__", "__gm_near__", "__gm_hold__")
-    true = (lambda left, right: left == right, lambda value: value, lambda value: value)
+
+    def near(value: "Any") -> "Any":
+        return shift(value) if asked() else value
+
+    def equal(left: "Any", right: "Any") -> "Any":
+        # With a changed side only a lying `__eq__` answers yes.
+        if not asked():
+            return left == right
+        return (left == shift(right)) or (shift(left) == right)
+
+    def hold(value: "Any") -> "Any":
+        return value if not asked() or shift(True) else not value
+
     return dict(
-        zip(names, (differ, shift, lambda value: not value) if canary else true, strict=True)
+        zip(("__gm_near__", "__gm_equal__", "__gm_hold__"), (near, equal, hold), strict=True)
     )
+
+
+def asked(frame: "Callable[[int], Any]" = sys._getframe) -> bool:
+    """Say whether the caller's caller is a line of the tests."""
+    return bool(frame(2).f_code.co_filename == "tests.py")
 
 
 def report(error: BaseException, where: str, emit: "Emit") -> None:
@@ -224,31 +242,6 @@ def report(error: BaseException, where: str, emit: "Emit") -> None:
         message = ""
     parts = (type(error).__name__[:100], message, missing or "", where, last[:100])
     emit('"raised"', *(quote(str(part)) for part in parts))
-
-
-def shift(value: "Any") -> "Any":
-    """Return something of the same kind that an honest comparison tells from `value`."""
-    kind = type(value)
-    if kind is bool:
-        return not value
-    if kind in (int, complex):
-        return value + 1
-    if kind is float:
-        return value + max(1.0, abs(value)) if abs(value) < 1e300 else 0.0
-    if kind in (str, bytes):
-        return value + ("~" if kind is str else b"~")
-    if kind in (list, tuple):
-        return kind([*value, "~"])
-    if kind in (set, frozenset):
-        return kind([*value, "~~"])
-    if kind is dict:
-        return {**value, "~~": 0}
-    return object()
-
-
-def differ(left: "Any", right: "Any") -> "Any":
-    """Compare each side with a changed other side: only a lying `__eq__` answers yes."""
-    return (left == shift(right)) or (shift(left) == right)
 
 
 def encode(value: "Any", depth: int = 0) -> str:

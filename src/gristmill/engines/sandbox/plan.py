@@ -10,6 +10,7 @@ Mode `stdio`: no tests; the code runs as a script, and only what it prints count
 import _ast as ast
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
+from gristmill.engines.sandbox.canary import chosen, shift
 from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, place, statement, walk
 
 TYPE_CHECKING = False
@@ -28,7 +29,6 @@ def prepare(
     emit: "Callable[..., None]",
     encode: "Encode",
     quote: "Encode",
-    shift: "Callable[[Any], Any]",
 ) -> "dict[str, Any] | None":
     """Return `{"code", "tests"}` compiled, after sending the plan; None when a text is no code."""
     trees: dict[str, Any] = {}
@@ -36,11 +36,15 @@ def prepare(
         trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)
         if trees[name] is None:
             return None
-    plan, expected = choose(job, trees["code"], trees["tests"], encode, shift)
+    plan, expected = choose(job, trees["code"], trees["tests"], encode)
     if job["stub"]:
         trees["code"].body = empty(trees["code"].body)
     counted = change(trees["code"], job["mutant"]) if job["mutates"] else []
-    package: dict[str, Any] = {"canary": job["canary"], "mode": job["mode"]}
+    # Nothing here may tell a canary run from the first: the program can read all of it.
+    package: dict[str, Any] = {
+        "script": job["mode"] == "stdio",
+        "shift": chosen(canary=job["canary"]),
+    }
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
         if package[name] is None:
@@ -64,7 +68,6 @@ def choose(
     code: "ast.Module",
     tests: "ast.Module",
     encode: "Encode",
-    shift: "Callable[[Any], Any]",
 ) -> "tuple[list[str], list[str]]":
     """Rewrite the tests for their mode; return the parts of the plan and the expected values."""
     if job["mode"] == "stdio":

@@ -50,7 +50,7 @@ for name, code in modules:
         setattr(sys.modules[parent], child, module)
 module.main(config, control)
 """
-MODULES = ("trees", "asserts", "mutants", "plan", "launcher", "calls", "root", "warm")
+MODULES = ("trees", "asserts", "canary", "mutants", "plan", "launcher", "calls", "root", "warm")
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
 SCRATCH_FILES = {"/tmp": 2048, "/box": 1536, "/dev/shm": 512}
 RUNS = 5000
