@@ -171,12 +171,12 @@ def open_files() -> int:
 def alive(sandbox: Sandbox) -> list[str]:
     """Return what the runs left in their control groups, after a moment.
 
-    A warm interpreter is there, and the two processes that wait for its next run.
+    A warm interpreter and its reader are there, and the two processes of its next run.
     """
     state = sandbox._state
     assert state is not None
     groups = [group for group in state.groups if group]
-    waiting = 3 if state.backend == "zygote" else 0
+    waiting = 4 if state.backend == "zygote" else 0
     for _ in range(100):
         found = [(g.pids / "cgroup.procs").read_text().split() for g in groups]
         left = [pid for pids in found if len(pids) > waiting for pid in pids]

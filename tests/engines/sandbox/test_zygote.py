@@ -160,6 +160,57 @@ def f(name):
     assert verdict.status == "pass", verdict
 
 
+def reader_of(slot: Slot) -> int:
+    """Return the process that reads the texts: the interpreter's child in its own namespaces."""
+    inner = inner_pid(warm(slot))
+    (found,) = [pid for pid in children(inner) if space(pid) == space(inner)]
+    return found
+
+
+def space(pid: int) -> str:
+    return str(Path(f"/proc/{pid}/ns/pid").readlink())
+
+
+def children(pid: int) -> list[int]:
+    return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_one_process_reads_all_texts_and_another_one_when_it_is_gone(slot: Slot) -> None:
+    assert judge(SQUARE, slot.execute).status == "pass"
+    first, zygote = reader_of(slot), slot.zygote
+    assert judge(SQUARE, slot.execute).status == "pass"
+    assert reader_of(slot) == first
+    os.kill(first, signal.SIGKILL)
+    while "\nState:\tZ" not in Path(f"/proc/{first}/status").read_text():
+        time.sleep(0.001)
+    for _ in range(3):
+        assert judge(SQUARE, slot.execute).status == "pass"
+    assert reader_of(slot) != first
+    assert slot.zygote is zygote
+
+
+@pytest.mark.parametrize(
+    ("text", "timeout_s", "ends"),
+    [
+        ("x = 1\n" * 300_000, 0.05, {"timeout"}),  # killed while it is being read
+        ("-" * 1_000_000 + "1\n", 5, {"error"}),  # takes the reader's stack
+        ("y = '" + "z" * 9_000_000 + "'\n", 9, {"pass"}),  # leaves it large
+    ],
+    ids=["hangs", "crashes", "grows"],
+)
+def test_a_text_that_harms_its_reader_harms_no_other_run(
+    slot: Slot, text: str, timeout_s: float, ends: set[str]
+) -> None:
+    assert judge(SQUARE, slot.execute).status == "pass"
+    zygote, first = slot.zygote, reader_of(slot)
+    hostile = replace(SQUARE, code=text + SQUARE.code, timeout_s=timeout_s)
+    assert judge(hostile, slot.execute).status in ends
+    for _ in range(3):
+        assert judge(SQUARE, slot.execute).status == "pass"
+    assert slot.zygote is zygote
+    assert reader_of(slot) != first or ends == {"error"}  # a parser that gives up in time lives
+
+
 def test_runs_do_not_share_their_random_numbers(slot: Slot) -> None:
     code = "import random\ndef f():\n    print(random.random())\n    return 1"
     told = {judge(Program(code, "assert f() == 1"), slot.execute).stdout for _ in range(3)}

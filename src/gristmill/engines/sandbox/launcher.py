@@ -36,7 +36,8 @@ def main(numbers: list[int], driver: str) -> "NoReturn":
     if not child:
         posix.close(reader)
         sys.path.insert(0, driver)
-        parse(job_fd, frames_fd, writer)
+        with open(writer, "wb") as pipe:  # noqa: PTH123 - it is a descriptor
+            pipe.write(parse(job_fd, frames_fd))
         posix._exit(0)
     posix.close(writer)
     package = read_all(reader)
@@ -121,8 +122,8 @@ def only_here(emit: "Emit") -> "Emit":
     return lambda *parts: emit(*parts) if pid() == here else None
 
 
-def parse(job_fd: int, frames_fd: int, writer: int) -> None:
-    """Read the texts of a job and write what the program's process may know, nothing if none."""
+def parse(job_fd: int, frames_fd: int) -> bytes:
+    """Read the texts of a job; return what the program's process may know, nothing if none."""
     nonce = posix.read(job_fd, NONCE).decode()
     emit = sender(frames_fd, nonce)
     emit('"up"')
@@ -131,11 +132,10 @@ def parse(job_fd: int, frames_fd: int, writer: int) -> None:
 
         job = marshal.loads(read_all(job_fd))
         found = prepare(job, emit, encode, quote)
-        left = b"" if found is None else marshal.dumps({"nonce": nonce, **found})
-        while left:
-            left = left[posix.write(writer, left) :]
+        return b"" if found is None else marshal.dumps({"nonce": nonce, **found})
     except BaseException as error:  # noqa: BLE001 - the text may do anything to a parser
         emit('"unparsable"', '"tests"', quote(type(error).__name__))
+        return b""
 
 
 def run(package: "dict[str, Any]", emit: "Emit") -> int:

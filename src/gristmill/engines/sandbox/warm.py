@@ -6,19 +6,21 @@ builds the root that programs see, imports the profile's modules and then serves
 reads a job: descriptors of texts, results and output go from the control socket to a fork.
 
 Per run: a clone in fresh pid, mount and ipc namespaces is its init. It mounts empty scratch space
-and a fresh /proc, drops every right, forks the process of the program, parses the job, and reaps
-until the program has ended.
+and a fresh /proc, drops every right, forks the process of the program, and reaps until that has
+ended. The texts are read by a process that stays, `reader.py`.
 """
 
 import _socket
-import array
 import gc
 import posix
 import resource
 import select
 import sys
+from contextlib import suppress
 
 from gristmill.engines.sandbox import calls, launcher
+from gristmill.engines.sandbox.doors import HEAD, receive, send
+from gristmill.engines.sandbox.reader import Reader
 from gristmill.engines.sandbox.root import build_root, mount_proc, write
 
 TYPE_CHECKING = False
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 SIGKILL = 9
-HEAD = 64
-"""Length of a message in bytes."""
 BROKEN = 70
 """Exit code of an init that could not prepare its run: no program was started."""
 NOBODY = 65534
@@ -93,7 +93,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     if len(posix.listdir("/proc/self/task") if has_proc else [0]) != 1:
         raise RuntimeError("a module of the profile started a thread: namespaces need one")
     me = posix.pidfd_open(posix.getpid())
-    send(control, f"ready {int(has_proc)} {int(is_mapped)}", me)
+    send(control, f"ready {int(has_proc)} {int(is_mapped)}", [me])
     posix.close(me)
     work(control, jail)
 
@@ -101,17 +101,26 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
 def work(control: "_socket.socket", jail: "Jail") -> None:
     """Serve jobs; while one runs, the place of the next is prepared."""
     spare: Place | None = None
+    reader: Reader | None = None
     leaving: list[Place] = []
     while True:
         leaving = rest(control, leaving)
         numbers, fds = receive(control)
         if not fds:
             posix._exit(0)
+        if reader is None or not reader.is_fit():
+            if reader is not None:
+                reader.close()
+            reader = Reader(jail.drop)
         if spare is None or not spare.is_alive():
             spare = Place(jail, control)
         place, spare = spare, None
-        send(control, "started", place.pidfd)
-        place.take(numbers, fds)
+        send(control, "started", [place.pidfd])
+        job, *files, frames = fds
+        inlet = posix.dup(place.inlet.fileno())
+        place.take(numbers, [*files, frames])
+        reader.take(numbers[:2], [job, frames, inlet])
+        posix.close(inlet)
         for fd in fds:
             posix.close(fd)
         try:
@@ -143,12 +152,14 @@ class Place:
 
     def __init__(self, jail: "Jail", control: "_socket.socket") -> None:
         self.door, door = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self.inlet, inlet = _socket.socketpair()
         self.pid, self.pidfd = calls.clone(RUN_NAMESPACES)
         if not self.pid:
-            control.close()
-            self.door.close()
-            jail.enter(door)
+            for end in (control, self.door, self.inlet):
+                end.close()
+            jail.enter(door, inlet)
         door.close()
+        inlet.close()
 
     def is_alive(self) -> bool:
         """Say whether the init still waits: want of memory may have taken it."""
@@ -160,11 +171,10 @@ class Place:
         return False
 
     def take(self, numbers: list[int], fds: list[int]) -> None:
-        """Pass a job on to the init; one that has gone shows by its end."""
-        try:
-            send(self.door, " ".join(map(str, numbers)), *fds)
-        except OSError:
-            return
+        """Tell the program's process its limits and files; one that has gone shows by its end."""
+        with suppress(OSError):
+            send(self.inlet, " ".join(map(str, numbers)), fds)
+        self.inlet.close()
 
     def wait(self, control: "_socket.socket") -> tuple[int, int] | None:
         """Wait for a program's end, None if its init has gone. An empty one is not waited for."""
@@ -183,22 +193,8 @@ class Place:
         _, status, usage = posix.wait4(self.pid, 0)
         posix.close(self.pidfd)
         self.door.close()
+        self.inlet.close()
         return calls.exit_code(status), calls.microseconds(usage)
-
-
-def receive(control: "_socket.socket") -> tuple[list[int], list[int]]:
-    """Wait for a job: its limits, and the descriptors of job, stdin, stdout, stderr, frames."""
-    text, ancillary, _, _ = control.recvmsg(HEAD, _socket.CMSG_SPACE(5 * 4))
-    fds = array.array("i")
-    for _, _, data in ancillary:
-        fds.frombytes(data)
-    return [int(part) for part in text.split()], list(fds)
-
-
-def send(control: "_socket.socket", text: str, *fds: int) -> None:
-    """Send a line, padded to a fixed length, and descriptors with it."""
-    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds).tobytes())
-    control.sendmsg([text.ljust(HEAD).encode()], [rights] if fds else [])
 
 
 class Jail:
@@ -209,38 +205,21 @@ class Jail:
         self.has_proc, self.is_mapped = has_proc, is_mapped
         self.filter = calls.Filter(config["filter"])
 
-    def enter(self, door: "_socket.socket") -> "NoReturn":
-        """Become a run's init: prepare everything, fork the program's process, then parse.
-
-        Both wait for their job. The init holds the expected values, so the program may neither
-        trace nor read it: it is not dumpable, and another user where two could be mapped.
-        """
+    def enter(self, door: "_socket.socket", inlet: "_socket.socket") -> "NoReturn":
+        """Become a run's init: prepare everything, fork the program's process, reap."""
         try:
             self.mount()
             self.drop()
-            inner, outer = _socket.socketpair()
             child = posix.fork()
         except BaseException as error:  # noqa: BLE001 - it must end here, whatever it is
             posix.write(2, f"{type(error).__name__}: {error}".encode())
             posix._exit(BROKEN)
         if not child:
             door.close()
-            outer.close()
-            begin(inner)
-        inner.close()
-        self.parse(door, outer)
+            begin(inlet)
         posix.dup2(door.fileno(), 0)
         posix.closerange(1, 1 << 16)
         reap(child)
-
-    def parse(self, door: "_socket.socket", outer: "_socket.socket") -> None:
-        """Take a job, give the program's process what it may have of it."""
-        numbers, fds = receive(door)
-        if not fds:
-            posix._exit(0)
-        send(outer, " ".join(map(str, numbers)), *fds[1:])
-        launcher.limit(*numbers)
-        launcher.parse(fds[0], fds[4], outer.fileno())
 
     def mount(self) -> None:
         """Mount empty scratch space and the process list of this run alone."""
@@ -260,16 +239,16 @@ class Jail:
         self.filter.install()
 
 
-def begin(inner: "_socket.socket") -> "NoReturn":
+def begin(inlet: "_socket.socket") -> "NoReturn":
     """Be the process in which the program runs: wait for the parsed program, then run it."""
     calls.control(calls.DUMPABLE, 1)
     posix.setsid()
-    numbers, fds = receive(inner)
+    numbers, fds = receive(inlet)
     if not fds:
         posix._exit(BROKEN)
     for i in range(3):
         posix.dup2(fds[i], i)
-    package = launcher.read_all(inner.fileno())
+    package = launcher.read_all(inlet.fileno())
     launcher.limit(*numbers)
     launcher.go(package, fds[3])
 

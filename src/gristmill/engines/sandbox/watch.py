@@ -53,7 +53,8 @@ class Outcome:
     output: dict[str, bytearray] = field(default_factory=lambda: {n: bytearray() for n in CAPS})
     wall_s: float = 0.0
     cpu_s: float | None = None
-    """CPU time of all its processes, with what it took to prepare them and to read the texts.
+    """CPU time of all its processes, with what it took to prepare them; a cold run also counts
+    the reading of its texts.
     Bubblewrap does not collect its child, so there it is known for time-outs only."""
     starved_s: float = 0.0
     """Time it was ready to run but got no CPU; known for time-outs only."""

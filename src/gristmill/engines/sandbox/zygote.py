@@ -50,7 +50,10 @@ for name, code in modules:
         setattr(sys.modules[parent], child, module)
 module.main(config, control)
 """
-MODULES = ("trees", "asserts", "canary", "mutants", "plan", "launcher", "calls", "root", "warm")
+MODULES = (
+    *("trees", "asserts", "canary", "mutants", "plan", "launcher"),
+    *("calls", "doors", "reader", "root", "warm"),
+)
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
 SCRATCH_FILES = {"/tmp": 2048, "/box": 1536, "/dev/shm": 512}
 RUNS = 5000
@@ -188,8 +191,8 @@ class Slot:
 class _Warm(Run):
     """A run that a warm interpreter forks."""
 
-    spare_processes = 4
-    """The interpreter, the two of the next place, and an init that is still going."""
+    spare_processes = 5
+    """The interpreter, its reader, the two of the next place, and an init that is still going."""
 
     def __init__(
         self,
