@@ -1,27 +1,20 @@
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.publishing.hub_server import TOKEN, Hub
+from tests.publishing.hub_server import TOKEN, Hub, serving
 
 CLI = "import sys; from gristmill.cli import main; sys.exit(main())"
 
 
 @pytest.fixture
 def server() -> Iterator[Hub]:
-    found = Hub()
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.release.set()
-    found.shutdown()
-    found.server_close()
-    thread.join()
+    with serving() as found:
+        yield found
 
 
 def test_a_run_goes_up_by_the_command_line_once(call, place: Path, server: Hub) -> None:

@@ -5,7 +5,8 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -189,3 +190,18 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", f"/datasets/{REPO}\\.git/info/lfs/objects/batch", batch),
     ("PUT", "/blob/([0-9a-f]+)", put),
 ]
+
+
+@contextmanager
+def serving() -> Iterator[Hub]:
+    """Serve a hub of its own in a thread."""
+    found = Hub()
+    thread = threading.Thread(target=found.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.release.set()
+        found.shutdown()
+        found.server_close()
+        thread.join()

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,7 +16,7 @@ from gristmill.errors import GateClosed, InputError, RequirementError, StorageEr
 from gristmill.publishing import card, hub, report
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
-from tests.publishing.hub_server import TOKEN, Hub
+from tests.publishing.hub_server import TOKEN, serving
 
 REPO = "someone/rows"
 # huggingface_hub's own way of sending a file is deprecated by its HTTP library.
@@ -29,14 +28,8 @@ def server(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    found = Hub()
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.release.set()
-    found.shutdown()
-    found.server_close()
-    thread.join()
+    with serving() as found:
+        yield found
 
 
 @pytest.fixture
