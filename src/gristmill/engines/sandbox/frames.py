@@ -20,11 +20,13 @@ class Report:
     places: int = 0
     """Where a mutant of the code could be made; counted when asked for."""
     values: dict[int, Any] = field(default_factory=dict)
+    """What each check gave; for a cell: its value, its traceback, the module it lacked."""
     unparsable: str = ""
     raised: tuple[str, str, str, str, str] | None = None
     """Type, message, missing module, stage, file of the innermost frame."""
     ended: bool = False
     started: bool = False
+    ready: bool = False
     contradiction: str = ""
 
 
@@ -50,19 +52,28 @@ def read(frames: bytes, nonce: str) -> Report:
     return report
 
 
+def ends(frames: bytes | bytearray, at: int = 0) -> list[int]:
+    """Return where each frame from `at` on ends; one that has not come whole is left out."""
+    found = []
+    while len(frames) >= at + 4:
+        at += 4 + int.from_bytes(frames[at : at + 4], "big")
+        if len(frames) < at:
+            break
+        found.append(at)
+    return found
+
+
 def _take(report: Report, kind: object, parts: list[Any]) -> None:
     if report.ended or report.raised or report.unparsable:
         report.contradiction = "a frame after the last one"
     elif kind == "up" and not report.started:
         report.started = True
-    elif kind == "plan" and report.plan is None:
-        mode, total, strong, expected, *places = parts
-        report.plan = (mode, total, strong, expected)
-        report.places = int(places[0]) if places else 0
-    elif kind == "unparsable" and report.plan is None:
-        report.unparsable = f"{parts[0]}: {parts[1]}"
+    elif kind in ("plan", "unparsable") and report.plan is None:
+        _take_plan(report, kind, parts)
     elif report.plan is None:
         report.contradiction = "a frame before the plan"
+    elif report.plan[0] == "cells":
+        _take_cell(report, kind, parts)
     elif kind in ("check", "value"):
         _take_check(report, parts)
     elif kind == "end":
@@ -74,6 +85,15 @@ def _take(report: Report, kind: object, parts: list[Any]) -> None:
         report.raised = (name, message, missing, stage, file)
     else:
         report.contradiction = "unknown or repeated frame"
+
+
+def _take_plan(report: Report, kind: object, parts: list[Any]) -> None:
+    if kind == "unparsable":
+        report.unparsable = f"{parts[0]}: {parts[1]}"
+        return
+    mode, total, strong, expected, *places = parts
+    report.plan = (mode, total, strong, expected)
+    report.places = int(places[0]) if places else 0
 
 
 def _take_check(report: Report, parts: list[Any]) -> None:
@@ -90,3 +110,19 @@ def _take_check(report: Report, parts: list[Any]) -> None:
             report.contradiction = "malformed value"
         else:
             report.values[i] = value
+
+
+def _take_cell(report: Report, kind: object, parts: list[Any]) -> None:
+    assert report.plan
+    if kind == "ready" and not report.ready:
+        report.ready = True
+        return
+    is_answer = kind == "cell" and report.ready
+    i, value, error, missing = parts if is_answer else (None, None, None, None)
+    texts = all(isinstance(part, (str, type(None))) for part in (value, error))
+    if type(i) is not int or i != len(report.values) or i >= report.plan[1]:
+        report.contradiction = f"no answer of cell {len(report.values)} of {report.plan[1]}"
+    elif not texts or not isinstance(missing, str) or None not in (value, error):
+        report.contradiction = "malformed answer of a cell"
+    else:
+        report.values[i] = (value, error, missing)

@@ -8,29 +8,23 @@ check must be there exactly once, and a run that passes its own asserts must fai
 from __future__ import annotations
 
 import secrets
-import signal
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from marshal import dumps
 from random import Random
 from typing import Any, Literal
 
+from gristmill.engines.sandbox.endings import ending, escaped, lacks, text, weigh_end
 from gristmill.engines.sandbox.frames import Report, read
 from gristmill.engines.sandbox.process import Limits, Outcome
 from gristmill.engines.sandbox.program import Program, Status, Verdict, clean
+from gristmill.engines.sandbox.sessions import trace
 from gristmill.engines.sandbox.stdio import difference, lines
 from gristmill.engines.sandbox.streams import CAPS
 from gristmill.engines.sandbox.values import is_same, show
 
 HARNESS = "6"
 """Raise it when the same program can get another verdict: it is part of every key."""
-MAX_DETAIL = 2000
-ENDS: dict[str, tuple[Status, str]] = {
-    "oom": ("oom", "the memory limit was reached"),
-    "output_limit": ("output_limit", "more output than the limit"),
-    "timeout": ("timeout", "the time limit was reached"),
-}
 UNTOLD: frozenset[Status] = frozenset({"timeout", "oom", "output_limit", "infra_error"})
 """How a control run may end without telling anything about the tests."""
 Mode = Literal["auto", "asserts"]
@@ -40,8 +34,10 @@ Execute = Callable[[bytes, bytes, Limits], Outcome]
 def judge(program: Program, execute: Execute) -> Verdict:
     """Run a program as often as its verdict needs: once, or up to three times before a pass.
 
-    Mutants, where they are asked for, are a run each.
+    Mutants, where they are asked for, are a run each. Cells are run and not judged.
     """
+    if program.cells:
+        return trace(program, execute)
     verdict, report = _run(program, execute)
     if verdict.status != "pass" or report.plan is None or program.calls:
         return verdict
@@ -135,11 +131,11 @@ def _run(
     return (
         Verdict(
             status=status,
-            detail=_clean(detail),
+            detail=escaped(detail),
             checks_total=total,
             checks_passed=passed,
-            stdout=_text(outcome.output["stdout"]),
-            stderr=_text(outcome.output["stderr"]),
+            stdout=text(outcome.output["stdout"]),
+            stderr=text(outcome.output["stderr"]),
             wall_ms=round(outcome.wall_s * 1000),
             cpu_ms=None if outcome.cpu_s is None else round(outcome.cpu_s * 1000),
             starved_ms=round(outcome.starved_s * 1000) if outcome.is_starved(limits) else 0,
@@ -180,14 +176,8 @@ def _is_met(report: Report, i: int) -> bool:
 
 def _weigh(outcome: Outcome, report: Report, program: Program) -> tuple[Status, str]:
     """Apply the precedence: what happened to the run comes before what the program said."""
-    if outcome.end in ENDS:
-        return ENDS[outcome.end]
-    if outcome.code == 128 + signal.SIGXCPU:
-        return "timeout", "the limit of CPU time was reached"
-    if outcome.end == "infra" or not report.started:
-        return "infra_error", _text(outcome.output["stderr"]) or "the sandbox did not start"
-    if report.contradiction:
-        return "forged", report.contradiction
+    if ended := weigh_end(outcome, report):
+        return ended
     if report.unparsable:
         return "error", f"not Python: {report.unparsable}"
     if report.plan is None:
@@ -204,8 +194,8 @@ def _weigh(outcome: Outcome, report: Report, program: Program) -> tuple[Status, 
 def _weigh_output(outcome: Outcome, program: Program) -> tuple[Status, str]:
     """Compare what was printed; how the program ended it may say by its exit code alone."""
     if outcome.code:
-        return "error", f"bad end, {_ending(outcome.code)}"
-    found = _text(outcome.output["stdout"])
+        return "error", f"bad end, {ending(outcome.code)}"
+    found = text(outcome.output["stdout"])
     wrong = difference(clean(program.stdout or ""), found, program.tolerance)
     return ("fail", wrong) if wrong else ("pass", "")
 
@@ -213,9 +203,8 @@ def _weigh_output(outcome: Outcome, program: Program) -> tuple[Status, str]:
 def _weigh_exception(
     name: str, message: str, missing: str, stage: str, file: str
 ) -> tuple[Status, str]:
-    top = missing.partition(".")[0]
-    if name == "ModuleNotFoundError" and top and top not in sys.stdlib_module_names:
-        return "missing_dependency", top
+    if name == "ModuleNotFoundError" and lacks(missing):
+        return "missing_dependency", lacks(missing)
     if name == "MemoryError":
         return "error", "MemoryError"
     if name == "AssertionError" and stage == file.removesuffix(".py") == "tests":
@@ -225,9 +214,9 @@ def _weigh_exception(
 
 def _weigh_ending(outcome: Outcome, report: Report) -> tuple[Status, str]:
     if not report.ended:
-        return "error", f"incomplete: it ended before the tests did, {_ending(outcome.code)}"
+        return "error", f"incomplete: it ended before the tests did, {ending(outcome.code)}"
     if outcome.code:
-        return "error", f"bad end after the tests, {_ending(outcome.code)}"
+        return "error", f"bad end after the tests, {ending(outcome.code)}"
     return _weigh_checks(report)
 
 
@@ -247,17 +236,3 @@ def _weigh_checks(report: Report) -> tuple[Status, str]:
     if missing:
         return "fail", f"{missing} of {total} asserts never ran"
     return "pass", ""
-
-
-def _ending(code: int) -> str:
-    return f"by signal {code - 128}" if code > 128 else f"exit code {code}"
-
-
-def _text(raw: bytes | bytearray) -> str:
-    return bytes(raw).decode("utf-8", "backslashreplace")
-
-
-def _clean(text: str) -> str:
-    """Escape what could forge log lines or terminal output, and cut."""
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return shown[:MAX_DETAIL]

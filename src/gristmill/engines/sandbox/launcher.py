@@ -42,17 +42,24 @@ def main(numbers: list[int], driver: str) -> "NoReturn":
     posix.close(writer)
     package = read_all(reader)
     posix.waitpid(child, 0)
-    go(package, frames_fd)
+    go(package, frames_fd, [driver])
 
 
-def go(package: bytes, frames_fd: int) -> "NoReturn":
+def go(package: bytes, frames_fd: int, driver: "list[str] | None" = None) -> "NoReturn":
     """Run what was parsed elsewhere, with nothing open but what the program may use."""
     posix.dup2(frames_fd, FRAMES, inheritable=False)
     posix.closerange(FRAMES + 1, 1 << 16)
     code = 0
     if package:
         found = marshal.loads(package)
-        code = run(found, only_here(sender(FRAMES, found["nonce"])))
+        emit = only_here(sender(FRAMES, found["nonce"]))
+        if "cells" in found:
+            sys.path[:0] = driver or ()
+            from gristmill.engines.sandbox.interpreter import converse
+
+            del sys.path[: len(driver or ())]
+            converse(found["cells"], FRAMES, emit)
+        code = run(found, emit)
     leave(code)
 
 

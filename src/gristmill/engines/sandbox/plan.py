@@ -4,6 +4,7 @@ Expected values go out to the reader; the program's process gets compiled code w
 Mode `values`: every assert of the tests is `call == literal` or alike, so only calls remain.
 Mode `asserts`: every assert is followed by a call that says that it held.
 Mode `calls`: the calls are the tests, and nothing is expected.
+Mode `cells`: nothing is parsed here, nothing is expected; each cell is compiled where it runs.
 Mode `stdio`: no tests; the code runs as a script, and only what it prints counts.
 """
 
@@ -31,6 +32,9 @@ def prepare(
     quote: "Encode",
 ) -> "dict[str, Any] | None":
     """Return `{"code", "tests"}` compiled, after sending the plan; None when a text is no code."""
+    if job["mode"] == "cells":
+        emit('"plan"', '"cells"', str(len(job["cells"])), "false", "[]")
+        return {"cells": job["cells"]}
     trees: dict[str, Any] = {}
     for name in ("code", "tests"):
         trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)

@@ -14,7 +14,8 @@ Which status a run gets when several would fit, the first that holds:
 9. `weak_tests`: every check held, but there is none, or a stub passes them too.
 10. `forged`, again: every check held and a stub fails them, but so does no canary (a check that
     was made false).
-11. `pass`: none of these. For `calls`: each gave a value.
+11. `pass`: none of these. For `calls`: each gave a value. For `cells`: the last one ended
+    without an exception; of cells only 1 to 7 and `pass` are asked, of each by itself.
 
 A control run (stub, canary) that a limit ended twice gives its own status: nothing was shown.
 A run that a limit ended is never asked what it said before, 6 and 7 are the one exception or
@@ -24,7 +25,7 @@ end that a program can have, and 9 to 11 are only asked of a run whose checks al
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypedDict
 
 from gristmill.engines.requests import Answer, Op
 from gristmill.engines.sandbox.profiles import find_profile
@@ -45,14 +46,33 @@ Status = Literal[
 ]
 MAX_OUTPUT = 1 << 20
 """Characters of expected output at most."""
+MAX_CELLS, MAX_CELL_CHARS = 64, 1 << 18
+"""Cells of a program, and characters of all of them, at most."""
 LIMITS: dict[str, tuple[type, float, float]] = {
     "timeout_s": (float, 0.001, 86_400),
+    "cell_timeout_s": (float, 0.001, 86_400),
     "memory_mb": (int, 1, 1 << 22),
     "attempt": (int, 0, 1 << 32),
     "tolerance": (float, 0, 1),
     "mutants": (int, 0, 1000),
 }
 """Least and most of what a program may name."""
+
+
+class Cell(TypedDict):
+    """What one cell did, as its own process says: nothing of it was compared with anything."""
+
+    status: Status
+    """`pass`: it ended without an exception; `error` (also when it ended the interpreter),
+    `missing_dependency`, `timeout`, `oom`, `output_limit`, `forged` as for programs."""
+    stdout: str
+    """What came while it ran; at most 64 KiB, as for stderr."""
+    stderr: str
+    value: str | None
+    """The repr of its last statement, up to 4,000 characters; None if that is no expression, or
+    None itself."""
+    error: str | None
+    """The end of the traceback, up to 2,000 characters, or what ended the cell from outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,7 @@ class Verdict(Answer):
     start; None where the back end does not know it (bubblewrap, but for time-outs)."""
     verified_by: str = ""
     """`values`, `stdio`: compared outside the program's process; `asserts`: inside, with a
-    canary; `calls`: nothing was compared."""
+    canary; `calls`, `cells`: nothing was compared."""
     profile: str = ""
     """Which isolation held, and the interpreter."""
     values: list[Any] = field(default_factory=list)
@@ -83,6 +103,8 @@ class Verdict(Answer):
     """Mutants of the code that were tried; None when none were asked for or it did not pass."""
     mutants_killed: int | None = None
     """Those among them that did not pass. It is evidence about the tests and changes no status."""
+    cells: list[Cell] = field(default_factory=list)
+    """For `cells`: what each did, in their order. `status` is that of the last."""
     starved_ms: int = 0
     """For a time-out: how long it was ready to run but got no CPU, although it ran again alone."""
 
@@ -121,6 +143,18 @@ class Program:
     """Expressions such as `f(1, 2)`, evaluated one after the other in the code's module. There is
     nothing to compare with: `pass` means that each gave a value, and `values` has them."""
 
+    cells: tuple[str, ...] = ()
+    """Texts of an interactive session, run one after the other in one process and one module, as
+    at the prompt. A session has no state outside its requests: turn n asks for all n cells, and
+    what they did before is done again. A cell that has to be killed (time, memory, output, it
+    ended its interpreter) leaves no trace: those after it run in a new process, in which those
+    before it ran again. So the records of a verdict are those of one process but for the killed
+    ones, and a session that draws random numbers or asks the clock may differ from turn to turn:
+    compare `verdict.cells[:n - 1]` with what was shown, and give it up where they differ. Like
+    other verdicts it is stored: the same cells give the same records as long as the store lives."""
+    cell_timeout_s: float = 5.0
+    """For `cells`: wall-clock limit of each in seconds; `timeout_s` is that of all together, with
+    what is run again. Cells that it leaves no time for are a `timeout`."""
     profile: str = "bare"
     """What can be imported: `bare` is the standard library, `sympy` has SymPy and Math-Verify."""
     mutants: int = 0
@@ -135,10 +169,12 @@ class Program:
                 raise InputError(f"{name} of a program must be text, found {type(value).__name__}")
         if not isinstance(self.calls, tuple) or not all(isinstance(c, str) for c in self.calls):
             raise InputError("calls of a program must be a tuple of texts")
-        if (self.stdout is not None) + bool(self.tests) + bool(self.calls) > 1:
+        ways = [self.stdout is not None, *map(bool, (self.tests, self.calls, self.cells))]
+        if sum(ways) > 1:
             raise InputError(
-                "a program has tests, or stdout, or calls; found more than one of them"
+                "a program has tests, or stdout, or calls, or cells; found more than one of them"
             )
+        self._check_cells()
         if len(self.stdout or "") > MAX_OUTPUT:
             raise InputError(
                 f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
@@ -151,6 +187,18 @@ class Program:
                     f"{name} of a program must be from {least} to {most}, found {value!r:.50}"
                 )
 
+    def _check_cells(self) -> None:
+        if not isinstance(self.cells, tuple) or not all(isinstance(c, str) for c in self.cells):
+            raise InputError("cells of a program must be a tuple of texts")
+        if self.cells and self.code:
+            raise InputError("a program of cells has no other code: make it the first cell")
+        found = len(self.cells), sum(map(len, self.cells))
+        if found[0] > MAX_CELLS or found[1] > MAX_CELL_CHARS:
+            raise InputError(
+                f"{found[0]} cells of {found[1]} characters: at most {MAX_CELLS} of "
+                f"{MAX_CELL_CHARS} together"
+            )
+
     def key(self, identity: str) -> str:
         """Return the name of the verdict."""
         limits = [self.timeout_s, self.memory_mb, self.attempt]
@@ -158,6 +206,7 @@ class Program:
         more = {
             "stdout": None if self.stdout is None else [clean(self.stdout), self.tolerance],
             "calls": [clean(text) for text in self.calls],
+            "cells": [*map(clean, self.cells), self.cell_timeout_s] if self.cells else None,
             "mutants": self.mutants,
             "profile": None if self.profile == "bare" else find_profile(self.profile).identity,
         }

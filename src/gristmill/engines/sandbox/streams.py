@@ -52,6 +52,14 @@ class Streams:
                 return
             self.drain(left)
 
+    def drain_now(self) -> None:
+        """Read all that has been written so far, up to the caps."""
+        while not self.overflow and self._waiting():
+            self.drain(0)
+
+    def _waiting(self) -> bool:
+        return any(key.fd != self.exited for key, _ in self.selector.select(0))
+
     def _read(self, fd: int, name: str) -> None:
         try:
             part = os.read(fd, 1 << 16)

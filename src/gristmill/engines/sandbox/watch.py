@@ -19,6 +19,7 @@ from typing import Literal
 from gristmill.engines.sandbox.cgroups import Group, measure, waited_s
 from gristmill.engines.sandbox.isolation import memory_file
 from gristmill.engines.sandbox.streams import CAPS, Streams
+from gristmill.engines.sandbox.turns import Mark, Turns
 
 PROCESSES = 64
 SECOND_LINE_MB = 4096
@@ -31,7 +32,8 @@ START_S = 20.0
 ENOUGH, STARVED = 0.9, 0.1
 """Shares of the time limit: the CPU time that a run is owed, and the waiting that matters."""
 
-End = Literal["exited", "timeout", "output_limit", "oom", "processes", "infra"]
+End = Literal["exited", "done", "timeout", "output_limit", "oom", "processes", "infra"]
+"""`done`: it was ended when the last of its cells had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,9 @@ class Limits:
     timeout_s: float
     memory_mb: int
     stdout_bytes: int = CAPS["stdout"]
+    cells: int = 0
+    """How many answers are asked for one by one; 0 waits for the end of the run."""
+    cell_timeout_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -58,6 +63,8 @@ class Outcome:
     Bubblewrap does not collect its child, so there it is known for time-outs only."""
     starved_s: float = 0.0
     """Time it was ready to run but got no CPU; known for time-outs only."""
+    marks: list[Mark] = field(default_factory=list)
+    """For cells: what had come of each stream as each of them ended."""
 
     def is_starved(self, limits: Limits) -> bool:
         """Say whether others kept a run from the CPU until its time was over.
@@ -65,8 +72,9 @@ class Outcome:
         A program that slept was not held up, nor was one that had the CPU time of its limit: its
         own threads and processes may wait for each other.
         """
-        had_less = (self.cpu_s or 0.0) < ENOUGH * limits.timeout_s
-        held_up = self.starved_s > STARVED * limits.timeout_s
+        limit_s = min(limits.timeout_s, self.wall_s) if limits.cells else limits.timeout_s
+        had_less = (self.cpu_s or 0.0) < ENOUGH * limit_s
+        held_up = self.starved_s > STARVED * limit_s
         return self.end == "timeout" and had_less and held_up
 
 
@@ -176,25 +184,30 @@ class Run(ABC):
         stdout, stderr = self.outputs()
         fds = {"stdout": stdout, "stderr": stderr, "frames": self.frames.fileno()}
         caps = CAPS | {"stdout": self.limits.stdout_bytes}
+        limits, marks = self.limits, self.outcome.marks
+        turns = Turns(limits.cells, limits.cell_timeout_s, self.frames, marks)
         with closing(Streams(fds, self.ending(), self.outcome.output, caps)) as streams:
             next_look, tick_s = 0.0, TICK_S if self.group else WATCHER_S
-            while (left := deadline - (now := time.monotonic())) > 0:
+            while (left := min(deadline, turns.deadline) - (now := time.monotonic())) > 0:
                 has_ended = streams.drain(min(left, tick_s))
                 if has_ended:
                     streams.drain_rest()
+                is_over = turns.are_over(streams)
                 if streams.overflow:
                     self.outcome.end = "output_limit"
                     return
-                if has_ended:
+                if is_over:
+                    self._stop("done")
+                if is_over or has_ended:
                     return
                 if now >= next_look:
                     next_look = now + tick_s
                     if not self._within_limits():
                         return
-            self._time_out()
+            self._stop("timeout")
 
-    def _time_out(self) -> None:
-        self.outcome.end = "timeout"
+    def _stop(self, end: End) -> None:
+        self.outcome.end = end
         self.outcome.cpu_s = measure(self.root, PROCESSES).cpu_s
         self.outcome.starved_s = waited_s(self.root, PROCESSES)
 

@@ -51,7 +51,7 @@ for name, code in modules:
 module.main(config, control)
 """
 MODULES = (
-    *("trees", "asserts", "canary", "mutants", "plan", "launcher"),
+    *("trees", "asserts", "canary", "mutants", "plan", "interpreter", "launcher"),
     *("calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
