@@ -77,13 +77,15 @@ def _can_be_nobody() -> None:
 
 @pytest.mark.slow
 def test_verdicts_and_quick_attacks_are_the_same_for_an_ordinary_user() -> None:
-    wanted = "quick_attacks or honest_programs or deserves or other_values or random or traced"
+    wanted = "quick_attacks or hostile_cell or honest_programs or deserves or other_values"
+    wanted += " or random or traced"
     # Without a control group the address space is the limit: MemoryError, an error and no oom.
     wanted = f"({wanted}) and not oom"
     done = as_nobody(
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", wanted,
         "tests/engines/sandbox/test_attacks.py", "tests/engines/sandbox/test_benign.py",
-        "tests/engines/sandbox/test_verdicts.py", "tests/engines/sandbox/test_zygote.py",
+        "tests/engines/sandbox/test_hostile_cells.py", "tests/engines/sandbox/test_verdicts.py",
+        "tests/engines/sandbox/test_zygote.py",
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
