@@ -181,7 +181,7 @@ def test_malformed_lines_are_counted_and_named_by_every_command(call, place) -> 
     assert "seeds: 2 of 22 lines were no rows (lines 2, 22)\n" in call("check", "tiny.yaml")[1]
     said = "2 of 22 lines were no rows (lines 2, 22): "
     _, out, _ = call("preview", "tiny.yaml", *BARE)
-    assert f"{said}.gristmill/preview/tiny/malformed.jsonl\n" in out
+    assert f"{said}.gristmill/preview/tiny-" in out
     code, out, _ = call("run", "tiny.yaml", "--json", *BARE)
     told = json.loads(out)
     assert (code, told["stages"][0]["in"]) == (0, 20)
@@ -267,6 +267,18 @@ def test_a_second_run_in_one_workspace_exits_4(call, place) -> None:
     refused(call("run", "tiny.yaml", *BARE), 4, "held by another process")
     held.close()
     assert call("run", "tiny.yaml", *BARE)[0] == 0
+
+
+def test_a_preview_that_finds_the_workspace_held_leaves_the_last_one_alone(call, place) -> None:
+    assert call("preview", "tiny.yaml", *BARE)[0] == 0
+    folder = place / ".gristmill" / "preview"
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    assert any(path.name == "ledger.json" for path in before)
+    held = lock(place / ".gristmill" / "lock")
+    refused(call("preview", "tiny.yaml", *BARE), 4, "held by another process")
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    held.close()
+    assert call("preview", "tiny.yaml", "--set", "stages.0.min_chars=2", *BARE)[0] == 0
 
 
 def test_a_run_that_is_none_names_those_that_are(call, place) -> None:

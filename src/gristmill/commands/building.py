@@ -6,7 +6,6 @@ import argparse
 import os
 from dataclasses import replace
 from pathlib import Path
-from shutil import rmtree
 from typing import Any
 
 from gristmill.commands.again import again, typed
@@ -170,8 +169,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     # The order of ids is the order in which a run takes its seeds.
     first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]
     few = replace(seeds, rows=[seeds.rows[i] for i in first], ids=[seeds.ids[i] for i in first])
-    folder = args.workspace / ".gristmill" / "preview" / recipe.name
-    rmtree(folder, ignore_errors=True)  # another preview, perhaps of another recipe
+    folder = args.workspace / ".gristmill" / "preview" / prepared.name
     with watching(screen) as progress:
         result = order.execute(replace(prepared, seeds=few), progress, folder=folder)
     if args.json:
