@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.engines.progress import PROGRESS, Meter, Progress
+from gristmill.flows.order import Order
 from gristmill.storage.shards import lock
 
 BARE = ("--local", "--no-prefect")
@@ -254,6 +255,24 @@ def test_status_shows_the_work_under_way_and_what_was_last_seen_of_a_killed_one(
     assert (
         "last seen at length + responses, wave 2: 1,500 of 4,000 rows" in call("status", "last")[1]
     )
+
+
+def test_status_calls_no_run_finished_that_grows_or_was_stopped_while_it_grew(call) -> None:
+    assert call("run", "tiny.yaml", "--target", "8", *BARE)[0] == 0
+    assert "finished: target" in call("status", "last")[1]
+    said: list[str] = []
+
+    async def stop(_name: str, _work: object) -> None:
+        said.append(call("status", "last")[1])
+        raise TimeoutError
+
+    more = Order(recipe="tiny.yaml", target=15, local=True)
+    with pytest.raises(TimeoutError):
+        more.execute(more.prepare(), step=stop)
+    assert "not finished; a run holds the workspace" in said[0]
+    assert "not finished; nothing runs here" in call("status", "last")[1]
+    assert call("run", "tiny.yaml", "--target", "15", *BARE)[0] == 0
+    assert "finished: target" in call("status", "last")[1]
 
 
 @pytest.mark.parametrize(

@@ -193,7 +193,10 @@ async def _run(
 
 
 def _claim(path: Path, prepared: Prepared) -> None:
-    """Write the locked recipe, or refuse a folder that belongs to another one."""
+    """Write the locked recipe, or refuse a folder that belongs to another one.
+
+    The ledger goes: from now on the run is unfinished, also one that was finished and grows.
+    """
     locked = path / "recipe.lock.yaml"
     if locked.exists():
         found = (yaml.safe_load(locked.read_text(encoding="utf-8")) or {}).get("fingerprint")
@@ -208,6 +211,7 @@ def _claim(path: Path, prepared: Prepared) -> None:
         "recipe": prepared.recipe.model_dump(mode="json"),
     }
     write_text(locked, yaml.safe_dump(text, sort_keys=False, allow_unicode=True))
+    (path / "ledger.json").unlink(missing_ok=True)
 
 
 async def _bare(_name: str, work: Callable[[], Awaitable[Any]]) -> Any:
