@@ -18,7 +18,7 @@ GristmillError              1  a bug of a stage or of gristmill
 └── RunLocked               4  another process holds the workspace
 """
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GristmillError(Exception):
@@ -81,6 +81,8 @@ class TooManyErrors(GristmillError):
     """More rows failed than `max_error_rate` allows."""
 
     exit_code = 3
+    result: Any = None
+    """The `Result` of what is finished, when a run has saved it; its dataset is empty."""
 
 
 class GateClosed(GristmillError):

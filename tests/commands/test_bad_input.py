@@ -321,6 +321,20 @@ def test_too_many_failing_rows_exit_3(call, place) -> None:
     refused(call("run", "bad.yaml", *BARE), 3, "10 of 10 rows failed", "max_error_rate")
 
 
+def test_a_run_that_its_error_rate_stops_gives_the_promised_json_too(call, place) -> None:
+    whole = json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])
+    rules = "engines.generator.rules=[['.*', '\\g<9>']]"
+    code, out, _ = call("run", "tiny.yaml", "--json", "--set", rules, *BARE)
+    told = json.loads(out)
+    assert (code, out.count("\n")) == (3, 1)
+    assert told.keys() == whole.keys() | {"error", "kind", "exit_code"}
+    assert (told["kind"], told["exit_code"]) == ("TooManyErrors", 3)
+    assert (told["kept"], told["failed"], told["stop_reason"]) == (0, 10, "error_rate")
+    assert (told["seeds"], told["dataset"]) == (whole["seeds"], f"{told['run_dir']}/dataset")
+    assert [stage["failed"] for stage in told["stages"]] == [0, 10, 0, 0]
+    assert (place / told["run_dir"] / "ledger.json").exists()
+
+
 def test_a_bug_keeps_its_traceback_in_a_file(call, place) -> None:
     source = "raise RuntimeError('broken on purpose')\n"
     (place / "mine_bug" / "filters").mkdir(parents=True)

@@ -10,9 +10,10 @@ import tempfile
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from gristmill.commands.screen import Screen
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, TooManyErrors
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -30,8 +31,18 @@ def explain(error: Exception, args: argparse.Namespace, screen: Screen) -> int:
         message, code = f"{what}; this is a bug or a broken machine, the traceback is in {saved}", 1
     screen.err.write(f"error: {message}\n")
     if args.json:
-        screen.result({"error": message, "kind": type(error).__name__, "exit_code": code})
+        told = {"error": message, "kind": type(error).__name__, "exit_code": code}
+        screen.result({**_so_far(error), **told})
     return code
+
+
+def _so_far(error: Exception) -> dict[str, Any]:
+    """Return what `run --json` promises, when a run had got so far that it could be counted."""
+    if not (isinstance(error, TooManyErrors) and error.result):
+        return {}
+    from gristmill.commands.building import summary
+
+    return summary(error.result)
 
 
 def _machine(error: Exception) -> str | None:

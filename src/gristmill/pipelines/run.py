@@ -57,6 +57,8 @@ class Run:
     path: Path
     step: Step
     meter: Meter
+    given: Mapping[str, Any]
+    """What the ledger says about the seeds."""
     _found: Outcome = field(default_factory=lambda: Outcome())
     """What the pass under way gave so far."""
     _under_way: dict[str, Shard] = field(default_factory=dict)
@@ -67,8 +69,8 @@ class Run:
         try:
             found, stop, n_seeds = await (self._rounds() if self.recipe.rounds else self._waves())
             self._check_failures(self.plan.uses, found.counts, fewest=0)
-        except TooManyErrors:
-            self._save_stopped()
+        except TooManyErrors as error:
+            error.result = self._stopped()
             raise
         found.rows = self._cut(found)
         for i, use in enumerate(self.plan.selectors):
@@ -81,9 +83,9 @@ class Run:
         return found, stop, n_seeds
 
     def save(
-        self, found: Outcome, table: pa.Table, stop: Stop, n_seeds: int, extra: Mapping[str, Any]
+        self, found: Outcome, table: pa.Table, stop: Stop, n_seeds: int, files: Mapping[str, int]
     ) -> Result:
-        """Check the ledger and write it: the last file of a run, after its dataset."""
+        """Check the ledger and write it: the last file of a run, after its dataset's `files`."""
         ledger = lines(self.plan.labels, found.counts, whole=stop != "error_rate")
         made = sum(role["made"] for role in self.meter.calls.values())
         note = {
@@ -98,16 +100,18 @@ class Run:
             "stages": ledger,
             "files": found.files,
             "wall_s": self.meter.look().wall_s,
-            **extra,
+            "input": self.given,
+            "dataset": files,
         }
         write_text(self.path / "ledger.json", json.dumps(note, indent=1))
         return Result(table, ledger, stop, self.path, note)
 
-    def _save_stopped(self) -> None:
+    def _stopped(self) -> Result:
         """Leave a ledger of what is finished, so that `status` and `trace` show what failed."""
         found = self._found
         found.take_all(self._under_way)
-        self.save(found, to_table([], self.plan.schema), "error_rate", len(self.seeds), {})
+        table = to_table([], self.plan.schema)
+        return self.save(found, table, "error_rate", len(self.seeds), {})
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
         ends: list[int] = []

@@ -114,7 +114,7 @@ def run(
 
     Raises:
         UsageError: The recipe, its input or this machine cannot do what is asked.
-        TooManyErrors: More rows failed than the recipe allows; what is finished is kept.
+        TooManyErrors: More rows failed than the recipe allows; it has the `Result` so far.
         RunLocked: Another process holds the workspace.
     """
     prepared = prepare(recipe, seeds, engines, allow_plugins=allow_plugins)
@@ -168,6 +168,7 @@ async def _run(
         path,
         step or _bare,
         meter,
+        prepared.seeds.summary(),
     )
     write_malformed(path / "malformed.jsonl", prepared.seeds.malformed)
     async with AsyncExitStack() as ending:
@@ -181,8 +182,7 @@ async def _run(
     files = await (step or _bare)(
         "export", lambda: asyncio.to_thread(write_dataset, table, path / "dataset", export)
     )
-    note = {"input": prepared.seeds.summary(), "dataset": files}
-    result = work.save(found, table, stop, n_seeds, note)
+    result = work.save(found, table, stop, n_seeds, files)
     from gristmill.publishing import card, report  # polars and jinja2: not for `check`
 
     if export.card:
