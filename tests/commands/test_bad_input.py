@@ -332,7 +332,13 @@ def test_a_run_that_its_error_rate_stops_gives_the_promised_json_too(call, place
     assert (told["kept"], told["failed"], told["stop_reason"]) == (0, 10, "error_rate")
     assert (told["seeds"], told["dataset"]) == (whole["seeds"], f"{told['run_dir']}/dataset")
     assert [stage["failed"] for stage in told["stages"]] == [0, 10, 0, 0]
-    assert (place / told["run_dir"] / "ledger.json").exists()
+    run_dir = place / told["run_dir"]
+    assert "stopped: error_rate\n" in call("status", run_dir.name)[1]
+    assert f"  {run_dir.name}  stopped: error_rate\n" in call("list", "runs")[1]
+    out = call("report", run_dir.name)[1]
+    assert f"report   {told['run_dir']}/report.html\n" in out
+    assert "card     none: the run has no dataset\n" in out
+    assert not (run_dir / "dataset").exists()
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(call, place) -> None:

@@ -181,7 +181,7 @@ def test_report_writes_card_and_report_again(call, place) -> None:
     code, out, _ = call("report", "last", "--json")
     assert (code, out.count("\n")) == (0, 1)
     paths = [Path(path) for path in json.loads(out).values()]
-    assert [path.name for path in paths] == ["README.md", "report.html"]
+    assert [path.name for path in paths] == ["report.html", "README.md"]
     assert all((place / path).stat().st_size > 1000 for path in paths)
 
 

@@ -5,12 +5,17 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from gristmill.publishing import charts, facts, report
+from gristmill.commands import building
+from gristmill.errors import InputError, TooManyErrors
+from gristmill.pipelines.waves import Stop
+from gristmill.publishing import card, charts, facts, report
+from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from tests.publishing.conftest import BILL
 
@@ -90,6 +95,36 @@ def test_an_empty_dataset_is_reported(recipe, engine, seeds, tmp_path) -> None:
     text = report.write(result.path).read_text()
     assert "No row was kept." in text
     assert "too_short <b>" in text
+
+
+def test_a_run_that_its_error_rate_stopped_has_a_report_and_no_card(
+    recipe, engine, seeds, tmp_path
+) -> None:
+    from gristmill import run
+
+    def broken(prompt: str, draw: int) -> str:
+        raise ZeroDivisionError(prompt)
+
+    def grown(target: int, answers: Any) -> Path:
+        wanted = recipe(f"target={target}", "stages.-1.k=1")
+        return run(wanted, seeds(40), {"generator": answers}, workspace=tmp_path).path
+
+    path = grown(1, engine())
+    before = card.write(path).read_text()
+    with pytest.raises(TooManyErrors):
+        grown(30, engine(answer=broken))
+    text = report.write(path).read_text()
+    assert "The run ended because too many rows failed" in text
+    assert "No row was kept." in text, "what the dataset folder holds is of an earlier end"
+    with pytest.raises(InputError, match="has no dataset: it stopped because too many rows failed"):
+        card.write(path)
+    assert (path / "dataset" / "README.md").read_text() == before
+    [wrong] = problems(RunFiles.open(path))
+    assert wrong.startswith("the dataset's files are missing")
+
+
+def test_every_reason_to_stop_has_words() -> None:
+    assert report.WORDS.keys() == building.WHY.keys() == set(get_args(Stop))
 
 
 def test_a_histogram_counts_every_value_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def find_run(text: str, workspace: Path) -> Path:
 
 
 def ledger_of(run: Path) -> dict[str, Any] | None:
-    """Return what `ledger.json` says; None while the run is not finished."""
+    """Return what `ledger.json` says; None while the run has not ended."""
     path = run / "ledger.json"
     if not path.exists():
         return None
@@ -47,3 +48,8 @@ def ledger_of(run: Path) -> dict[str, Any] | None:
             f"{path} is damaged: {error}; run the recipe again to repair it"
         ) from error
     return dict(note)
+
+
+def ended(note: Mapping[str, Any]) -> str:
+    """Say how a run ended: one that its error rate stopped has no dataset."""
+    return f"{'stopped' if note['stop'] == 'error_rate' else 'finished'}: {note['stop']}"

@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gristmill.commands.finding import find_run, ledger_of, runs
+from gristmill.commands.finding import ended, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 
@@ -67,8 +67,9 @@ def _stages() -> Iterator[dict[str, Any]]:
 def _runs(workspace: Path) -> Iterator[dict[str, Any]]:
     for run in runs(workspace):
         note = ledger_of(run)
-        about = "not finished" if note is None else f"{note['stages'][-1]['kept']:,} rows"
         stop = None if note is None else note["stop"]
+        about = f"{note['stages'][-1]['kept']:,} rows" if note else "not finished"
+        about = ended(note) if note and stop == "error_rate" else about
         yield {"name": run.name, "about": about, "path": str(run), "stop": stop}
 
 

@@ -27,15 +27,20 @@ HEAD = """\
 
 
 def do_report(args: argparse.Namespace, screen: Screen) -> int:
-    """Write the report and the card of a finished run again."""
+    """Write the report and the card of a run again; one without a dataset gets no card."""
     from gristmill.publishing import card, report
+    from gristmill.publishing.files import RunFiles
 
     run = find_run(args.run, args.workspace)
-    written = {"card": card.write(run), "report": report.write(run)}
+    written = {"report": report.write(run)}
+    if not RunFiles.open(run).is_stopped:
+        written["card"] = card.write(run)
     if args.json:
         screen.result({name: str(path) for name, path in written.items()})
     for name, path in written.items():
         screen.line(f"{name:8} {path}")
+    if "card" not in written:
+        screen.line(f"{'card':8} none: the run has no dataset")
     return 0
 
 

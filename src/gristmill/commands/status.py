@@ -11,7 +11,7 @@ from typing import Any
 
 from gristmill.commands.again import typed
 from gristmill.commands.bar import worded
-from gristmill.commands.finding import LOCK, find_run, ledger_of
+from gristmill.commands.finding import LOCK, ended, find_run, ledger_of
 from gristmill.commands.rows import left_out
 from gristmill.commands.screen import Screen
 from gristmill.engines.progress import PROGRESS, Progress
@@ -27,7 +27,7 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
     lines = note["stages"] if note else _so_far(run)
     given = (note or {}).get("input") or {}
     seeds = {name: given[name] for name in ("rows", "malformed") if name in given}
-    state = f"finished: {note['stop']}" if note else _alive(args.workspace)
+    state = ended(note) if note else _alive(args.workspace)
     now = _under_way(run)
     if args.json:
         known = {"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines}
@@ -44,7 +44,7 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
     for line in lines:
         for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
             screen.line(f"  {n:8,} rejected by {line['stage']}: {code}")
-    if note is None and HELD not in state:
+    if not state.startswith("finished") and HELD not in state:
         screen.hint(f"next: {typed('run', *_where(args), run / LOCK)} goes on with it")
     return 0
 

@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from gristmill.errors import InputError
 from gristmill.publishing import facts
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
@@ -72,8 +73,16 @@ def write(path: Path) -> Path:
     """Write the card and the recipe into a finished run's dataset folder; return the card's path.
 
     The recipe goes along so that the folder alone says how to build it again.
+
+    Raises:
+        InputError: There is no finished run here, or it has no dataset.
     """
     run = RunFiles.open(path)
+    if run.is_stopped:
+        raise InputError(
+            f"{path} has no dataset: it stopped because too many rows failed; repair the cause and "
+            "run its recipe again"
+        )
     folder = path / "dataset"
     recipe = yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)

@@ -56,6 +56,11 @@ class RunFiles:
         return cls(path, note, lock)
 
     @property
+    def is_stopped(self) -> bool:
+        """Whether too many rows failed, so that no dataset was written."""
+        return bool(self.note["stop"] == "error_rate")
+
+    @property
     def recipe(self) -> dict[str, Any]:
         """The recipe as it ran."""
         return self.lock.get("recipe") or {}
@@ -88,7 +93,12 @@ class RunFiles:
 
     @cached_property
     def data(self) -> list[Path]:
-        """The dataset's Parquet files: train before validation, each in order."""
+        """The dataset's Parquet files: train before validation, each in order.
+
+        A run that its error rate stopped has none: what may lie there is from an earlier end.
+        """
+        if self.is_stopped:
+            return []
         folder = self.path / "dataset" / "data"
         return [*sorted(folder.glob("train-*.parquet")), *sorted(folder.glob("validation-*"))]
 

@@ -22,7 +22,7 @@ WORDS = {
     "seeds": "every seed was used",
     "budget": "the token budget was spent",
     "yield": "a round gave too little",
-    "error rate": "too many rows failed",
+    "error_rate": "too many rows failed",
 }
 
 
