@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gristmill.geometry.picks import Indices, by_id
+
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -29,6 +31,14 @@ def vectors(column: pa.ChunkedArray | pa.Array) -> tuple[Array, Mask]:
     finite = np.isfinite(array).all(axis=1)
     there[np.flatnonzero(there)[~finite]] = False
     return array[finite], there
+
+
+def located(table: pa.Table, column: str) -> tuple[Array, Indices]:
+    """Return the vectors in order of id, (m, d) float32, and the places of their rows, (m,)."""
+    points, there = vectors(table[column])
+    order = by_id(table)
+    order = order[there[order]]
+    return points[(np.cumsum(there) - 1)[order]], order
 
 
 def unit(array: Array) -> Array:

@@ -15,10 +15,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.geometry.picks import best_first, by_id, picked
-from gristmill.geometry.vectors import unit, vectors
+from gristmill.geometry.picks import best_first, picked
+from gristmill.geometry.vectors import located, unit
 from gristmill.geometry.walk import walk
-from gristmill.pipelines.stage import TableStage
+from gristmill.pipelines.vector_stage import VectorStage
 
 PATH = r"^\w+(\.\w+)*$"
 
@@ -36,7 +36,7 @@ class Pick(TypedDict):
     """Cosine to the most similar row kept before it, -1..1; None where it was not compared."""
 
 
-class Deita(TableStage):
+class Deita(VectorStage):
     """Accept by falling score what is at most `threshold` alike; ties go to the lowest id.
 
     O(n m d) for m kept rows at worst; it stops at `k`.
@@ -54,32 +54,25 @@ class Deita(TableStage):
     """Column of a number, or of one per turn."""
     turns: Literal["sum", "mean"] = "sum"
     """The sum is the paper's and favours long conversations."""
-    of: str = Field(default="embedding", pattern=r"^\w+$")
-    """Label of the scorer whose `vector` to use."""
     threshold: float = Field(default=0.9, ge=-1, le=1)
     """Cosine above which two rows are too like; the paper's, for its encoder: find your own."""
 
-    @property
-    def column(self) -> str:
-        """The column of vectors."""
-        return f"scores.{self.of}.vector"
-
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
-        return frozenset({self.complexity, self.quality, self.column})
+        return super().reads() | {self.complexity, self.quality}
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Pick]:
         """(n, 4) -> (n, 8); rows without a vector or a score leave with their own codes."""
-        points, there = vectors(table[self.column])
+        points, order = located(table, self.column)
         pairs = zip(
             table[self.complexity].to_pylist(), table[self.quality].to_pylist(), strict=True
         )
         scores = np.array([self._score(*pair) for pair in pairs], np.float64)
-        codes = np.where(
-            there, np.where(np.isnan(scores), "unscored", "not_selected"), "no_vector"
-        ).astype(object)
-        order = best_first(np.where(there, scores, np.nan), by_id(table))
-        found = walk(unit(points[(np.cumsum(there) - 1)[order]]), self.k, self.threshold)
+        codes = np.full(len(table), "no_vector", object)
+        codes[order] = np.where(np.isnan(scores[order]), "unscored", "not_selected")
+        ranked = best_first(scores[order], np.arange(len(order)))
+        order = order[ranked]
+        found = walk(unit(points[ranked]), self.k, self.threshold)
         seen = order[: len(found.nearest)]
         blocked = seen[found.nearest >= 0]
         ids = table["id"].to_pylist()

@@ -17,9 +17,9 @@ from pydantic import Field
 from gristmill.errors import InputError
 from gristmill.geometry.facility_location import facility_location
 from gristmill.geometry.knn import knn
-from gristmill.geometry.picks import by_id, numbers, picked
-from gristmill.geometry.vectors import unit, vectors
-from gristmill.pipelines.stage import TableStage
+from gristmill.geometry.picks import numbers, picked
+from gristmill.geometry.vectors import located, unit
+from gristmill.pipelines.vector_stage import VectorStage
 
 LARGE = 200_000
 """Rows up to which the graph is exact by default: 200,000 of 384 numbers are 31 TFLOP."""
@@ -34,7 +34,7 @@ class Pick(TypedDict):
     """What the pick added: rows that it represents, times how well and how much they are worth."""
 
 
-class FacilityLocation(TableStage):
+class FacilityLocation(VectorStage):
     """Select by lazy greedy on a graph of nearest neighbours; ties go to the lowest id.
 
     The graph takes O(n^2 d) time, or O(n^1.5 d) with `cells`; it holds 8 to 32 bytes per edge.
@@ -44,8 +44,6 @@ class FacilityLocation(TableStage):
 
     k: int = Field(ge=1)
     """Rows to keep. Copies come last, with a gain of 0."""
-    of: str = Field(default="embedding", pattern=r"^\w+$")
-    """Label of the scorer whose `vector` to use."""
     weight: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
     """Column of a number, 0 and more, such as `scores.reward.value`: its worth as a row to be
     represented. None: all are worth the same."""
@@ -55,31 +53,26 @@ class FacilityLocation(TableStage):
     """0 is exact, and refused above 200,000 rows. Otherwise only the nearest of so many regions
     are searched, and some neighbours are missed: 4,096 for a million rows."""
 
-    @property
-    def column(self) -> str:
-        """The column of vectors."""
-        return f"scores.{self.of}.vector"
-
     def reads(self) -> frozenset[str]:
         """The columns depend on `of` and `weight`."""
-        return frozenset({self.column, *([self.weight] if self.weight else [])})
+        return super().reads() | ({self.weight} if self.weight else set())
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Pick]:
         """(n, 3) -> (n, 6); rows without a vector or a weight leave with their own codes."""
-        points, there = vectors(table[self.column])
+        points, order = located(table, self.column)
         worth = numbers(table[self.weight]) if self.weight else np.ones(len(table))
         if (worth < 0).any():
             raise ValueError(f"{self.weight} is {np.nanmin(worth):g}; a weight is 0 or more")
-        codes = np.where(there, np.where(np.isnan(worth), "unscored", "not_selected"), "no_vector")
-        order = by_id(table)
-        order = order[codes[order] == "not_selected"]
+        codes = np.full(len(table), "no_vector", object)
+        codes[order] = np.where(np.isnan(worth[order]), "unscored", "not_selected")
+        eligible = codes[order] == "not_selected"
+        order = order[eligible]
         if len(order) > LARGE and not self.cells:
             raise InputError(
                 f"facility_location: an exact graph of {len(order):,} rows takes too long "
                 f"(at most {LARGE:,}); set cells, such as 4096, or filter before it"
             )
-        row_of = np.cumsum(there) - 1  # in `points`
-        graph = knn(unit(points[row_of[order]]), self.neighbours, cells=self.cells)
+        graph = knn(unit(points[eligible]), self.neighbours, cells=self.cells)
         found = facility_location(graph, self.k, worth[order])
         picks = order[found.picks]
         gain = np.full(len(table), np.nan)

@@ -18,7 +18,7 @@ from gristmill.geometry.k_center import k_center
 from gristmill.geometry.picks import Indices, Numbers, drawn, picked
 from gristmill.geometry.quotas import first_of_each, groups, quotas
 from gristmill.geometry.vectors import Array, unit, vectors
-from gristmill.pipelines.stage import TableStage
+from gristmill.pipelines.vector_stage import VectorStage
 
 
 class Pick(TypedDict):
@@ -32,8 +32,11 @@ class Pick(TypedDict):
     """Sum of cosines of the row's task to all tasks, itself included: lower is farther apart."""
 
 
-class Replay(TableStage):
-    """Choose `tasks` tasks, draw `k` rows of them. O(n d) and the square of the tasks."""
+class Replay(VectorStage):
+    """Choose `tasks` tasks, draw `k` rows of them. O(n d) and the square of the tasks.
+
+    The paper's vectors are of the instruction alone.
+    """
 
     codes: ClassVar[frozenset[str]] = frozenset(
         {"other_task", "not_selected", "no_task", "no_vector"}
@@ -47,21 +50,14 @@ class Replay(TableStage):
     """Column with the task's name."""
     new: tuple[str, ...] = ()
     """Tasks of the stage that is trained next: all their rows stay, and none is rehearsed."""
-    of: str = Field(default="embedding", pattern=r"^\w+$")
-    """Label of the scorer whose `vector` to use; of the instruction alone in the paper."""
     rule: Literal["diverse", "supportive", "k_center"] = "diverse"
     """Smallest sums of cosines, largest (the paper's counter-example), or farthest-first."""
     seed: int = 0
     """Of the draw: a row's chance depends on it and the row's id alone."""
 
-    @property
-    def column(self) -> str:
-        """The column of vectors."""
-        return f"scores.{self.of}.vector"
-
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
-        return frozenset({self.by, self.column})
+        return super().reads() | {self.by}
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Pick]:
         """(n, 3) -> (n, 7); rows without a task or a vector leave with their own codes."""
