@@ -26,6 +26,7 @@ CHUNK = 1 << 24
 """Distances computed at once: 64 MB."""
 
 Indices = np.ndarray[Any, np.dtype[np.int64]]
+Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Centers:
     picks: Indices
     """(m,) int64, m <= k: fewer when every other point lies on a centre."""
     distances: np.ndarray[Any, np.dtype[np.float64]]
-    """(m,) Euclidean distance to the nearest centre when picked, never increasing; the first is
-    infinite where there was none."""
+    """(m,) Euclidean distance to the nearest centre when picked, times the point's weight; never
+    increasing. The first is infinite where there was none."""
     radius: float
-    """Largest distance of any point to its nearest centre in the end."""
+    """Largest distance of any point to its nearest centre in the end, times its weight."""
     evaluated: int = 0
     """Distances computed; the textbook computes one per point and centre."""
 
@@ -48,6 +49,7 @@ def k_center(
     k: int,
     start: Literal["mean", "first"] | int = "mean",
     selected: Sequence[int] = (),
+    weights: Numbers | None = None,
 ) -> Centers:
     """Pick up to `k` points, (n, d) float32 -> (m,) int64; ties go to the lowest index.
 
@@ -57,11 +59,13 @@ def k_center(
         start: The first pick where nothing is selected: the point nearest to the mean, index 0,
             or an index.
         selected: Points that are centres already; they are not picked again.
+        weights: (n,) float64, 0 and more, that distances are multiplied by; 1 each by default. Of
+            equal points only the first is ever picked, so give the heaviest first.
     """
     points = np.ascontiguousarray(points, np.float32)
     if not len(points):
         return Centers(np.empty(0, np.int64), np.empty(0), 0.0)
-    greedy = _Greedy(points)
+    greedy = _Greedy(points, weights)
     for index in selected:
         greedy.add(int(index))
     picks: list[int] = []
@@ -84,13 +88,15 @@ def k_center(
 
 
 class _Greedy:
-    """Points, upper bounds of their squared distances, and how many centres each has seen.
+    """Points, upper bounds of their squared weighted distances, and the centres each has seen.
 
     A centre, and a copy of an earlier point, has the bound -1: it is never farthest.
     """
 
-    def __init__(self, points: Array) -> None:
+    def __init__(self, points: Array, weights: Numbers | None) -> None:
         self.points = points
+        self.weights = weights
+        self.worth = None if weights is None else (weights**2).astype(np.float32)
         self.squares = np.einsum("ij,ij->i", points, points)  # (n,)
         self.original = _originals(points)  # (n,)
         self.bounds = np.full(len(points), np.inf, np.float32)  # (n,)
@@ -177,15 +183,17 @@ class _Greedy:
             dots = points[i : i + step] @ chosen.T
             nearest[i : i + step] = (norms[None] - 2 * dots).min(axis=1)
         nearest += self.squares[indices]
-        return nearest.clip(min=0)
+        near = nearest.clip(min=0)
+        return near if self.worth is None else near * self.worth[indices]
 
     def _distance(self, index: int) -> float:
-        """Return the distance to the nearest centre, free of the cancellation in `_nearest`."""
+        """Return the weighted distance to the nearest centre, without `_nearest`'s cancellation."""
         total = len(self.centers)
         point, chosen = self.points[index], self.chosen[:total]
         near = self.squares[self.centers] - 2 * (chosen @ point)
         close = chosen[near <= near.min() + 1e-5 * (1 + self.squares[index])]
-        return float(np.linalg.norm(close.astype(np.float64) - point, axis=1).min())
+        found = float(np.linalg.norm(close.astype(np.float64) - point, axis=1).min())
+        return found if self.weights is None else found * float(self.weights[index])
 
 
 def _originals(points: Array) -> Indices:
