@@ -224,7 +224,8 @@ class Run:
         self, unit: str, what: Unit, rows: list[Row], wave_of: Mapping[str, int], state: str
     ) -> dict[str, Shard]:
         """Let a table stage decide on all rows so far."""
-        key = _file(unit, [row["id"] for row in rows], state)
+        pool = [] if what.pool is None else what.pool["id"].to_pylist()
+        key = _file(unit, [row["id"] for row in rows], state, pool)
         if rows and not (shard := Shard.read(self.path / key)):
             shard = Shard()
             for row in await what.decide(0, rows, shard):

@@ -97,6 +97,8 @@ class TableStage(Stage):
     """`decide(table)` or `async decide(table, ctx)`: one decision per input row."""
 
     scope: ClassVar[Literal["table", "siblings"]] = "table"
+    pools: ClassVar[bool] = False
+    """Whether `decide` also gets the rows that earlier rounds accepted, None in the first."""
 
     decide: ClassVar[Callable[..., Any]]
     """Returns `id`, `keep`, `code`, `detail` and further columns, a line per input row."""

@@ -152,7 +152,8 @@ class Unit:
         if use.awaits:
             decided = await use.stage.decide(table, ctx)
         elif use.is_barrier:
-            decided = await asyncio.to_thread(use.stage.decide, table)
+            more = [self.pool] if use.stage.pools else []
+            decided = await asyncio.to_thread(use.stage.decide, table, *more)
         else:
             decided = use.stage.decide(table)
         calls = _paid(ctx, shard)
