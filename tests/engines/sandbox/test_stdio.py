@@ -66,7 +66,7 @@ def test_what_it_should_print_is_never_sent_in(sandbox: Sandbox) -> None:
     spy = """
 import gc
 held = [o for o in gc.get_objects() if type(o) in (str, dict, list, tuple)]
-print(any("".join(["47", "11"]) in repr(o) for o in held))
+print(any("".join(["4711-", "secret"]) in repr(o) for o in held))
 """
     (verdict,) = sandbox.run_all([Program(spy, stdin="x", stdout="4711-secret")])
     assert (verdict.status, verdict.stdout) == ("fail", "False\n"), verdict
