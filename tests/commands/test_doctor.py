@@ -14,6 +14,8 @@ def test_doctor_probes_every_back_end_and_names_what_is_missing(call, monkeypatc
     parts = {line["part"] for line in told["lines"]}
     assert {"sandbox: zygote", "sandbox: bubblewrap", "sandbox: degraded"} <= parts
     assert {"machine", "package", "Hub", "telemetry"} <= parts
+    profiles = {line["name"] for line in told["lines"] if line["part"] == "programs"}
+    assert {"bare", "numpy", "solver", "sympy", "cpp", "javascript", "bash", "sql"} == profiles
     assert SECRET not in out + err
     assert code == (0 if told["backend"] else 2)
     assert bool(told["backend"]) != bool(told["refusal"])

@@ -34,8 +34,8 @@ def test_what_says_nothing_about_the_code_is_not_its_failure(ask, script) -> Non
 
 def test_columns_that_cannot_judge_run_nothing(ask, script) -> None:
     for change, status, detail in (
-        ({"output": "no code"}, "no_code", "no closed Python block in the output"),
-        ({"output": None}, "no_code", "no closed Python block in the output"),
+        ({"output": "no code"}, "no_code", "no closed python block in the output"),
+        ({"output": None}, "no_code", "no closed python block in the output"),
         ({"inputs": []}, "no_tests", "inputs is no list of texts, or an empty one"),
         ({"outputs": None}, "no_tests", "outputs is no list of texts, or an empty one"),
         ({"outputs": "246"}, "no_tests", "outputs is no list of texts, or an empty one"),

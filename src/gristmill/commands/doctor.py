@@ -40,7 +40,7 @@ class Line:
 
 def do_doctor(args: argparse.Namespace, screen: Screen) -> int:
     """Look at everything; 0 when programs can be isolated here, else 2."""
-    lines = [*sandbox_lines(), *machine_lines(os.environ)]
+    lines = [*sandbox_lines(), *profile_lines(), *machine_lines(os.environ)]
     chosen, refusal = chosen_backend()
     if args.json:
         told = [
@@ -86,6 +86,16 @@ def sandbox_lines() -> Iterator[Line]:
             else:
                 state = "missing" if probe.mandatory else "weaker"
                 yield Line(part, probe.name, state, f"{probe.trouble}: {probe.fix}")
+
+
+def profile_lines() -> Iterator[Line]:
+    """Look for the packages and tools of each profile of programs."""
+    from gristmill.engines.sandbox.profiles import NAMES, find_profile
+
+    for name in NAMES:
+        found = find_profile(name)
+        state, note = ("missing", found.fix) if found.missing else ("ok", found.identity)
+        yield Line("programs", name, state, note)
 
 
 def machine_lines(environment: Mapping[str, str]) -> Iterator[Line]:

@@ -15,8 +15,9 @@ import pyarrow as pa
 from gristmill.engines import retraining
 from gristmill.engines.base import Engine
 from gristmill.engines.named import built, modules
+from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.source import source_of
-from gristmill.errors import RecipeError
+from gristmill.errors import InputError, RecipeError
 from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
@@ -232,6 +233,16 @@ def _check_roles(where: str, use: Use, engines: Mapping[str, Engine]) -> None:
                 f"{where} needs '{role}' to {op}, but {type(engines[role]).__name__} can only "
                 f"{sorted(engines[role].ops)}; bind '{role}' to another engine"
             )
+        _check_profile(where, engines[role], getattr(use.stage, "profile", None))
+
+
+def _check_profile(where: str, engine: Engine, profile: str | None) -> None:
+    """Refuse a profile of programs that does not exist, or that this machine cannot have."""
+    if isinstance(engine, Sandbox) and profile is not None:
+        try:
+            engine.require(profile)
+        except InputError as error:
+            raise RecipeError(f"{where}: {error}") from error
 
 
 def _check_unused(recipe: Recipe, roles: Collection[str]) -> None:

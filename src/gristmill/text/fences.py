@@ -6,7 +6,14 @@ import re
 from dataclasses import dataclass
 
 OPENING = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
-PYTHON = frozenset({"", "python", "python3", "py"})
+LANGUAGES = {
+    "python": {"", "python", "python3", "py"},
+    "cpp": {"", "cpp", "c++", "cc", "cxx"},
+    "javascript": {"", "javascript", "js", "node"},
+    "bash": {"", "bash", "sh", "shell"},
+    "sql": {"", "sql", "sqlite", "sqlite3"},
+}
+"""What blocks of each language call themselves, if they say anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,5 +61,10 @@ def _closes(line: str, mark: str) -> bool:
 
 def python_code(text: str) -> str | None:
     """Return all Python blocks joined by a blank line; None without one, or with one left open."""
-    blocks = [f.text for f in fences(text) or () if f.language in PYTHON]
+    return code_in("python", text)
+
+
+def code_in(language: str, text: str) -> str | None:
+    """Return all blocks of a language as `python_code` does those of Python."""
+    blocks = [f.text for f in fences(text) or () if f.language in LANGUAGES[language]]
     return "\n\n".join(blocks) if blocks else None

@@ -20,6 +20,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from gristmill.engines.requests import Op
+from gristmill.engines.sandbox.profiles import PythonProfile
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.sandbox.values import form
 from gristmill.pipelines.context import Context
@@ -55,6 +56,8 @@ class FunctionalConsensus(TableStage):
     """Wall-clock limit of one run over all calls, in seconds; the paper's runner has 5."""
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run in MiB, all its processes together."""
+    profile: PythonProfile = "bare"
+    """What programs can import: `bare`, `numpy`, `solver` or `sympy`."""
 
     def reads(self) -> frozenset[str]:
         """The column of the inputs is a parameter."""
@@ -70,7 +73,11 @@ class FunctionalConsensus(TableStage):
         calls = tuple(text for text in table[self.inputs].to_pylist()[0] or () if text)
         if not calls:
             return self.written(table, ["no_inputs"] * len(codes), [None] * len(codes))
-        limits = {"timeout_s": self.timeout_s, "memory_mb": self.memory_mb}
+        limits = {
+            "timeout_s": self.timeout_s,
+            "memory_mb": self.memory_mb,
+            "profile": self.profile,
+        }
         runs = [
             [
                 ctx.sandbox.run(Program(code, calls=calls, attempt=i, **limits))  # type: ignore[arg-type]

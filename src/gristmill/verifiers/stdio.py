@@ -17,7 +17,7 @@ from gristmill.engines.requests import Op
 from gristmill.engines.sandbox.program import Program
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
-from gristmill.text.fences import python_code
+from gristmill.text.fences import LANGUAGES, code_in
 
 UNJUDGED = frozenset({"missing_dependency", "weak_tests"})
 """Statuses that say nothing about the code."""
@@ -37,7 +37,11 @@ class Judged(TypedDict):
 
 
 class Stdio(RowStage):
-    """Join the Python blocks of `output`, run them once per input; all outputs must be right."""
+    """Join the code blocks of `output`, run them once per input; all outputs must be right.
+
+    The profile says the language. Each run compiles C++ anew, within the limits of the run; an SQL
+    program finds the tables that its input makes.
+    """
 
     inputs: str = "inputs"
     """Column with one text per run, for standard input."""
@@ -49,6 +53,9 @@ class Stdio(RowStage):
     """Wall-clock limit of one run in seconds; CodeContests' judge has 10."""
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run in MiB, all its processes together."""
+    profile: str = "bare"
+    """What programs can import (`bare`, `numpy`, `solver`, `sympy`), or their language: `cpp`,
+    `javascript`, `bash`, `sql`."""
 
     def reads(self) -> frozenset[str]:
         """The columns of inputs and outputs are parameters."""
@@ -60,10 +67,11 @@ class Stdio(RowStage):
 
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Judged:
         """Judge one response: the status is the first that is no pass."""
-        code = python_code(row["output"] or "")
+        language = self.profile if self.profile in LANGUAGES else "python"
+        code = code_in(language, row["output"] or "")
         inputs, outputs = row[self.inputs], row[self.outputs]
         if code is None:
-            return unjudged("no_code", "no closed Python block in the output")
+            return unjudged("no_code", f"no closed {language} block in the output")
         if wrong := self.unusable(inputs, outputs):
             return unjudged("no_tests", wrong)
         runs = [
@@ -75,6 +83,7 @@ class Stdio(RowStage):
                     tolerance=self.tolerance,
                     timeout_s=self.timeout_s,
                     memory_mb=self.memory_mb,
+                    profile=self.profile,
                 )
             )
             for given, wanted in zip(inputs, outputs, strict=True)

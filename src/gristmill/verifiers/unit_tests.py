@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypedDict
 from pydantic import Field
 
 from gristmill.engines.requests import Op
+from gristmill.engines.sandbox.profiles import PythonProfile
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -61,6 +62,8 @@ class UnitTests(RowStage):
     """Wall-clock limit of one run; the paper's container has 10 s."""
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run, all its processes together."""
+    profile: PythonProfile = "bare"
+    """What programs can import: `bare`, `numpy`, `solver` or `sympy`."""
     attempts: int = Field(default=1, ge=1, le=10)
     """Runs of each response. Different statuses make it flaky: `passed` is then None, `status` the
     first that is no pass, and `filters.verdict` drops the row as `flaky`."""
@@ -92,6 +95,7 @@ class UnitTests(RowStage):
             tests,
             timeout_s=self.timeout_s,
             memory_mb=self.memory_mb,
+            profile=self.profile,
             mutants=MUTANTS if self.mutate else 0,
         )
         again = [replace(first, attempt=i, mutants=0) for i in range(1, self.attempts)]

@@ -1,5 +1,6 @@
 """What is no program is refused with a clear error; what is a bad one gets a verdict, in time."""
 
+import re
 import time
 from typing import Any
 
@@ -23,8 +24,6 @@ HALF = "\ud800"
         ({"stdin": 5}, "stdin of a program must be text, found int"),
         ({"stdout": b"4"}, "stdout of a program must be text, found bytes"),
         ({"profile": None}, "profile of a program must be text, found NoneType"),
-        ({"profile": "nunpy"}, "no profile 'nunpy'"),
-        ({"profile": ""}, "no profile ''"),
         ({"calls": "f(1)"}, "calls of a program must be a tuple of texts"),
         ({"calls": (1,)}, "calls of a program must be a tuple of texts"),
         ({"code": "", "cells": "1"}, "cells of a program must be a tuple of texts"),
@@ -57,6 +56,12 @@ def test_what_is_no_program_is_refused_when_it_is_made(
 ) -> None:
     with pytest.raises(InputError, match=message):
         Program(**{"code": SAME, **change})
+
+
+@pytest.mark.parametrize("name", ["nunpy", "", "a\0b", "../bare"])
+def test_a_profile_that_does_not_exist_is_refused(sandbox: Sandbox, name: str) -> None:
+    with pytest.raises(InputError, match=f"no profile {re.escape(repr(name))}"):
+        sandbox.run_all([Program(SAME, CHECK, profile=name)])
 
 
 BIG = "x" * (10 << 20)

@@ -6,12 +6,14 @@ import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox, profiles
 from gristmill.engines.sandbox.profiles import BARE, find_profile
-from gristmill.errors import InputError
+from gristmill.errors import InputError, RequirementError
 from gristmill.verifiers.math_answer import ALGEBRA
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 HAS_SYMPY = not find_profile("sympy").missing
+HAS_SCIPY = not find_profile("solver").missing
 needs_sympy = pytest.mark.skipif(not HAS_SYMPY, reason="SymPy or Math-Verify is not installed")
+needs_scipy = pytest.mark.skipif(not HAS_SCIPY, reason="NumPy or SciPy is not installed")
 
 
 def test_a_profile_names_its_packages_with_their_versions() -> None:
@@ -23,14 +25,65 @@ def test_a_profile_names_its_packages_with_their_versions() -> None:
         assert {inside for _, inside in found.binds} >= {"/packages/sympy", "/packages/mpmath"}
 
 
-def test_there_is_no_other_profile() -> None:
+def test_there_is_no_other_profile(sandbox: Sandbox) -> None:
     with pytest.raises(InputError, match=r"no profile 'simpy' .* did you mean .*sympy"):
-        Program("", profile="simpy")
+        sandbox.run_all([Program("", profile="simpy")])
+
+
+SOLVES = """
+import numpy as np
+from scipy.optimize import milp, LinearConstraint
+def f():
+    found = milp([-3, -2], integrality=[1, 1], constraints=LinearConstraint([[1, 1]], ub=[4.5]))
+    return [int(x) for x in np.round(found.x)]
+"""
+SUMS = """
+import threading
+import numpy as np
+def f(n):
+    return float(np.linalg.solve(np.eye(n) * 2, np.ones(n)).sum())
+def g():
+    lines = open("/proc/self/status")
+    return threading.active_count(), [line for line in lines if "Threads" in line]
+"""
+
+
+@needs_scipy
+def test_numpy_and_the_solver_are_there_on_one_thread(sandbox: Sandbox) -> None:
+    solved, summed, threads, without = sandbox.run_all(
+        [
+            Program(SOLVES, "assert f() == [4, 0]", profile="solver", timeout_s=60),
+            Program(SUMS, "assert f(300) == 150.0", profile="numpy", timeout_s=60),
+            Program(SUMS, calls=("g()",), profile="numpy", timeout_s=60),
+            Program(SOLVES, "assert f() == [4, 0]", profile="numpy", timeout_s=60),
+        ]
+    )
+    assert (solved.status, solved.verified_by) == ("pass", "values"), solved
+    assert (summed.status, summed.verified_by) == ("pass", "values"), summed
+    assert threads.values == [["t", ["i", "0x1"], ["l", ["s", "Threads:\t1\n"]]]], threads
+    assert (without.status, without.detail) == ("missing_dependency", "scipy")
+
+
+@needs_scipy
+def test_a_part_that_a_package_never_had_is_the_program_s_error(sandbox: Sandbox) -> None:
+    own, other, odd, cells = sandbox.run_all(
+        [
+            Program("import numpy.matrix_tools", stdout="1", profile="numpy", timeout_s=60),
+            Program("import numpy, torch.nn", stdout="1", profile="numpy", timeout_s=60),
+            Program("import os.paths", stdout="1"),
+            Program("", cells=("import numpy.nope", "import torch"), profile="numpy"),
+        ]
+    )
+    assert (own.status, other.status, odd.status) == ("error", "missing_dependency", "error")
+    assert [cell["status"] for cell in cells.cells] == ["error", "missing_dependency"]
+    assert "No module named 'numpy.matrix_tools'" in own.detail
+    assert other.detail == "torch"
 
 
 def test_the_profile_is_part_of_the_key() -> None:
-    keys = {Program("x", profile=name).key("e") for name in ("bare", "sympy")}
-    assert len(keys) == 2
+    names = ("bare", "numpy", "solver", "sympy", "mine")
+    keys = {Program("x", profile=name).key("e") for name in names}
+    assert len(keys) == len(names)
 
 
 @needs_sympy
@@ -85,8 +138,16 @@ def test_algebra_is_compared_inside(sandbox: Sandbox, gold, answer, same) -> Non
 def test_a_profile_that_is_not_installed_runs_nothing_and_says_so(
     sandbox: Sandbox, monkeypatch
 ) -> None:
-    monkeypatch.setitem(profiles.MODULES, "odd", ("no_such_module_at_all",))
-    (verdict,) = sandbox.run_all([Program("1", calls=("1",), profile="odd")])
+    monkeypatch.setitem(profiles.MODULES, "solver", {"no_such_module": "no-such"})
+    find_profile.cache_clear()
+    try:
+        (verdict,) = sandbox.run_all([Program("1", calls=("1",), profile="solver")])
+        with pytest.raises(RequirementError, match="solver needs no_such_module here: pip install"):
+            sandbox.require("solver")
+    finally:
+        find_profile.cache_clear()
     assert verdict.status == "missing_dependency"
-    assert verdict.detail == "no_such_module_at_all: not installed, so no profile odd"
+    assert verdict.detail == (
+        "no_such_module: not installed, so no profile solver; pip install no-such"
+    )
     assert replace(BARE, missing=("x",)).identity == "bare(no x)"

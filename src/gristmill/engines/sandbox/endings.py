@@ -30,10 +30,13 @@ def weigh_end(outcome: Outcome, report: Report) -> tuple[Status, str] | None:
     return None
 
 
-def lacks(missing: str) -> str:
-    """Return the package that an import wanted, "" where it should be in the standard library."""
+def lacks(missing: str, modules: frozenset[str]) -> str:
+    """Return the package that an import wanted, "" where it is there and lacks only that part.
+
+    `modules` are those that the profile has besides the standard library.
+    """
     top = missing.partition(".")[0]
-    return "" if top in sys.stdlib_module_names else top
+    return "" if top in sys.stdlib_module_names | modules else top
 
 
 def ending(code: int) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from marshal import dumps
 from random import Random
 from typing import Any, Literal
@@ -17,37 +18,41 @@ from typing import Any, Literal
 from gristmill.engines.sandbox.endings import ending, escaped, lacks, text, weigh_end
 from gristmill.engines.sandbox.frames import Report, read
 from gristmill.engines.sandbox.process import Limits, Outcome
+from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.program import Program, Status, Verdict, clean
 from gristmill.engines.sandbox.sessions import trace
 from gristmill.engines.sandbox.stdio import difference, lines
 from gristmill.engines.sandbox.streams import CAPS
 from gristmill.engines.sandbox.values import is_same, show
 
-HARNESS = "6"
+HARNESS = "7"
 """Raise it when the same program can get another verdict: it is part of every key."""
 UNTOLD: frozenset[Status] = frozenset({"timeout", "oom", "output_limit", "infra_error"})
 """How a control run may end without telling anything about the tests."""
 Mode = Literal["auto", "asserts"]
 Execute = Callable[[bytes, bytes, Limits], Outcome]
+Judged = Callable[..., tuple[Verdict, Report]]
 
 
-def judge(program: Program, execute: Execute) -> Verdict:
+def judge(program: Program, execute: Execute, profile: Profile = BARE) -> Verdict:
     """Run a program as often as its verdict needs: once, or up to three times before a pass.
 
-    Mutants, where they are asked for, are a run each. Cells are run and not judged.
+    Mutants, where they are asked for, are a run each. Cells are run and not judged. The profile is
+    the one that the program names; `execute` runs where its packages are.
     """
     if program.cells:
-        return trace(program, execute)
-    verdict, report = _run(program, execute)
+        return trace(program, execute, profile.modules)
+    run = partial(_run, execute=execute, profile=profile)
+    verdict, report = run(program)
     if verdict.status != "pass" or report.plan is None or program.calls:
         return verdict
-    doubted = _doubt(program, execute, verdict, report)
+    doubted = _doubt(program, run, verdict, report)
     if doubted or not program.mutants:
         return doubted or verdict
-    return _try_mutants(program, execute, verdict, report.places)
+    return _try_mutants(program, run, verdict, report.places)
 
 
-def _doubt(program: Program, execute: Execute, verdict: Verdict, report: Report) -> Verdict | None:
+def _doubt(program: Program, run: Judged, verdict: Verdict, report: Report) -> Verdict | None:
     """Return another verdict when the checks that held prove nothing, else None."""
     assert report.plan
     mode, _, strong, _ = report.plan
@@ -55,14 +60,14 @@ def _doubt(program: Program, execute: Execute, verdict: Verdict, report: Report)
         nothing = "no output is expected" if mode == "stdio" else "the tests check nothing"
         return replace(verdict, status="weak_tests", detail=nothing)
     if mode != "stdio" and not strong:
-        control, seen = _control(program, execute, stub=True)
+        control, seen = _control(program, run, stub=True)
         if control.status in UNTOLD:
             return _untold(verdict, control, "a function that returns None")
         if seen.ended and not seen.contradiction:
             detail = "the tests also accept functions that return None"
             return replace(verdict, status="weak_tests", detail=detail)
     if mode == "asserts":
-        control, _ = _control(program, execute, canary=True)
+        control, _ = _control(program, run, canary=True)
         if control.status in UNTOLD:
             return _untold(verdict, control, "an assert made false")
         if control.status == "pass":
@@ -71,14 +76,14 @@ def _doubt(program: Program, execute: Execute, verdict: Verdict, report: Report)
     return None
 
 
-def _try_mutants(program: Program, execute: Execute, verdict: Verdict, places: int) -> Verdict:
+def _try_mutants(program: Program, run: Judged, verdict: Verdict, places: int) -> Verdict:
     """Count the mutants that do not pass; the same places are drawn every time."""
     drawn = sorted(Random(0).sample(range(places), min(places, program.mutants)))
     # A mutant that never ends is killed early: it was slower than the program by far.
     patient_s = min(program.timeout_s, 1 + 5 * verdict.wall_ms / 1000)
     killed = 0
     for i in drawn:
-        mutant, _ = _run(replace(program, timeout_s=patient_s), execute, mutant=i)
+        mutant, _ = run(replace(program, timeout_s=patient_s), mutant=i)
         if mutant.status == "infra_error":
             return mutant
         killed += mutant.status != "pass"
@@ -86,12 +91,12 @@ def _try_mutants(program: Program, execute: Execute, verdict: Verdict, places: i
 
 
 def _control(
-    program: Program, execute: Execute, *, stub: bool = False, canary: bool = False
+    program: Program, run: Judged, *, stub: bool = False, canary: bool = False
 ) -> tuple[Verdict, Report]:
     """Run what must not pass; one that a limit ended has shown nothing and is run again."""
-    control, report = _run(program, execute, mode="asserts", stub=stub, canary=canary)
+    control, report = run(program, mode="asserts", stub=stub, canary=canary)
     if control.status in UNTOLD:
-        control, report = _run(program, execute, mode="asserts", stub=stub, canary=canary)
+        control, report = run(program, mode="asserts", stub=stub, canary=canary)
     return control, report
 
 
@@ -109,11 +114,12 @@ def _run(
     stub: bool = False,
     canary: bool = False,
     mutant: int | None = None,
+    profile: Profile = BARE,
 ) -> tuple[Verdict, Report]:
     nonce = secrets.token_hex(16)
     own = "calls" if program.calls else mode if program.stdout is None else "stdio"
     job = {
-        "code": clean(program.code),
+        "code": profile.script(clean(program.code)),
         "tests": clean(program.tests),
         "calls": [clean(text) for text in program.calls],
         "has_stdin": bool(program.stdin),
@@ -123,10 +129,12 @@ def _run(
         "mutant": mutant,
         "mutates": bool(program.mutants) and not (stub or canary),
     }
-    limits = Limits(program.timeout_s, program.memory_mb, stdout_bytes=_room(program))
+    limits = Limits(
+        program.timeout_s, program.memory_mb, _room(program), address_mb=profile.address_mb
+    )
     outcome = execute(nonce.encode() + dumps(job), clean(program.stdin).encode(), limits)
     report = read(bytes(outcome.output["frames"]), nonce)
-    status, detail = _weigh(outcome, report, program)
+    status, detail = _weigh(outcome, report, program, profile)
     total, passed = _count(report, program, status)
     return (
         Verdict(
@@ -174,7 +182,9 @@ def _is_met(report: Report, i: int) -> bool:
     return mode == "asserts"
 
 
-def _weigh(outcome: Outcome, report: Report, program: Program) -> tuple[Status, str]:
+def _weigh(
+    outcome: Outcome, report: Report, program: Program, profile: Profile
+) -> tuple[Status, str]:
     """Apply the precedence: what happened to the run comes before what the program said."""
     if ended := weigh_end(outcome, report):
         return ended
@@ -185,7 +195,7 @@ def _weigh(outcome: Outcome, report: Report, program: Program) -> tuple[Status, 
     if outcome.end == "processes":
         return "error", "more processes than the limit"
     if report.raised:
-        return _weigh_exception(*report.raised)
+        return _weigh_exception(profile, *report.raised)
     if report.plan[0] == "stdio":
         return _weigh_output(outcome, program)
     return _weigh_ending(outcome, report)
@@ -201,10 +211,10 @@ def _weigh_output(outcome: Outcome, program: Program) -> tuple[Status, str]:
 
 
 def _weigh_exception(
-    name: str, message: str, missing: str, stage: str, file: str
+    profile: Profile, name: str, message: str, missing: str, stage: str, file: str
 ) -> tuple[Status, str]:
-    if name == "ModuleNotFoundError" and lacks(missing):
-        return "missing_dependency", lacks(missing)
+    if name == "ModuleNotFoundError" and (lacking := lacks(missing, profile.modules)):
+        return "missing_dependency", lacking
     if name == "MemoryError":
         return "error", "MemoryError"
     if name == "AssertionError" and stage == file.removesuffix(".py") == "tests":

@@ -68,6 +68,14 @@ class Sandbox(Engine):
             kind = "NOT-ISOLATED"
         return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}"
 
+    def require(self, name: str) -> None:
+        """Raise InputError for an unknown profile, RequirementError for one that lacks parts."""
+        found = find_profile(name)
+        if found.missing:
+            raise RequirementError(
+                f"the profile {name} needs {', '.join(found.missing)} here: {found.fix}"
+            )
+
     def check(self) -> None:
         """Raise RequirementError when there is nothing to isolate with."""
         if self.isolates and sys.platform != "linux":
@@ -163,11 +171,11 @@ class _State:
         wanted = find_profile(program.profile)
         if wanted.missing:
             lacks = f"{', '.join(wanted.missing)}: not installed, so no profile {wanted.name}"
-            return Verdict("missing_dependency", lacks, profile=wanted.identity)
-        lane = None if wanted is BARE else self.lane(wanted)
+            return Verdict("missing_dependency", f"{lacks}; {wanted.fix}", profile=wanted.identity)
+        lane = self.lane(wanted) if wanted.paths else None
         execute = partial(self.execute, lane=lane) if lane else self.execute
         for _ in range(ATTEMPTS):
-            verdict = judge(program, execute)
+            verdict = judge(program, execute, wanted)
             if verdict.status != "infra_error" or self.stopping.is_set():
                 break
         return replace(verdict, profile=f"{self.profile}, {wanted.identity}")

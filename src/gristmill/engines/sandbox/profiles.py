@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import files, packages_distributions, version
+from importlib.metadata import PackageNotFoundError, files
+from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import AfterValidator
+
+from gristmill.engines.sandbox.languages import LANGUAGES, Language, version
 from gristmill.errors import InputError
 
 # Not -I: it would ignore PYTHONHASHSEED, and sets would then print in another order every run.
@@ -31,14 +37,30 @@ class Profile:
     """Folders inside to import packages from."""
     packages: tuple[str, ...] = ()
     """Name and version of every package, as the verdicts' keys have it."""
+    modules: frozenset[str] = frozenset()
+    """Modules that it has besides the standard library: an import of another one is a
+    `missing_dependency`, of a part that one of these does not have an `error`."""
     missing: tuple[str, ...] = ()
-    """Modules that it should have and that are not installed here: it then runs nothing."""
+    """What it should have and what is not installed here: it then runs nothing."""
+    fix: str = ""
+    """How to get what is missing."""
+    language: Language | None = None
+    """Another language than Python: then there are no packages."""
 
     @property
     def identity(self) -> str:
         """Name the profile with all that a program finds in it."""
         found = [*self.packages, *(f"no {name}" for name in self.missing)]
         return f"{self.name}({', '.join(found)})" if found else self.name
+
+    @property
+    def address_mb(self) -> int:
+        """Return the address space that its interpreter may reserve at least, in MiB."""
+        return self.language.address_mb if self.language else 0
+
+    def script(self, code: str) -> str:
+        """Return the Python that runs inside: the code itself, or what hands over to its tool."""
+        return self.language.script(code) if self.language else code
 
 
 BARE = Profile(
@@ -49,42 +71,86 @@ BARE = Profile(
     ),
 )  # fmt: skip
 """The standard library alone. What most generated programs import is there already."""
+NUMPY = {"numpy": "numpy"}
 MODULES = {
-    "bare": (),
-    "sympy": ("sympy", "mpmath", "math_verify", "latex2sympy2_extended", "antlr4"),
+    "bare": {},
+    "numpy": NUMPY,
+    "solver": NUMPY | {"scipy": "scipy"},
+    "sympy": {
+        "sympy": "sympy", "mpmath": "mpmath", "math_verify": "math-verify",
+        "latex2sympy2_extended": "latex2sympy2_extended", "antlr4": "antlr4-python3-runtime",
+    },
+}  # fmt: skip
+"""Modules of each profile besides the standard library, and their packages; all that they import
+must be named. `solver` has linear and integer programs, roots and minima by SciPy."""
+PRELOAD = {
+    "numpy": ("numpy",),
+    "solver": ("numpy", "scipy.optimize"),
+    "sympy": ("sympy", "math_verify"),
 }
-"""Modules of each profile besides the standard library; all they import must be named."""
-PRELOAD = {"sympy": ("sympy", "math_verify")}
 INSIDE = "/packages"
+NAMES = (*MODULES, *LANGUAGES)
 
 
 @cache
 def find_profile(name: str) -> Profile:
-    """Return a profile with the packages that the running environment has; read-only inside.
+    """Return a profile of ours with what this machine has of it; read-only inside.
 
     Raises InputError when there is no such profile.
     """
     if name == BARE.name:
         return BARE
+    if name in LANGUAGES:
+        return _of_language(name, LANGUAGES[name])
     if name not in MODULES:
-        near = get_close_matches(name, MODULES) or sorted(MODULES)
-        raise InputError(f"no profile {name!r:.80} for programs; did you mean {near}?")
-    binds, missing = [], []
-    for module in MODULES[name]:
-        spec = find_spec(module)
-        if spec and spec.submodule_search_locations:
-            binds.append((str(Path(spec.submodule_search_locations[0]).resolve()), module))
-        else:
+        raise unknown(name, NAMES)
+    binds: list[tuple[str, str]] = []
+    packages, missing = [], []
+    for module, package in MODULES[name].items():
+        try:
+            found = [*_folders(module), _metadata(package)]
+            packages.append(f"{package} {version_of(package)}")
+        except (PackageNotFoundError, ModuleNotFoundError):
             missing.append(module)
-    names = sorted({packages_distributions().get(module, [""])[0] for _, module in binds} - {""})
+        else:
+            binds += found
     return Profile(
         name,
         preload=() if missing else PRELOAD.get(name, ()),
-        binds=tuple((path, f"{INSIDE}/{end}") for path, end in (*binds, *map(_metadata, names))),
+        binds=tuple((path, f"{INSIDE}/{end}") for path, end in binds),
         paths=(INSIDE,),
-        packages=tuple(f"{package} {version(package)}" for package in names),
+        packages=tuple(sorted(packages)),
+        modules=frozenset(MODULES[name]),
         missing=tuple(missing),
+        fix=f"pip install {' '.join(MODULES[name].values())}",
     )
+
+
+def unknown(name: str, names: Iterable[str]) -> InputError:
+    """Return the error for a profile that does not exist."""
+    near = get_close_matches(name, names) or sorted(names)
+    return InputError(f"no profile {name!r:.80} for programs; did you mean {near}?")
+
+
+def _of_language(name: str, language: Language) -> Profile:
+    found = version(name)
+    return Profile(
+        name,
+        packages=(found,) if found else (),
+        missing=() if found else (language.tool,),
+        fix=language.fix,
+        language=language,
+    )
+
+
+def _folders(module: str) -> list[tuple[str, str]]:
+    """Return a package's folder, and the one beside it with the libraries that its wheel brings."""
+    spec = find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(module)
+    folder = Path(spec.submodule_search_locations[0]).resolve()
+    libraries = folder.with_name(f"{module}.libs")
+    return [(str(path), path.name) for path in (folder, libraries) if path.is_dir()]
 
 
 def _metadata(package: str) -> tuple[str, str]:
@@ -94,3 +160,15 @@ def _metadata(package: str) -> tuple[str, str]:
             folder = Path(str(file.locate())).resolve().parent
             return str(folder), folder.name
     raise InputError(f"the package {package} has no METADATA file; install it again")
+
+
+def _is_for_python(name: str) -> str:
+    if name in LANGUAGES:
+        raise ValueError(
+            f"Python's tests and calls cannot judge {name}; only verifiers.stdio runs {name}"
+        )
+    return name
+
+
+PythonProfile = Annotated[str, AfterValidator(_is_for_python)]
+"""The name of a profile whose programs are Python, as a parameter of a stage."""

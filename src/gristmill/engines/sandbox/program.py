@@ -7,9 +7,10 @@ Which status a run gets when several would fit, the first that holds:
 3. `oom`: the memory limit was reached.
 4. `timeout`: the limit of time, or of CPU time, was reached.
 5. `forged`: a frame that cannot be true, such as a second end or a check that does not exist.
-6. `missing_dependency`: it ended by an import that its profile does not have.
-7. `error`: no Python, too many processes, another exception, a bad exit, an early end, a value
-   that cannot be compared from outside.
+6. `missing_dependency`: it ended by an import that its profile does not have. Also, without any
+   run, when the profile itself lacks a package or a tool here.
+7. `error`: no Python, what a compiler refuses, too many processes, another exception, a bad exit,
+   an early end, a value that cannot be compared from outside.
 8. `fail`: a check gave another value, did not hold or was never reached.
 9. `weak_tests`: every check held, but there is none, or a stub passes them too.
 10. `forged`, again: every check held and a stub fails them, but so does no canary (a check that
@@ -28,7 +29,8 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, TypedDict
 
 from gristmill.engines.requests import Answer, Op
-from gristmill.engines.sandbox.profiles import find_profile
+from gristmill.engines.sandbox.languages import LANGUAGES
+from gristmill.engines.sandbox.profiles import NAMES, find_profile
 from gristmill.errors import InputError
 from gristmill.storage.ids import digest
 
@@ -156,7 +158,10 @@ class Program:
     """For `cells`: wall-clock limit of each in seconds; `timeout_s` is that of all together, with
     what is run again. Cells that it leaves no time for are a `timeout`."""
     profile: str = "bare"
-    """What can be imported: `bare` is the standard library, `sympy` has SymPy and Math-Verify."""
+    """What it finds: `bare` is the standard library; `numpy`, `solver` (SciPy) and `sympy` (SymPy
+    and Math-Verify) have more; `cpp`, `javascript`, `bash` and `sql` are other languages, for
+    `stdout` only. The sandbox may have `profiles` of its own, and refuses what does not exist.
+    To compile C++ is part of the run and of its limits."""
     mutants: int = 0
     """For a pass: at most so many small mistakes are made in the code, one at a time, to see
     whether it still passes. One more run each."""
@@ -179,7 +184,8 @@ class Program:
             raise InputError(
                 f"expected stdout of {len(self.stdout or '')} characters: at most {MAX_OUTPUT}"
             )
-        find_profile(self.profile)
+        if self.profile in LANGUAGES and (self.stdout is None or self.mutants):
+            raise InputError(f"a program in {self.profile} is judged by its stdout alone")
         for name, (kind, least, most) in LIMITS.items():
             value = getattr(self, name)
             if type(value) not in (int, kind) or not least <= value <= most:
@@ -208,10 +214,16 @@ class Program:
             "calls": [clean(text) for text in self.calls],
             "cells": [*map(clean, self.cells), self.cell_timeout_s] if self.cells else None,
             "mutants": self.mutants,
-            "profile": None if self.profile == "bare" else find_profile(self.profile).identity,
+            "profile": self._found(),
         }
         asked = {name: value for name, value in more.items() if value not in (None, [], 0)}
         return digest(identity, "run", *texts, limits, asked)
+
+    def _found(self) -> str | None:
+        """Name what the profile has; of those of the sandbox itself its identity tells that."""
+        if self.profile == "bare":
+            return None
+        return find_profile(self.profile).identity if self.profile in NAMES else self.profile
 
 
 def clean(text: str) -> str:

@@ -26,8 +26,8 @@ NO_TIME = "it never ran: the time of the whole session was used up"
 class Session:
     """The cells of one program, and what is known about them so far."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
+    def __init__(self, program: Program, modules: frozenset[str]) -> None:
+        self.program, self.modules = program, modules
         self.killed: dict[int, Cell] = {}
         self.told: dict[int, Cell] = {}
         """Records of the last process; a cell that was killed is run by no later one."""
@@ -51,7 +51,9 @@ class Session:
             if wrong:
                 return self._verdict(*wrong, [])
             marks = outcome.marks
-            self.told = {waiting[i]: _record(outcome, report, i) for i in range(len(marks))}
+            self.told = {
+                waiting[i]: _record(outcome, report, i, self.modules) for i in range(len(marks))
+            }
             if len(marks) == len(waiting):
                 break
             self.killed[waiting[len(marks)]] = _kill(outcome, report)
@@ -115,11 +117,11 @@ def _part(outcome: Outcome, i: int, name: str) -> str:
     return text(outcome.output[name][start:end])
 
 
-def _record(outcome: Outcome, report: Report, i: int) -> Cell:
+def _record(outcome: Outcome, report: Report, i: int, modules: frozenset[str]) -> Cell:
     value, error, missing = report.values[i]
     status: Status = "pass" if error is None else "error"
     return Cell(
-        status="missing_dependency" if lacks(missing) else status,
+        status="missing_dependency" if lacks(missing, modules) else status,
         stdout=_part(outcome, i, "stdout"),
         stderr=_part(outcome, i, "stderr"),
         value=None if value is None else clean(value),
@@ -143,6 +145,9 @@ def _kill(outcome: Outcome, report: Report) -> Cell:
     )
 
 
-def trace(program: Program, execute: Execute) -> Verdict:
-    """Run the cells of a program; `forged` and `infra_error` leave no record."""
-    return Session(program).go(execute)
+def trace(program: Program, execute: Execute, modules: frozenset[str]) -> Verdict:
+    """Run the cells of a program; `forged` and `infra_error` leave no record.
+
+    `modules` are those that its profile has besides the standard library.
+    """
+    return Session(program, modules).go(execute)

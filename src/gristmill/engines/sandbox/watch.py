@@ -46,6 +46,8 @@ class Limits:
     cells: int = 0
     """How many answers are asked for one by one; 0 waits for the end of the run."""
     cell_timeout_s: float = 0.0
+    address_mb: int = 0
+    """Address space that one process may have at least, whatever the memory limit."""
 
 
 @dataclass(slots=True)
@@ -176,7 +178,8 @@ class Run(ABC):
     def per_process(self) -> tuple[int, int]:
         """Return the kernel's limits for each process: CPU in seconds, address space in bytes."""
         memory_mb = SECOND_LINE_MB if self.group else self.limits.memory_mb
-        return int(self.limits.timeout_s) + 2, max(memory_mb, self.limits.memory_mb) << 20
+        most = max(memory_mb, self.limits.memory_mb, self.limits.address_mb)
+        return int(self.limits.timeout_s) + 2, most << 20
 
     def pump(self, timeout_s: float) -> None:
         """Drain while it runs; stop at its end, at the deadline or at a limit."""
