@@ -57,7 +57,8 @@ class FunctionalConsensus(TableStage):
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run in MiB, all its processes together."""
     profile: PythonProfile = "bare"
-    """What programs can import: `bare`, `numpy`, `solver` or `sympy`."""
+    """What programs can import: `bare`, `numpy`, `solver`, `sympy`, or one of
+    `engines.sandbox.profiles`."""
 
     def reads(self) -> frozenset[str]:
         """The column of the inputs is a parameter."""

@@ -54,8 +54,8 @@ class Stdio(RowStage):
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run in MiB, all its processes together."""
     profile: str = "bare"
-    """What programs can import (`bare`, `numpy`, `solver`, `sympy`), or their language: `cpp`,
-    `javascript`, `bash`, `sql`."""
+    """What programs can import (`bare`, `numpy`, `solver`, `sympy`, or one of
+    `engines.sandbox.profiles`), or their language: `cpp`, `javascript`, `bash`, `sql`."""
 
     def reads(self) -> frozenset[str]:
         """The columns of inputs and outputs are parameters."""

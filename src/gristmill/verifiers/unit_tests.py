@@ -63,7 +63,8 @@ class UnitTests(RowStage):
     memory_mb: int = Field(default=1024, ge=64, le=65536)
     """Memory limit of one run, all its processes together."""
     profile: PythonProfile = "bare"
-    """What programs can import: `bare`, `numpy`, `solver` or `sympy`."""
+    """What programs can import: `bare`, `numpy`, `solver`, `sympy`, or one of
+    `engines.sandbox.profiles`."""
     attempts: int = Field(default=1, ge=1, le=10)
     """Runs of each response. Different statuses make it flaky: `passed` is then None, `status` the
     first that is no pass, and `filters.verdict` drops the row as `flaky`."""

@@ -23,7 +23,8 @@ from gristmill.engines.sandbox.backends import Backend, Slot, Slots, Wish, choos
 from gristmill.engines.sandbox.cgroups import Group, sweep
 from gristmill.engines.sandbox.isolation import find_bubblewrap
 from gristmill.engines.sandbox.judge import HARNESS, judge
-from gristmill.engines.sandbox.profiles import BARE, Profile, find_profile
+from gristmill.engines.sandbox.packages import Made, identity, look_up
+from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.sandbox.watch import Limits, Outcome
 from gristmill.errors import EngineError, RequirementError
@@ -45,6 +46,9 @@ class Sandbox(Engine):
     """`auto` is zygote, else bubblewrap; both give the same statuses and share their verdicts.
     `degraded` is landlock and seccomp without namespaces, for machines that forbid those: only
     when named here, never chosen, and in the key of its verdicts."""
+    profiles: Made = Field(default_factory=dict)
+    """Profiles of your own by name: `{requirements: [networkx==3.4], preload: [networkx]}`. Their
+    packages are installed once, and are trusted as any that you install."""
     i_accept_that_programs_run_without_isolation: bool = False
     """Run generated programs as yourself, with your files and your network. Not a good idea."""
 
@@ -66,24 +70,33 @@ class Sandbox(Engine):
         kind = "degraded" if self.backend == "degraded" else "isolated"
         if not self.isolates:
             kind = "NOT-ISOLATED"
-        return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}"
+        own = identity(self.profiles)
+        return f"sandbox:{HARNESS}.{POLICY}:{kind}:{interpreter_name()}" + (own and f":{own}")
 
     def require(self, name: str) -> None:
-        """Raise InputError for an unknown profile, RequirementError for one that lacks parts."""
-        found = find_profile(name)
-        if found.missing:
+        """Raise InputError for an unknown profile, RequirementError for one that lacks parts.
+
+        Nothing is installed.
+        """
+        found = None if name in self.profiles else look_up(name, self.profiles)
+        if found and found.missing:
             raise RequirementError(
                 f"the profile {name} needs {', '.join(found.missing)} here: {found.fix}"
             )
 
     def check(self) -> None:
-        """Raise RequirementError when there is nothing to isolate with."""
+        """Raise RequirementError when there is nothing to isolate with, or no package to run with.
+
+        Packages of the recipe's own profiles are installed here, if they never were.
+        """
         if self.isolates and sys.platform != "linux":
             raise RequirementError(
                 f"no isolation for generated programs: it needs Linux, this is {sys.platform}"
             )
         if self.isolates and self.backend == "bubblewrap":
             find_bubblewrap()
+        for name in self.profiles:
+            look_up(name, self.profiles)
 
     async def start(self) -> None:
         """Probe the isolation and make the slots."""
@@ -124,7 +137,7 @@ class Sandbox(Engine):
             if state is None:
                 self.check()
                 backend: Backend = choose(self.backend) if self.isolates else "none"
-                state = self._state = _State(self.workers, backend)
+                state = self._state = _State(self.workers, backend, self.profiles)
             return state
 
 
@@ -141,8 +154,9 @@ class Lane:
 class _State:
     """What lives between start and stop: threads, and a slot for each."""
 
-    def __init__(self, workers: int, backend: Backend) -> None:
+    def __init__(self, workers: int, backend: Backend, made: Made) -> None:
         self.backend, self.workers = backend, workers
+        self.own = {name: look_up(name, made) for name in made}
         sweep()
         self.lock = threading.Lock()
         self.lanes: dict[str, Lane] = {}
@@ -168,7 +182,7 @@ class _State:
 
     def judge(self, program: Program) -> Verdict:
         """Judge a program; the machine's own failures are tried again, then reported."""
-        wanted = find_profile(program.profile)
+        wanted = self.own.get(program.profile) or look_up(program.profile, {})
         if wanted.missing:
             lacks = f"{', '.join(wanted.missing)}: not installed, so no profile {wanted.name}"
             return Verdict("missing_dependency", f"{lacks}; {wanted.fix}", profile=wanted.identity)
