@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from gristmill.engines.sandbox import Program, Sandbox, launcher
 from gristmill.engines.sandbox.backends import Slots
 from gristmill.engines.sandbox.judge import _run, judge
 from gristmill.engines.sandbox.plan import prepare
+from gristmill.engines.sandbox.profiles import find_profile
 from gristmill.engines.sandbox.watch import Limits, Outcome
 
 GOAL, TIMEOUT_S = 4.0, 10.0
@@ -170,7 +172,7 @@ def compare(work: Sequence[Program], workers: int, repeats: int, backend: Any) -
 
 def rates(name: str, work: Sequence[Program], workers: int, backend: Any) -> dict[str, Any]:
     """Return the rate of complete verdicts, each with as many runs as it needs."""
-    with contextlib.closing(Slots(backend, workers)) as slots:
+    with contextlib.closing(Slots(backend, workers, find_profile(work[0].profile))) as slots:
         full = isolated(slots, "full")
         arm(work[: 2 * workers], full, workers)
         return {"mode": name, "workers": workers, **arm(work, full, workers)}
@@ -247,6 +249,7 @@ def main() -> None:
     args = parser.parse_args()
     repeats = 5 if args.quick else 9
     work, values = programs("human_eval", 1000), programs("mbpp", 400)
+    arrays = [replace(p, code=f"import numpy as np\n{p.code}", profile="numpy") for p in values]
     with contextlib.closing(Sandbox(1, backend=args.backend)) as probed:
         profile = probed.run_all([values[0]])[0].profile
     print(
@@ -268,7 +271,11 @@ def main() -> None:
         "compared": compared,
         "rates": [
             rates(name, chosen, workers, args.backend)
-            for name, chosen in (("asserts, with canary and stub", work), ("values (MBPP)", values))
+            for name, chosen in (
+                ("asserts, with canary and stub", work),
+                ("values (MBPP)", values),
+                ("values, profile numpy (MBPP)", arrays),
+            )
             for workers in (1, 2)
         ],
         "where_ms": where_time_goes(work, args.backend),
