@@ -52,6 +52,9 @@ class Engine(BaseModel, ABC):
     def check(self) -> None:
         """Raise RecipeError when it could never start here: no such model, no isolation."""
 
+    def accept(self, where: str, stage: BaseModel) -> None:
+        """Raise RecipeError when a stage that calls it names what it does not have."""
+
     def in_workspace(self, folder: Path) -> Self:
         """Return the engine that keeps its files, if it writes any, below `.gristmill` there."""
         return self

@@ -15,9 +15,8 @@ import pyarrow as pa
 from gristmill.engines import retraining
 from gristmill.engines.base import Engine
 from gristmill.engines.named import built, modules
-from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.source import source_of
-from gristmill.errors import InputError, RecipeError
+from gristmill.errors import RecipeError
 from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
@@ -212,12 +211,9 @@ def _check_map(recipe: Recipe, uses: Iterable[Use]) -> None:
 def _check_columns(where: str, use: Use, types: Mapping[str, Any]) -> None:
     for name in sorted(use.stage.reads() - use.stage.optional() - set(types)):
         have = sorted(set(types) - set(SYSTEM))
-        near = get_close_matches(name, have)
-        hint = (
-            f"did you mean {near}?"
-            if near
-            else f"add a stage that writes it, or --map {name}=YOURS"
-        )
+        hint = f"add a stage that writes it, or --map {name}=YOURS"
+        if near := get_close_matches(name, have):
+            hint = f"did you mean {near}?"
         raise RecipeError(f"{where} reads '{name}', but only {have} exist here; {hint}")
     for path in use.lands.values():
         if path in CONTENT and path in types and types[path] != CONTENT[path]:
@@ -233,16 +229,7 @@ def _check_roles(where: str, use: Use, engines: Mapping[str, Engine]) -> None:
                 f"{where} needs '{role}' to {op}, but {type(engines[role]).__name__} can only "
                 f"{sorted(engines[role].ops)}; bind '{role}' to another engine"
             )
-        _check_profile(where, engines[role], getattr(use.stage, "profile", None))
-
-
-def _check_profile(where: str, engine: Engine, profile: str | None) -> None:
-    """Refuse a profile of programs that does not exist, or that this machine cannot have."""
-    if isinstance(engine, Sandbox) and profile is not None:
-        try:
-            engine.require(profile)
-        except InputError as error:
-            raise RecipeError(f"{where}: {error}") from error
+        engines[role].accept(where, use.stage)
 
 
 def _check_unused(recipe: Recipe, roles: Collection[str]) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
-from pydantic import Field, PrivateAttr
+from pydantic import BaseModel, Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Op
@@ -27,7 +27,7 @@ from gristmill.engines.sandbox.packages import Made, identity, look_up
 from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.sandbox.watch import Limits, Outcome
-from gristmill.errors import EngineError, RequirementError
+from gristmill.errors import EngineError, InputError, RecipeError, RequirementError
 
 STARTING = threading.Lock()
 POLICY = "2"
@@ -83,6 +83,15 @@ class Sandbox(Engine):
             raise RequirementError(
                 f"the profile {name} needs {', '.join(found.missing)} here: {found.fix}"
             )
+
+    def accept(self, where: str, stage: BaseModel) -> None:
+        """Refuse a stage whose `profile` does not exist or lacks parts here."""
+        profile = getattr(stage, "profile", None)
+        if isinstance(profile, str):
+            try:
+                self.require(profile)
+            except InputError as error:
+                raise RecipeError(f"{where}: {error}") from error
 
     def check(self) -> None:
         """Raise RequirementError when there is nothing to isolate with, or no package to run with.
