@@ -71,7 +71,20 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("--calls", action="store_true", help="each reply to its end")
     _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
     _sharing(commands)
+    _benchmarks(commands)
     return top
+
+
+def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    sets = _add(commands, "benchmarks", "benchmarks", "pin test sets that no row may repeat")
+    sets.add_argument("action", choices=("add", "list"))
+    sets.add_argument("name", nargs="?", metavar="NAME", help="letters, digits, dots, _ and -")
+    sets.add_argument("path", nargs="?", metavar="PATH", help="a file, or hub:owner/name")
+    sets.add_argument("--split", default="test", help="of a set on the Hub (test)")
+    sets.add_argument(
+        "--map", dest="maps", type=_pair, action="append", default=[], metavar="COLUMN=YOURS",
+        help="which column is id, question or solution; may be repeated",
+    )  # fmt: skip
 
 
 def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

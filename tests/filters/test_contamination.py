@@ -1,0 +1,142 @@
+"""The stage on a tiny set, then on copies of real benchmarks hidden among real rows."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from gristmill.errors import InputError
+from gristmill.filters.contamination import Contamination
+from gristmill.formats.benchmarks import add, rows_of
+from gristmill.pipelines import Drop
+
+TINY = Path(__file__).parents[1] / "data" / "benchmarks.json"
+DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere"))
+SETS = {
+    "humaneval": "human_eval/HumanEval.jsonl",
+    "mbpp": "mbpp/mbpp.jsonl",
+    "gsm8k": "gsm8k/test.jsonl",
+    "ifeval": "ifeval/input_data.jsonl",
+    "svamp": "svamp/SVAMP.json",
+}
+GEESE = "Mina keeps seven grey geese and eleven white ducks behind the old mill."
+CLEAN = {"instruction": "Name a tree.", "input": None, "output": "An oak."}
+
+
+def stage(**changes) -> Contamination:
+    return Contamination(**{"benchmarks": ("tiny",), "registry": str(TINY), **changes})
+
+
+def test_a_copy_leaves_with_its_evidence_and_other_rows_stay() -> None:
+    out = stage()({**CLEAN, "input": f"Read this. {GEESE}"})
+    said = "mina keeps seven grey geese and eleven white ducks behind the old mill"
+    assert out == Drop("contaminated", f"tiny by words, row tiny/1: {said}")
+    assert stage()(CLEAN) == {}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"output": GEESE},
+        {
+            "messages": [
+                {"role": r, "content": c} for r, c in (("user", "Hi"), ("assistant", GEESE))
+            ]
+        },
+        {"prompt": "Hi", "chosen": "Ho", "rejected": GEESE},
+    ],
+    ids=["output", "messages", "pair"],
+)
+def test_everything_that_is_said_is_looked_at(row) -> None:
+    assert isinstance(stage()({**dict.fromkeys(CLEAN), **row}), Drop)
+
+
+def test_on_request_the_row_stays_with_a_flag() -> None:
+    flagging = stage(action="flag")
+    out = flagging({**CLEAN, "output": GEESE, "flags": ["old"]})
+    assert out["flags"] == ["old", "contaminated"]
+    assert out["hit"].startswith("tiny by words, row tiny/1: mina keeps")
+    assert flagging(CLEAN) == {}
+    assert (sorted(flagging.writes()), stage().writes()) == (["flags", "hit"], {})
+
+
+def test_only_the_methods_asked_for_are_used() -> None:
+    program = {
+        **CLEAN,
+        "output": json.loads((TINY.parent / "tiny_benchmark.jsonl").read_text().splitlines()[1])[
+            "code"
+        ],
+    }
+    assert stage(methods=["words"])(program) == {}
+    assert "tiny by solutions, row tiny/2" in stage()(program).detail
+
+
+def test_the_pin_is_a_parameter_so_that_another_set_is_another_run(tmp_path) -> None:
+    assert stage().pins == ("tiny=fbe05324f914",)
+    assert stage(pins=["tiny=fbe05324f914"]) == stage()
+    with pytest.raises(InputError, match=r"pins .*fbe05324f914.*, expected .*000"):
+        stage(pins=["tiny=000"])
+    with pytest.raises(InputError, match="no benchmark 'other'"):
+        stage(benchmarks=["other"])
+    with pytest.raises(InputError, match="build-dataset benchmarks add tiny PATH"):
+        stage(registry=str(tmp_path / "none.json"))
+
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="GRISTMILL_DATA names no folder")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("registry") / "benchmarks.json"
+    for name, file in SETS.items():
+        add(path, name, str(DATA / file), {})
+    return path
+
+
+def copies(row):
+    """Give the ways in which a row comes back, by name."""
+    names = [n for n in re.findall(r"[a-z_]{3,}(?= =|,| in )", row.solution)[:3] if n != "and"]
+    renamed = row.solution
+    for i, name in enumerate(dict.fromkeys(names)):
+        renamed = re.sub(rf"\b{name}\b", f"renamed_{i}", renamed)
+    code = row.solution.replace("\r\n", "\n")
+    yield "as it is", {"instruction": row.question, "output": ""}
+    yield "inside", {"instruction": f"Please help.\n> {row.question}\nThank you!", "output": ""}
+    yield "layout", {"instruction": row.question.upper().replace(" ", "\n  "), "output": ""}
+    if row.is_code:
+        tabs = re.sub(r"(?m)^( +)", lambda found: "\t" * len(found[1]), code)
+        yield "re-indented", {"instruction": "Write it.", "output": f"```python\n{tabs}\n```"}
+        noted = re.sub(r"(?m)$", "  # translated: \u00fcbersetzt", code)
+        yield "commented", {"instruction": "Write it.", "output": noted}
+        yield "renamed", {"instruction": "Write it.", "output": renamed}
+
+
+@needs_data
+def test_copies_of_real_benchmarks_are_found(registry) -> None:
+    filtering = Contamination(benchmarks=tuple(SETS), registry=str(registry))
+    found, asked = dict[tuple[str, str], int](), dict[tuple[str, str], int]()
+    for name in SETS:
+        for row in rows_of(registry, name)[::5]:
+            for how, copy in copies(row):
+                asked[name, how] = asked.get((name, how), 0) + 1
+                hit = isinstance(filtering({**CLEAN, **copy}), Drop)
+                found[name, how] = found.get((name, how), 0) + hit
+    rates = {key: found[key] / n for key, n in asked.items()}
+    whole = ("as it is", "inside", "layout")
+    assert {rate for (_, how), rate in rates.items() if how in whole} == {1.0}, rates
+    assert {how for _, how in rates} >= {"re-indented", "commented", "renamed"}
+    # Three of four programs are long enough to be looked for, and nearly all of those are found.
+    assert min(rates.values()) > 0.7, rates
+
+
+@needs_data
+def test_rows_that_are_no_copies_stay(registry) -> None:
+    filtering = Contamination(benchmarks=tuple(SETS), registry=str(registry))
+    files = ("alpaca/claude_t45.json", "dolly/dolly_3k.json", "code_alpaca/code_alpaca_2k.json")
+    rows = [row for file in files for row in json.loads((DATA / file).read_text())[::3]]
+    gone = [out.detail for row in rows if isinstance(out := filtering({**CLEAN, **row}), Drop)]
+    assert len(rows) > 3000
+    # One Dolly answer begins with the sentence of an encyclopedia that a prompt of IFEval quotes.
+    assert len(gone) <= 1, gone
