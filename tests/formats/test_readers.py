@@ -58,7 +58,7 @@ def csv_of(rows: list[Any]) -> str:
         ("a.ndjson", jsonl(ROWS).replace("\n", "\r\n")),
         ("a.json", json.dumps(ROWS, indent=2)),
         ("lines.json", jsonl(ROWS)),
-        ("a.json", json.dumps({"version": 1, "data": ROWS, "more": [{"x": 1}]})),
+        ("a.json", json.dumps({"data": ROWS, "more": [{"x": 1}]})),
         ("a.csv", csv_of(ROWS)),
         ("a.csv", "\ufeff" + csv_of(ROWS)),
         ("a.csv", csv_of(ROWS).encode("utf-16")),
@@ -309,6 +309,32 @@ def test_names_with_brackets_spaces_and_folders_in_patterns_are_files(load, tmp_
 def test_one_conversation_in_an_object_is_one_row(load) -> None:
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     assert content(load("a.json", json.dumps({"title": "t", "messages": turns})))[0]["title"] == "t"
+
+
+def test_what_stands_beside_the_rows_is_carried_or_named(load, tmp_path) -> None:
+    rows = [{"input": "1 2", "output": ["3"], "level": 1}, {"input": "4 5"}, {}]
+    whole = {
+        "Definition": "Add.",
+        "Source": ["web"],
+        "level": 2,
+        "Authors": ["a", "b"],
+        "Positive Examples": [{"input": "1 1"}],
+        "Negative Examples": [],
+        "Instances": rows,
+    }
+    seeds = load("a.json", json.dumps(whole))
+    assert content(seeds) == [
+        {"instruction": "Add.", "input": "1 2", "output": "3", "level": 1, "Source": ["web"]},
+        {"instruction": "Add.", "input": "4 5", "level": 2, "Source": ["web"]},
+    ]
+    assert seeds.shape == "definition/input/output"
+    assert seeds.notes == ["left out beside 'Instances' of a.json: Authors, Positive Examples"]
+    assert [line.line for line in seeds.malformed] == [3]
+    load("b.json", json.dumps(whole))
+    both = read(SeedSpec(path=str(tmp_path)))
+    assert both.notes == [seeds.notes[0].replace("a.json", "a.json (and 1 file more)")]
+    asked = load("a.json", json.dumps(whole), key="Positive Examples")
+    assert asked.notes == ["left out beside 'Positive Examples' of a.json: Authors, Instances"]
 
 
 def test_limit_takes_the_first_rows(load) -> None:

@@ -37,7 +37,7 @@ FILES = {
     "muldimif/test.json": (600, "messages"),
     "natural_instructions/task131_scan_long_text_generation_action_command_long.json": (
         1836,
-        "input/output",
+        "definition/input/output",
     ),
     "self_instruct/predictions_davinci.jsonl": (252, "instruction/input/response"),
     "svamp/SVAMP.json": (1000, "question/answer"),
@@ -70,6 +70,15 @@ def test_the_known_bad_lines_are_kept_aside(name: str, rows: int, lines: list[in
     assert [line.text for line in seeds.malformed] == [
         raw[n - 1].strip().decode()[:500] for n in lines
     ]
+
+
+def test_a_task_keeps_its_definition() -> None:
+    path = DATA / "natural_instructions" / "task307_jeopardy_answer_generation_final.json"
+    seeds, task = read(SeedSpec(path=str(path))), json.loads(path.read_text(encoding="utf-8"))
+    assert {row["instruction"] for row in seeds.rows} == {task["Definition"]}
+    assert [row["input"] for row in seeds.rows] == [one["input"] for one in task["Instances"]]
+    told = "Positive Examples, Negative Examples"
+    assert seeds.notes == [f"left out beside 'Instances' of {path.name}: {told}"]
 
 
 def test_texts_are_those_of_the_file() -> None:

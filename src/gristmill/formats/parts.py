@@ -57,6 +57,9 @@ class Part:
     """Arrow types, where the file declares them."""
     is_untyped: bool = False
     """Whether numbers are only texts here, as in CSV."""
+    rows_key: str = ""
+    """Where a JSON object holds the rows: its key, and those of what no row got."""
+    left_out: tuple[str, ...] = ()
 
     def add(self, line: int, value: Any, raw: str | None = None) -> None:
         """Add a row, or what should have been one."""
@@ -157,25 +160,39 @@ def _json(part: Part, data: bytes, key: str | None) -> None:
         return _jsonl(part, data, key)
     if isinstance(value, dict) and key is None and any(map(is_turns, value.values())):
         value = [value]
+    beside: Row = {}
     if isinstance(value, dict):
-        value = _list_in(part.name, value, key)
+        part.rows_key = key = _key_of_rows(part.name, value, key)
+        beside = {k: v for k, v in value.items() if k != key and _is_single(v)}
+        part.left_out = tuple(k for k, v in value.items() if v and k not in {key, *beside})
+        value = value[key]
     if not isinstance(value, list):
         raise InputError(f"{part.name} holds a {type(value).__name__}, expected a list of objects")
     for place, item in enumerate(value, 1):
-        part.add(place, {"text": item} if isinstance(item, str) else item)
+        row = {"text": item} if isinstance(item, str) else item
+        if row and isinstance(row, dict):
+            row |= {k: v for k, v in beside.items() if k not in row}
+        part.add(place, row)
     return None
 
 
-def _list_in(name: str, value: dict[str, Any], key: str | None) -> Any:
-    """Return the one list of objects in an object, or the one asked for."""
+def _key_of_rows(name: str, value: dict[str, Any], key: str | None) -> str:
+    """Return the key of the one list of objects in an object, or the one asked for."""
     lists = [k for k, v in value.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
     if key is not None and key in value:
-        return value[key]
+        return key
     usual = [k for k in lists if k.lower() in ("data", "rows", "examples", "instances", "train")]
     if key is None and len(usual or lists) == 1:
-        return value[(usual or lists)[0]]
+        return (usual or lists)[0]
     found = f"lists of objects are {lists}" if lists else f"no list of objects in {list(value)[:9]}"
     raise InputError(f"{name} is one object: {found}; name the list with `seeds.key`")
+
+
+def _is_single(value: Any) -> bool:
+    """Say whether a value beside the rows is said of each of them: one text, number or truth."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return isinstance(value, str | int | float)
 
 
 def _csv(part: Part, data: bytes, key: str | None) -> None:

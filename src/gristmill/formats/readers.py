@@ -7,7 +7,7 @@ every other thing done to the data (a column renamed, a text repaired) is in `no
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -166,6 +166,7 @@ def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec)
         lines = "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
         raise InputError(f"no seeds in {spec.path}: {lines or '; '.join(notes) or 'nothing in it'}")
     n_lines = len(rows) + len(malformed)
+    notes += _left_out(parts)
     rows = _renamed(rows[: spec.limit], spec, notes)
     if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
         notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
@@ -193,6 +194,18 @@ def _shaped(parts: Iterable[Part], spec: SeedSpec) -> tuple[set[str], dict[str, 
             else:
                 rows.append(row)
     return shapes, {core: "|".join(dict.fromkeys(n)) for core, n in origins.items()}, rows
+
+
+def _left_out(parts: Iterable[Part]) -> Iterator[str]:
+    """Yield what the objects around the rows hold that no row got; like files are told once."""
+    alike: dict[tuple[str, tuple[str, ...]], list[str]] = {}
+    for part in parts:
+        if part.left_out:
+            alike.setdefault((part.rows_key, part.left_out), []).append(part.name)
+    for (key, names), files in alike.items():
+        n = len(files) - 1
+        more = f" (and {n} file{'s' * (n > 1)} more)" if n else ""
+        yield f"left out beside '{key}' of {files[0]}{more}: {', '.join(names)}"
 
 
 def _renamed(rows: list[Row], spec: SeedSpec, notes: list[str]) -> list[Row]:

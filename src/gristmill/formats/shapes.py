@@ -6,7 +6,8 @@ Recognised, first match wins, names in any case:
   column becomes its first turn; `instruction` is the first user turn, `output` the last
   assistant turn, so for a single exchange they say all.
 - texts: one column for each of the three, see NAMES. Alpaca, Dolly (`context`), prompt/response,
-  prompt/completion, question/answer, prompt/chosen/rejected, or only `prompt` or `text`.
+  prompt/completion, question/answer, prompt/chosen/rejected, or only `prompt` or `text`; a
+  task's `definition` (Natural Instructions) where there is an input and no other instruction.
 A column that was taken over is renamed; every other is carried through.
 """
 
@@ -107,7 +108,11 @@ def _taken(rows: list[Row], lower: Mapping[str, str]) -> dict[str, str]:
         if name:
             taken[core] = name
     if "instruction" not in taken and "input" in taken:
-        taken["instruction"] = taken.pop("input")
+        task = lower.get("definition")
+        if task and _is_text(rows, task):
+            taken["instruction"] = task
+        else:
+            taken["instruction"] = taken.pop("input")
     return taken
 
 
