@@ -202,6 +202,27 @@ def test_malformed_lines_of_several_files_are_named_with_their_file(call, place)
     assert "seeds: 2 of 42 lines were no rows (lines a.jsonl:1, b.jsonl:1)\n" in out
 
 
+def test_the_only_malformed_line_of_several_files_is_named_with_its_file(call, place) -> None:
+    (place / "more").mkdir()
+    for name in "abc":
+        (place / "more" / f"{name}.jsonl").write_text((place / "seeds.jsonl").read_text())
+    (place / "more" / "b.jsonl").write_text("{")
+    said = "1 of 41 lines were no rows (lines b.jsonl:1)"
+    given = ("tiny.yaml", "--input", "more")
+    assert f"seeds: {said}\n" in call("check", *given)[1]
+    for command in ("preview", "run"):
+        assert f"{said}: " in call(command, *given, *BARE)[1]
+    assert f"{said}: " in call("status", "last")[1]
+
+
+def test_a_file_of_code_that_does_not_parse_is_named(call, place) -> None:
+    (place / "code").mkdir()
+    (place / "code" / "a.py").write_text('def f(x):\n    """Give it back."""\n    return x\n')
+    (place / "code" / "b.py").write_text("def (:\n")
+    _, out, _ = call("check", "demo", "--input", "code")
+    assert "seeds: 1 of 2 lines were no rows (lines b.py:1)\n" in out
+
+
 def test_a_seed_longer_than_the_context_is_rejected_and_the_others_go_on(call, place) -> None:
     with (place / "seeds.jsonl").open("a") as seeds:
         seeds.write("\n" + json.dumps({"instruction": "word " * 600}))

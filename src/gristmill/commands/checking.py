@@ -26,10 +26,10 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
         f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
     )
     screen.line(f"shape: {printable(prepared.seeds.recognised)}")
-    if bad := prepared.seeds.malformed:
-        places = [(line.file, line.line) for line in bad]
-        screen.line(f"seeds: {no_rows(places, prepared.seeds.n_lines)}")
-    for note in prepared.seeds.notes:
+    seeds = prepared.seeds
+    if places := [(line.file, line.line) for line in seeds.malformed]:
+        screen.line(f"seeds: {no_rows(places, len(seeds.files), seeds.n_lines)}")
+    for note in seeds.notes:
         screen.line(f"seeds: {printable(note)}")
     screen.table(
         ["stage", "use", "asks", "reads", "writes"],

@@ -28,10 +28,11 @@ def row_lines(row: Mapping[str, Any]) -> Iterator[str]:
             yield from _column(name, row[name])
 
 
-def no_rows(places: Sequence[tuple[str, int]], n_lines: int, path: Path | None = None) -> str:
+def no_rows(
+    places: Sequence[tuple[str, int]], n_files: int, n_lines: int, path: Path | None = None
+) -> str:
     """Say how many lines of the input were no rows, and which; `path` is where they are kept."""
-    several = len({file for file, _ in places}) > 1
-    shown = [printable(f"{file}:{line}" if several else f"{line}") for file, line in places]
+    shown = [printable(f"{file}:{line}" if n_files > 1 else f"{line}") for file, line in places]
     which = ", ".join(shown[:MAX_PLACES]) + (", ..." if len(shown) > MAX_PLACES else "")
     what = "line was no row" if n_lines == 1 else "lines were no rows"
     kept = f": {path}" if path else ""
@@ -44,7 +45,8 @@ def left_out(run: Path, seeds: Mapping[str, Any]) -> Iterator[str]:
     if seeds.get("malformed") and path.exists():
         found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         n_lines = seeds.get("lines") or seeds["rows"] + len(found)
-        yield no_rows([(line["file"], line["line"]) for line in found], n_lines, path)
+        places = [(line["file"], line["line"]) for line in found]
+        yield no_rows(places, len(seeds["files"]), n_lines, path)
 
 
 def _column(name: str, value: Any) -> Iterator[str]:
