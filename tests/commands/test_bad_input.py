@@ -90,11 +90,11 @@ CURATE = ("check", "curate", "--input", "rows.csv")
 
 
 def test_rows_without_an_output_to_judge_are_refused_with_the_map(call, place) -> None:
-    (place / "rows.csv").write_text("Question,ctx,Antwort\nWhy so?,7,Because it is.\n")
-    columns = "instruction<-Question, output<-(none); carried: ctx, Antwort"
+    (place / "rows.csv").write_text("Question,model_answer,note\nWhy so?,Because it is.,good\n")
+    columns = "instruction<-Question, output<-(none); carried: model_answer, note"
     judged = "judges the output of rows, but no seed has one"
-    refused(call(*CURATE), 2, f"stage 'quality' {judged}", columns, "--map output=Antwort")
-    assert call(*CURATE, "--map", "output=Antwort")[0] == 0
+    refused(call(*CURATE), 2, f"stage 'quality' {judged}", columns, "--map output=model_answer")
+    assert call(*CURATE, "--map", "output=model_answer")[0] == 0
     skip = ("--set", "stages.0.skip=[empty_output]")
     refused(call(*CURATE, *skip), 2, f"stage 'ifd' {judged}")
 
@@ -104,13 +104,13 @@ def test_rows_without_an_instruction_to_judge_are_refused_with_the_map(call, pla
     (place / "only.yaml").write_text("name: only\nstages: [{use: filters.quality}]\n")
     given = ("check", "only.yaml", "--input", "rows.csv")
     judged = "stage 'quality' judges the instruction of rows, but no seed has one"
-    refused(call(*given), 2, judged, "--map instruction=Aufgabe")
+    refused(call(*given), 2, judged, "carried: Aufgabe, n", "--map instruction=YOURS")
     assert call(*given, "--set", "stages.0.skip=[empty_instruction]")[0] == 0
     refused(call(*CURATE), 2, "reads 'instruction'", "--map instruction=YOURS")
 
 
 def test_empty_outputs_are_none(call, place) -> None:
-    (place / "rows.csv").write_text("instruction,output,n\nWhy?, ,1\n")
+    (place / "rows.csv").write_text("instruction,output\nWhy?, \n")
     refused(call(*CURATE), 2, "judges the output of rows", "add it to them")
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from gristmill.formats.readers import SeedSpec, read
+from gristmill.errors import InputError
+from gristmill.formats.readers import SeedSpec, read, require
 from gristmill.pipelines.seeds import seed_rows
 from gristmill.storage.rows import SYSTEM, schema_of, to_table
 
@@ -79,6 +80,26 @@ def test_a_task_keeps_its_definition() -> None:
     assert [row["input"] for row in seeds.rows] == [one["input"] for one in task["Instances"]]
     told = "Positive Examples, Negative Examples"
     assert seeds.notes == [f"left out beside 'Instances' of {path.name}: {told}"]
+
+
+ANSWERS = {
+    "followrag/followRAG_ifnq.json": "answer_gold",
+    "gsm8k/example_model_solutions.jsonl": "ground_truth",
+    "human_eval/HumanEval.jsonl": "canonical_solution",
+    "ifeval/input_data.jsonl": "YOURS",
+    "instruction_wild/user_1.jsonl": "YOURS",
+    "mbpp/mbpp.jsonl": "code",
+    "muldimif/test.json": "YOURS",
+    "self_instruct/user_oriented_instructions.jsonl": "YOURS",
+    "vif_rag/query_rft.jsonl": "gpt-answer",
+    "wizardlm/WizardLM_testset.jsonl": "YOURS",
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_map_suggested_for_the_output_is_right_or_none(name: str) -> None:
+    with pytest.raises(InputError, match=f"--map output={ANSWERS[name]}$"):
+        require(read(SeedSpec(path=str(DATA / name))), "quality", ["output"])
 
 
 def test_texts_are_those_of_the_file() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from gristmill.errors import InputError
 from gristmill.formats.parts import Part
-from gristmill.formats.readers import Seeds, SeedSpec, from_parts, from_rows
+from gristmill.formats.readers import Seeds, SeedSpec, from_parts, from_rows, require
 from gristmill.storage.rows import CONTENT
 
 
@@ -194,6 +194,33 @@ def test_what_was_taken_for_what_is_said(rows, told) -> None:
 def test_what_a_map_named_is_said_by_the_users_name() -> None:
     seeds = mapped([{"task": "i", "gold": "o"}], {"instruction": "task", "output": "gold"})
     assert seeds.recognised == "instruction<-task, output<-gold; carried: nothing"
+
+
+@pytest.mark.parametrize(
+    ("core", "columns", "suggested"),
+    [
+        ("output", {"canonical_solution": "s", "test": "t"}, "canonical_solution"),
+        ("output", {"code": "c", "test_setup_code": "t"}, "code"),
+        ("output", {"test_setup_code": "t", "code": "c"}, "code"),
+        ("output", {"good gpt-answer": "a", "goldAnswer": "b"}, "goldAnswer"),
+        ("output", {"Anwser": "a", "n": 1}, "Anwser"),
+        ("output", {"Possible Answers": ["a", "b"]}, "Possible Answers"),
+        ("output", {"final_answer": 7, "is_answer": True}, "final_answer"),
+        ("output", {"ground_truth": "a", "6b_finetuning": "b"}, "ground_truth"),
+        ("output", {"code": "c", "reply": "r"}, "reply"),
+        ("output", {"reply": [["a", 1], ["b", 2]], "x": 1}, None),
+        ("output", {"output_field": "f", "answerable": "a"}, None),
+        ("output", {"instruction_type": "t", "special_tag": "s"}, None),
+        ("output", {"kwargs": [{"a": 1}, {"b": 2}], "note": "n", "Antwort": "a"}, None),
+        ("instruction", {"user_question": "q", "id_code": "c"}, "user_question"),
+        ("instruction", {"reply": "r", "code": "c"}, None),
+    ],
+)
+def test_a_map_is_suggested_by_the_name_alone(core, columns, suggested) -> None:
+    with pytest.raises(InputError, match=f"judges the {core} of rows") as error:
+        require(from_rows([{"key": 1, **columns}]), "quality", [core])
+    assert all(name in str(error.value) for name in columns)
+    assert str(error.value).endswith(f" --map {core}={suggested or 'YOURS'}")
 
 
 def test_files_with_other_names_are_told_together() -> None:

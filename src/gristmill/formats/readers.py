@@ -29,7 +29,7 @@ from gristmill.formats.parts import (
     parse,
 )
 from gristmill.formats.python_functions import functions_of
-from gristmill.formats.shapes import present, reshape
+from gristmill.formats.shapes import likely, present, reshape
 from gristmill.storage.ids import digest, seed_ids
 from gristmill.storage.rows import CONTENT, TEXT, Row
 from gristmill.storage.shards import write_text
@@ -144,12 +144,24 @@ def require(seeds: Seeds, label: str, names: Iterable[str]) -> None:
     """Refuse seeds without a text that a stage judges: all of them would leave there."""
     for name in sorted(names):
         if not any(str(row.get(name) or "").strip() for row in seeds.rows):
-            texts = [c for c in seeds.carried if seeds.columns[c] == TEXT and c != name]
-            fix = f"name yours: --map {name}={texts[-1]}" if texts else "add it to them"
+            others = [column for column in seeds.carried if column != name]
+            found = likely(name, (column for column in others if _says(seeds, column)))
+            fix = f"if one of them is it, add --map {name}={found or 'YOURS'}"
+            fix = fix if others else "add it to them"
             raise InputError(
                 f"stage '{label}' judges the {name} of rows, but no seed has one and no stage "
                 f"writes one; the columns are {seeds.recognised}; {fix}"
             )
+
+
+def _says(seeds: Seeds, name: str) -> bool:
+    """Say whether a column holds texts, or numbers, and not objects as JSON text."""
+    kind = seeds.columns[name]
+    if kind == TEXT:
+        texts = [row[name] for row in seeds.rows if row.get(name)]
+        return not all(text.startswith(("[", "{")) for text in texts)
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return bool(is_number or kind == pa.list_(TEXT))
 
 
 def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:

@@ -14,6 +14,7 @@ A column that was taken over is renamed; every other is carried through.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -29,6 +30,9 @@ NAMES = {
     "input": ("input", "context"),
     "output": ("output", "response", "completion", "answer", "solution", "targets", "chosen"),
 }
+ALSO = {"output": ("reply", "gold", "truth", "reference", "code")}
+"""What a column of ours may be called too, but may not be taken for without being asked."""
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 SAID = ("messages", "instruction", "output")
 """What a conversation gives."""
 KNOWN: dict[tuple[str | None, ...], str] = {
@@ -87,6 +91,17 @@ def present(rows: Iterable[Row], back: Mapping[str, str] | None = None) -> list[
     """Return the columns with a value in any row, in the order they first appear."""
     names = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
     return [(back or {}).get(name, name) for name in names]
+
+
+def likely(core: str, names: Iterable[str]) -> str | None:
+    """Return the name whose last word says that it is our column, such as `canonical_solution`."""
+    known = (*NAMES.get(core, (core,)), *ALSO.get(core, ()))
+    found: list[tuple[int, int, str]] = []
+    for name in names:
+        words = WORD.findall(name)
+        near = get_close_matches(words[-1].lower(), known, 1, 0.8) if words else []
+        found += [(known.index(word), len(words), name) for word in near]
+    return min(found)[-1] if found else None
 
 
 def _mapped(row: Row, mapping: Mapping[str, str]) -> Row:
