@@ -63,6 +63,11 @@ def test_a_missed_target_and_a_spent_budget_exit_3_with_what_there_is(call) -> N
     assert "give more seeds" in out
     code, out, _ = call("run", "tiny.yaml", "--set", "budget.tokens=10", "--json", *BARE)
     assert (code, json.loads(out)["stop_reason"]) == (3, "budget")
+    sets = ["stages.0.min_chars=1", "stages.1.n=1", "stages.-1.k=2", "budget.tokens=1"]
+    few = [part for each in sets for part in ("--set", each)]
+    code, out, _ = call("run", "tiny.yaml", "--target", "2", *few, *BARE)
+    assert code == 0
+    assert "the target is reached\nthe budget of 1 tokens was passed: a run looks at it" in out
 
 
 def test_a_run_that_keeps_no_row_exits_3_and_says_where_they_left(call) -> None:

@@ -10,6 +10,7 @@ from gristmill import Recipe, run
 from gristmill.engines.scripted import Scripted
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines import LocalRunner
+from gristmill.pipelines.waves import PROBE, next_wave
 from gristmill.storage.ids import digest
 
 SEEDS = [{"instruction": f"task {i} " + "x" * (i * 7 % 53), "output": "o"} for i in range(120)]
@@ -44,6 +45,22 @@ def test_a_rank_is_that_of_the_last_wave_whatever_the_shard_size(tmp_path, size:
     assert results[0].ledger[1]["failed"] > 0
     assert results[0].dataset.equals(results[1].dataset)
     assert len(set(ranks(results[0]))) == 90
+
+
+@pytest.mark.parametrize("target", [None, 110])
+def test_a_budget_is_passed_by_no_more_than_one_seed(tmp_path, target: int | None) -> None:
+    # Six tokens a seed: three words in the prompt, three in the answer.
+    recipe = made([{"use": "generators.responses", "n": 1}], target=target, budget={"tokens": 200})
+    result = run(recipe, SEEDS, {"generator": Scripted()}, workspace=tmp_path)
+    assert result.stop == "budget"
+    assert 200 <= result.note["tokens"] < 200 + 6
+
+
+def test_the_first_wave_under_a_budget_is_small_however_many_seeds_there_are() -> None:
+    stages = [{"use": "generators.responses"}]
+    assert next_wave(made(stages, target=900), [], 10**6, 0, 0) == 10**5
+    assert next_wave(made(stages, budget={"tokens": 9000}), [], 10**6, 0, 0) == PROBE
+    assert next_wave(made(stages, budget={"tokens": 9000}), [10], 10**6, 0, 0) == 10**5 + 10
 
 
 def test_a_larger_target_gives_what_it_would_have_given_at_once(tmp_path) -> None:

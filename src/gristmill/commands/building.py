@@ -128,6 +128,11 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     if wanted and told["kept"] != found:
         wanted = f", selected from {found:,}{wanted}"
     screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
+    limit = recipe.budget.tokens
+    if limit and told["tokens"] > limit:
+        screen.line(
+            f"the budget of {limit:,} tokens was passed: a run looks at it between waves or rounds"
+        )
     for line in left_out(result.path, result.note["input"]):
         screen.line(line)
     if not told["kept"]:

@@ -117,7 +117,8 @@ class Run:
         ends: list[int] = []
         found = Outcome()
         while True:
-            ends.append(next_wave(self.recipe, ends, len(self.seeds), len(found.rows)))
+            so_far = len(found.rows), found.tokens
+            ends.append(next_wave(self.recipe, ends, len(self.seeds), *so_far))
             bounds = zip([0, *ends], ends, strict=False)
             wave_of = {
                 row["id"]: wave

@@ -11,19 +11,30 @@ from gristmill.pipelines.recipe import Recipe
 Stop = Literal["target", "seeds", "budget", "yield", "error_rate"]
 
 
-def next_wave(recipe: Recipe, ends: Sequence[int], n_seeds: int, n_found: int) -> int:
+PROBE = 32
+"""Seeds of a first wave under a budget, at most: what a seed costs is not known before it."""
+
+
+def next_wave(recipe: Recipe, ends: Sequence[int], n_seeds: int, n_found: int, tokens: int) -> int:
     """Return where the next wave ends: 10 % of the seeds, then what the yield asks for.
 
-    With a yield of 0 the prefix doubles. `ends` are the prefixes so far, shortest first.
+    With a yield of 0 the prefix doubles. A budget pays for what the seeds so far cost on average.
+    `ends` are the prefixes so far, shortest first.
     """
-    if recipe.target is None and recipe.budget.tokens is None:
+    target, limit = recipe.target, recipe.budget.tokens
+    if target is None and limit is None:
         return n_seeds
     tenth = max(1, math.ceil(n_seeds / 10))
-    if not ends or recipe.target is None:
-        return min(n_seeds, (ends[-1] if ends else 0) + tenth)
-    missing = recipe.target - n_found
-    more = math.ceil(missing * ends[-1] / n_found * 1.1) if n_found else ends[-1]
-    return min(n_seeds, ends[-1] + more)
+    if not ends:
+        return tenth if limit is None else min(tenth, PROBE)
+    end = more = ends[-1]
+    if target is None:
+        more = tenth
+    elif n_found:
+        more = math.ceil((target - n_found) * end / n_found * 1.1)
+    if limit is not None and tokens:
+        more = min(more, max(1, (limit - tokens) * end // tokens))
+    return min(n_seeds, end + more)
 
 
 def stop_after(recipe: Recipe, n_found: int, tokens: int, *, is_last: bool) -> Stop | None:
