@@ -16,8 +16,14 @@ from pydantic import ValidationError
 
 from gristmill.engines.named import build
 from gristmill.engines.openai import OpenAI
-from gristmill.engines.requests import Choice, Generate, Message, Sampling
-from gristmill.errors import EngineError, PromptTooLong, RequirementError, UsageError
+from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
+from gristmill.errors import (
+    EngineError,
+    EngineRefused,
+    PromptTooLong,
+    RequirementError,
+    UsageError,
+)
 
 ASK: list[Message] = [{"role": "user", "content": "Hi"}]
 HOT = Sampling(0.7, max_tokens=9, stop=("END",))
@@ -119,12 +125,43 @@ def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) ->
         (httpx.Response(400, text="top_p of 7"), r"answered 400: top_p of 7"),
         (httpx.Response(200, text="<html>"), "no JSON object"),
         ({"choices": []}, "without choices"),
-        (chat("x", "content_filter"), "by 'content_filter'"),
+        (chat("x", "abort"), "ended an answer by 'abort'"),
+        (chat("x", "error"), "by 'error'"),
+        (chat("x", "surprise"), r"by 'surprise', which is none of \['stop', 'length'"),
     ],
 )
 def test_an_answer_that_is_none_is_an_engine_error(using: Any, reply: Any, words: str) -> None:
-    with pytest.raises(EngineError, match=words):
+    with pytest.raises(EngineError, match=words) as caught:
         using(lambda *_: reply, Generate(ASK, HOT))
+    again = ("no JSON", "without choices", "'abort'", "'error'")
+    assert isinstance(caught.value, EngineRefused) is not any(part in words for part in again)
+
+
+FILTERED = {"error": {"code": "content_filter", "message": "The prompt was filtered."}}
+
+
+@pytest.mark.parametrize(
+    ("reply", "end"),
+    [
+        (chat("half", "content_filter"), ("half", "content_filter")),
+        ({"choices": [{"finish_reason": "content_filter"}]}, ("", "content_filter")),
+        (httpx.Response(400, json=FILTERED), ("", "content_filter")),
+        (chat("", "tool_calls"), ("", "tool_calls")),
+        (chat("", "function_call"), ("", "tool_calls")),
+        (chat("a a a", "repetition"), ("a a a", "repetition")),
+    ],
+)
+def test_an_end_that_asking_again_would_not_change_is_an_answer(
+    using: Any, reply: Any, end: tuple[str, str]
+) -> None:
+    answer, got = using(lambda *_: reply, Generate(ASK, HOT))
+    assert (answer.text, answer.finish_reason, len(got)) == (*end, 1)
+    assert Completion.unpack(answer.pack()) == answer
+
+
+def test_a_judge_whose_prompt_is_filtered_is_not_asked_again(using: Any) -> None:
+    with pytest.raises(EngineRefused, match="filtered the prompt"):
+        using(lambda *_: chat("", "content_filter"), Choice(ASK, ("yes", "no")))
 
 
 def test_a_choice_adds_up_the_ways_to_write_a_label(using: Any) -> None:

@@ -67,6 +67,14 @@ def test_the_worked_examples_have_five_sections_and_pass_their_own_tests() -> No
         exec(f"{code}\n\n{tests}", {"__name__": "example"})
 
 
+def test_a_response_that_no_model_finished_leaves_its_siblings(ask, script) -> None:
+    filtered = Completion("", "content_filter", 9, 0, "script")
+    engine = script({NAMED: ["sums"], WRITE: ["Add."], SOLVE: [filtered, cut("Add"), reply()]})
+    rows = ask(stage(n=3), SEED, engine)
+    assert rows[:2] == [Drop("content_filter"), Drop("cut_off", "1536 tokens: Add")]
+    assert rows[2]["instruction"] == "Add."
+
+
 def test_concepts_lead_to_a_task_and_the_task_to_rows(ask, script) -> None:
     engine = script({NAMED: [" loops ,, sums\n"], WRITE: ["Add two.\n"], SOLVE: [reply(), reply()]})
     rows = ask(stage(n=2), SEED, engine)

@@ -12,13 +12,13 @@ import math
 import os
 import re
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
-from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs, Prompt
+from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
 from gristmill.errors import EngineError, EngineRefused, PromptTooLong, RequirementError
 from gristmill.storage.ids import digest
 
@@ -38,7 +38,9 @@ TOO_LONG = (
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Answers of a server that is busy or restarting."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-FINISHED = {"stop": "stop", "length": "length"}
+FILTERED = "content_filter"
+BROKEN_OFF = (None, "abort", "error")
+"""Ends of an answer that asking again may change."""
 
 
 class OpenAI(Engine):
@@ -179,18 +181,27 @@ class OpenAI(Engine):
             asked["seed"] = request.draw % 2**31  # some servers take 32 bits and no sign
         reply = await self._ask(request.prompt, asked, request.key(self.identity))
         made, used = _first(reply), reply.get("usage") or {}
-        text = made["text"] if isinstance(request.prompt, str) else made["message"]["content"]
-        reason = made.get("finish_reason")
-        if reason not in FINISHED:
-            raise EngineError(f"{self.base_url} ended an answer by {reason!r}")
+        said = made if isinstance(request.prompt, str) else made.get("message") or {}
         return Completion(
-            text or "",
-            reason,
+            said.get("text" if said is made else "content") or "",
+            self._end(made),
             int(used.get("prompt_tokens", 0)),
             int(used.get("completion_tokens", 0)),
             str(reply.get("model", self.model)),
             self.revision,
         )
+
+    def _end(self, made: dict[str, Any]) -> Finish:
+        """Return how a text ended; a server that gave up may be asked again, no other."""
+        reason = made.get("finish_reason")
+        if reason == "function_call":
+            return "tool_calls"  # its older name
+        if reason in get_args(Finish):
+            return cast("Finish", reason)
+        told = f"{self.base_url} ended an answer by {reason!r}"
+        if reason in BROKEN_OFF:
+            raise EngineError(told)
+        raise EngineRefused(f"{told}, which is none of {list(get_args(Finish))}")
 
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token: the labels' shares among the alternatives that the server gives."""
@@ -199,7 +210,10 @@ class OpenAI(Engine):
         asked = wanted if chat else {"logprobs": self.top_logprobs}
         asked |= {"max_tokens": 1, "temperature": 0.0}
         reply = await self._ask(request.prompt, asked, request.key(self.identity))
-        given = _first(reply).get("logprobs")
+        made = _first(reply)
+        given = made.get("logprobs")
+        if not given and made.get("finish_reason") == FILTERED:
+            raise EngineRefused(f"{self.base_url} filtered the prompt of a judge")
         if not given:
             raise EngineError(f"{self.base_url} gives no logprobs, so it cannot judge by a token")
         tops = (
@@ -261,6 +275,8 @@ def _read(url: str, reply: httpx.Response) -> dict[str, Any]:
         except (json.JSONDecodeError, TypeError) as error:
             raise EngineError(f"{url} answered with something that is no JSON object") from error
     said = reply.text[:500]
+    if reply.status_code == 400 and FILTERED in said:
+        return {"choices": [{"finish_reason": FILTERED}]}
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
         raise PromptTooLong(f"{url} refused the prompt: {said}")
     raise EngineRefused(f"{url} answered {reply.status_code}: {said}")

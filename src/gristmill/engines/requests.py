@@ -18,6 +18,9 @@ from gristmill.storage.ids import digest
 
 Op = Literal["generate", "score", "entropy", "attend", "embed", "choice", "run", "train"]
 
+Finish = Literal["stop", "length", "content_filter", "tool_calls", "repetition"]
+"""How a text ends. Only "stop" is the model's own will; the last three leave no usable text."""
+
 
 class Message(TypedDict):
     """One chat turn."""
@@ -84,7 +87,7 @@ class Completion(Answer):
     """A text. Token counts are in tokens of the engine's own tokenizer."""
 
     text: str
-    finish_reason: Literal["stop", "length"]
+    finish_reason: Finish
     prompt_tokens: int
     completion_tokens: int
     model: str = ""

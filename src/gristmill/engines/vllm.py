@@ -13,13 +13,13 @@ import math
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.models import commit, fingerprint, locate, public_name
-from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs
+from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs
 from gristmill.engines.vllm_process import Process
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
 from gristmill.storage.ids import digest
@@ -137,7 +137,7 @@ class Vllm(Engine):
             detokenize=bool(how.stop),
             seed=request.draw if request.draw is not None else self.seed,
         )
-        if out.finish_reason not in ("stop", "length"):
+        if out.finish_reason not in get_args(Finish):
             raise EngineError(f"vLLM ended a request by {out.finish_reason!r}: {out.stop_reason}")
         return Completion(
             out.text if how.stop else process.tokens.decode(ids, out.token_ids),

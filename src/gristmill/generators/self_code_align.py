@@ -107,11 +107,11 @@ class SelfCodeAlign(RowStage):
             return reply
         told["instruction"] = reply.text.strip()
         ask = self.request(RESPONSE, told, draws[2])
-        replies = await asyncio.gather(*(llm.generate(*ask) for _ in range(self.n)))
+        replies = await asyncio.gather(*(complete(llm, *ask) for _ in range(self.n)))
 
-        def solved(reply: Completion) -> Solved | Drop:
-            if reply.finish_reason != "stop":
-                return Drop("cut_off", f"{reply.completion_tokens} tokens: {reply.text}")
+        def solved(reply: Completion | Drop) -> Solved | Drop:
+            if isinstance(reply, Drop):
+                return reply
             parts = divide(reply.text)
             if isinstance(parts, Flaw):
                 return Drop(parts.code, parts.detail)

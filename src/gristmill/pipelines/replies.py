@@ -11,7 +11,9 @@ from gristmill.pipelines.context import Llm
 from gristmill.pipelines.stage import Drop
 from gristmill.text.words import first_words
 
-REPLY_CODES = frozenset({"empty", "cut_off", "prompt_too_long", "unparsed_judge"})
+UNFINISHED = frozenset({"content_filter", "tool_calls", "repetition"})
+"""Ends of an answer that leave no usable text; each is a reject code."""
+REPLY_CODES = UNFINISHED | {"empty", "cut_off", "prompt_too_long", "unparsed_judge"}
 """What `complete` and `judge` drop with."""
 
 
@@ -31,6 +33,8 @@ async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Dro
         reply = await asked
     except PromptTooLong as error:
         return Drop("prompt_too_long", str(error))
+    if reply.finish_reason in UNFINISHED:
+        return Drop(reply.finish_reason, reply.text)
     if whole and reply.finish_reason == "length":
         return Drop("cut_off", f"{reply.completion_tokens} tokens: {reply.text}")
     return reply if reply.text.strip() else Drop("empty")
