@@ -58,9 +58,9 @@ def test_a_budget_is_passed_by_no_more_than_one_seed(tmp_path, target: int | Non
 
 def test_the_first_wave_under_a_budget_is_small_however_many_seeds_there_are() -> None:
     stages = [{"use": "generators.responses"}]
-    assert next_wave(made(stages, target=900), [], 10**6, 0, 0) == 10**5
-    assert next_wave(made(stages, budget={"tokens": 9000}), [], 10**6, 0, 0) == PROBE
-    assert next_wave(made(stages, budget={"tokens": 9000}), [10], 10**6, 0, 0) == 10**5 + 10
+    assert next_wave(made(stages, target=900), 0, 10**6, 0, 0) == 10**5
+    assert next_wave(made(stages, budget={"tokens": 9000}), 0, 10**6, 0, 0) == PROBE
+    assert next_wave(made(stages, budget={"tokens": 9000}), 10, 10**6, 0, 0) == 10**5 + 10
 
 
 def test_a_larger_target_gives_what_it_would_have_given_at_once(tmp_path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypedDict
+from typing import Any, ClassVar, Literal, Protocol, TypedDict, get_args
 
 import numpy as np
 from pydantic import ConfigDict
@@ -19,7 +19,9 @@ from gristmill.storage.ids import digest
 Op = Literal["generate", "score", "entropy", "attend", "embed", "choice", "run", "train"]
 
 Finish = Literal["stop", "length", "content_filter", "tool_calls", "repetition"]
-"""How a text ends. Only "stop" is the model's own will; the last three leave no usable text."""
+"""How a text ends. Only "stop" is the model's own will."""
+UNFINISHED = frozenset(get_args(Finish)) - {"stop", "length"}
+"""Ends that leave no usable text, and asking again would not change."""
 
 
 class Message(TypedDict):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Coroutine
 from typing import Any
 
-from gristmill.engines.requests import Completion, Prompt, Sampling
+from gristmill.engines.requests import UNFINISHED, Completion, Prompt, Sampling
 from gristmill.errors import PromptTooLong
 from gristmill.pipelines.context import Llm
 from gristmill.pipelines.stage import Drop
 from gristmill.text.words import first_words
 
-UNFINISHED = frozenset({"content_filter", "tool_calls", "repetition"})
-"""Ends of an answer that leave no usable text; each is a reject code."""
 REPLY_CODES = UNFINISHED | {"empty", "cut_off", "prompt_too_long", "unparsed_judge"}
 """What `complete` and `judge` drop with."""
 

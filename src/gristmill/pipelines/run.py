@@ -12,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -114,18 +114,16 @@ class Run:
         return self.save(found, table, "error_rate", len(self.seeds), {})
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
-        ends: list[int] = []
-        found = Outcome()
+        ends, found = [0], Outcome()
         while True:
             so_far = len(found.rows), found.tokens
-            ends.append(next_wave(self.recipe, ends, len(self.seeds), *so_far))
-            bounds = zip([0, *ends], ends, strict=False)
+            ends.append(next_wave(self.recipe, ends[-1], len(self.seeds), *so_far))
             wave_of = {
                 row["id"]: wave
-                for wave, (start, end) in enumerate(bounds)
+                for wave, (start, end) in enumerate(pairwise(ends))
                 for row in self.seeds[start:end]
             }
-            found = await self._pass(self.seeds[: ends[-1]], 0, len(ends), wave_of, None)
+            found = await self._pass(self.seeds[: ends[-1]], 0, len(ends) - 1, wave_of, None)
             last = ends[-1] == len(self.seeds)
             if stop := stop_after(self.recipe, len(found.rows), found.tokens, is_last=last):
                 return found, stop, ends[-1]
@@ -139,18 +137,15 @@ class Run:
             seeds = born(self.seeds, number)
             pool = to_table(total.rows, self.plan.schema)
             one = await self._pass(seeds, number, number + 1, {}, pool)
-            for label, counts in one.counts.items():
-                total.counts.setdefault(label, Counter()).update(counts)
+            add(total.counts, one.counts)
             total.rows = sorted([*total.rows, *one.rows], key=canonical)
             total.tokens += one.tokens
             total.asked += one.asked
             total.files += one.files
             total.state = digest(total.state, one.state)
             last = number + 1 == self.recipe.rounds.n
-            poor = stop_for_yield(self.recipe, len(seeds), len(one.rows))
-            if stop := (
-                stop_after(self.recipe, len(total.rows), total.tokens, is_last=last) or poor
-            ):
+            stop = stop_after(self.recipe, len(total.rows), total.tokens, is_last=last)
+            if stop := stop or stop_for_yield(self.recipe, len(seeds), len(one.rows)):
                 break
         return total, stop or "seeds", len(self.seeds)
 

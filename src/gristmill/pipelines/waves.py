@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Literal
 
 from gristmill.pipelines.recipe import Recipe
@@ -15,24 +14,20 @@ PROBE = 32
 """Seeds of a first wave under a budget, at most: what a seed costs is not known before it."""
 
 
-def next_wave(recipe: Recipe, ends: Sequence[int], n_seeds: int, n_found: int, tokens: int) -> int:
-    """Return where the next wave ends: 10 % of the seeds, then what the yield asks for.
+def next_wave(recipe: Recipe, end: int, n_seeds: int, n_found: int, tokens: int) -> int:
+    """Return where the wave after `end` ends: 10 % of the seeds, then what the yield asks for.
 
     With a yield of 0 the prefix doubles. A budget pays for what the seeds so far cost on average.
-    `ends` are the prefixes so far, shortest first.
     """
-    target, limit = recipe.target, recipe.budget.tokens
-    if target is None and limit is None:
+    limit, tenth = recipe.budget.tokens, max(1, math.ceil(n_seeds / 10))
+    if recipe.target is None and limit is None:
         return n_seeds
-    tenth = max(1, math.ceil(n_seeds / 10))
-    if not ends:
-        return tenth if limit is None else min(tenth, PROBE)
-    end = more = ends[-1]
-    if target is None:
-        more = tenth
-    elif n_found:
-        more = math.ceil((target - n_found) * end / n_found * 1.1)
-    if limit is not None and tokens:
+    if not end:
+        return min(tenth, PROBE) if limit else tenth
+    more = end if recipe.target else tenth
+    if recipe.target and n_found:
+        more = math.ceil((recipe.target - n_found) * end / n_found * 1.1)
+    if limit and tokens:
         more = min(more, max(1, (limit - tokens) * end // tokens))
     return min(n_seeds, end + more)
 
