@@ -23,7 +23,7 @@ from gristmill.formats.annotations import arrow
 from gristmill.formats.benchmarks import rows_of, verified
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
-from gristmill.text.overlaps import CONTAMINATED, Method, Overlaps
+from gristmill.text.overlaps import CONTAMINATED, MAX_RATE, METHODS, NGRAM, Method, Overlaps
 from gristmill.text.turns import Turn, turns
 
 PIN = 12
@@ -64,15 +64,15 @@ class Contamination(RowStage):
     """Names in the registry."""
     registry: str = ".gristmill/benchmarks.json"
     """Its file, from the current folder on: that of the default workspace."""
-    methods: tuple[Method, ...] = Field(default=("words", "solutions"), min_length=1)
+    methods: tuple[Method, ...] = Field(default=METHODS, min_length=1)
     """`words` looks for runs of `ngram` words, `chars` for 50 letters and digits whatever stands
     between them, `solutions` for whole programs."""
-    ngram: int = Field(default=13, ge=5, le=50)
+    ngram: int = Field(default=NGRAM, ge=5, le=50)
     """Words of a run. Of 29,361 public rows, 10 share one of 13 with five benchmarks, 100 one of 10
     and 451 one of 8: mostly phrases that everybody uses."""
     action: Literal["drop", "flag"] = "drop"
     """`flag` keeps the row, with the flag `contaminated` and the evidence in `hit`."""
-    max_rate: float = Field(default=0.0, ge=0, le=1)
+    max_rate: float = Field(default=MAX_RATE, ge=0, le=1)
     """Share (0..1) of flagged rows in the dataset above which `publish` refuses it."""
     pins: tuple[str, ...] = ()
     """`NAME=DIGEST` per benchmark; filled in from the registry, an error where they differ."""

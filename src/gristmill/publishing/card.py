@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.publishing import facts
+from gristmill.publishing import contamination, facts
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -97,6 +97,7 @@ def render(run: RunFiles) -> str:
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
         ("Verification", _verification(run)),
+        ("Contamination", contamination.section(run)),
         ("Examples of what was rejected", _rejected(run)),
         ("Sources", _sources(run)),
         ("Models", _models(run)),
@@ -212,10 +213,8 @@ def _yield(run: RunFiles) -> Iterator[str]:
     for at in facts.lines(run):
         c = at.counts
         why = ", ".join(f"{code_span(code, 60)} {number(n)}" for code, n in c["codes"].items())
-        cells = [
-            at.label,
-            *(number(n) for n in (c["in"], c["made"], c["kept"], at.lost, c["failed"])),
-        ]
+        counts = c["in"], c["made"], c["kept"], at.lost, c["failed"]
+        cells = [at.label, *map(number, counts)]
         yield f"| {' | '.join(cells)} | {why} |"
     for label, use in run.uses.items():
         if "duplicates" in use:

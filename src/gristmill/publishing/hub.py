@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
 from gristmill.publishing.checks import problems
+from gristmill.publishing.contamination import above_limit
 from gristmill.publishing.files import RunFiles
 
 if TYPE_CHECKING:
@@ -59,13 +60,16 @@ def publish(
 
     Raises:
         InputError: There is no finished run at `path`, or `repo_id` is no name.
-        GateClosed: The run does not add up, holds the token, or its repository is public.
+        GateClosed: The run does not add up, repeats benchmarks more than its recipe allows, holds
+            the token, or its repository is public.
         RequirementError: No token, no right to write there, or the Hub is switched off.
         StorageError: The Hub could not be reached or failed.
     """
     run = RunFiles.open(path)
     if wrong := problems(run):
         raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
+    if repeats := list(above_limit(run)):
+        raise GateClosed(f"{path} is not published: {'; '.join(repeats)}")
     token = _token(token_env)
     files = dict(_files(path))
     _check_secret(files, token, token_env)

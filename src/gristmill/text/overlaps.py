@@ -21,6 +21,10 @@ from gristmill.text.words import words
 Method = Literal["words", "chars", "solutions"]
 CONTAMINATED = "contaminated"
 """The flag of a row that repeats a benchmark, and the code of one that left for it."""
+METHODS: tuple[Method, ...] = ("words", "solutions")
+NGRAM = 13
+MAX_RATE = 0.0
+"""What `filters.contamination` does unless told otherwise; the card must know it too."""
 CHARS = 50
 MIN_WORDS = 8
 """Words of the shortest text that is looked for inside others; a shorter question counts only

@@ -1,0 +1,107 @@
+"""What a run found of benchmarks in its rows, and whether it may be published with what is left.
+
+Read from the details of the rows that left and the evidence of those that stayed with a flag.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from gristmill.publishing.escape import code_span
+from gristmill.publishing.files import RunFiles
+from gristmill.text.overlaps import CONTAMINATED, HIT, MAX_RATE, METHODS, NGRAM
+
+USE = "filters.contamination"
+NEVER = "No row was compared with a benchmark: no stage of the recipe does that."
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One use of the stage; the counts are by benchmark and method, a row's first hit counts."""
+
+    label: str
+    params: Mapping[str, Any]
+    dropped: Counter[tuple[str, str]]
+    kept: Counter[tuple[str, str]]
+    """Of the dataset's rows."""
+
+    @property
+    def max_rate(self) -> float:
+        """The share of the dataset's rows (0..1) that may have a hit."""
+        return float(self.params.get("max_rate", MAX_RATE))
+
+
+def compared(run: RunFiles) -> list[Compared]:
+    """Return every use of the stage in a run, in order."""
+    stages = run.recipe.get("stages") or []
+    uses = {label: i for i, (label, use) in enumerate(run.uses.items()) if use == USE}
+    return [Compared(label, stages[i], _dropped(run, label), _kept(run, label))
+            for label, i in uses.items()]  # fmt: skip
+
+
+def above_limit(run: RunFiles) -> Iterator[str]:
+    """Yield what forbids publishing, one line per use of the stage."""
+    for use in compared(run):
+        n, total = sum(use.kept.values()), len(run.kept)
+        if n > use.max_rate * total:
+            sets = ", ".join(sorted({benchmark for benchmark, _ in use.kept}))
+            yield (
+                f"{n} of {total} rows repeat {sets} ({n / total:.2%}, at most {use.max_rate:.2%} "
+                f"by stage '{use.label}'); drop them with `action: drop`, or raise max_rate"
+            )
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the lines of the card."""
+    uses = compared(run)
+    if not uses:
+        yield NEVER
+    for use in uses:
+        methods = use.params.get("methods", METHODS)
+        runs = f"{use.params.get('ngram', NGRAM)} words" if "words" in methods else ""
+        yield f"Stage `{use.label}` looked by {', '.join(methods)}{runs and f' (runs of {runs})'}."
+        yield "\n| benchmark | found by | rows dropped | rows in the dataset |\n|---|---|--:|--:|"
+        yield from _table(use)
+        if late := _written_later(run, use.label):
+            names = ", ".join(f"`{label}`" for label in late)
+            yield f"\nText that {names} wrote after that was not compared."
+        yield ""
+
+
+def _table(use: Compared) -> Iterator[str]:
+    found = {*use.dropped, *use.kept}
+    for name in use.params.get("benchmarks") or ():
+        methods = sorted(method for benchmark, method in found if benchmark == name)
+        for method in methods or ["nothing found"]:
+            key = name, method
+            yield f"| {code_span(name, 60)} | {method} | {use.dropped[key]} | {use.kept[key]} |"
+
+
+def _written_later(run: RunFiles, label: str) -> list[str]:
+    labels = list(run.uses)
+    later = labels[labels.index(label) + 1 :]
+    return [name for name in later if run.uses[name].startswith("generators.")]
+
+
+def _dropped(run: RunFiles, label: str) -> Counter[tuple[str, str]]:
+    gone = (pl.col("end_at") == label) & (pl.col("end_code") == CONTAMINATED)
+    if not run.files:
+        return Counter()
+    found = run.scan().filter(gone).select("id", "end_detail").collect().unique("id")
+    return _counted(found["end_detail"])
+
+
+def _kept(run: RunFiles, label: str) -> Counter[tuple[str, str]]:
+    hit = pl.col("meta").str.json_path_match(f"$.{label}.hit")
+    found = (pl.read_parquet(file, columns=["meta"]).select(hit) for file in run.data)
+    return _counted(text for frame in found for text in frame["meta"].drop_nulls())
+
+
+def _counted(details: Iterable[str]) -> Counter[tuple[str, str]]:
+    found = filter(None, map(HIT.match, details))
+    return Counter((hit["benchmark"], hit["method"]) for hit in found)

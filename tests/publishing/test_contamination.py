@@ -1,0 +1,75 @@
+"""A real run over rows of which some repeat a benchmark: its card, and the gate of `publish`."""
+
+from pathlib import Path
+
+import pytest
+
+from gristmill import Recipe, run
+from gristmill.errors import GateClosed
+from gristmill.publishing import card, hub
+from gristmill.publishing.contamination import NEVER, above_limit, compared
+from gristmill.publishing.files import RunFiles
+
+TINY = Path(__file__).parents[1] / "data" / "benchmarks.json"
+GEESE = "Mina keeps seven grey geese and eleven white ducks behind the old mill."
+ROWS = [
+    {"instruction": f"Name tree number {i}.", "output": GEESE if i < 2 else "Oak."}
+    for i in range(10)
+]
+
+
+@pytest.fixture
+def ran(tmp_path):
+    def make(stages: str) -> Path:
+        recipe = Recipe.load("threshold", [f"stages=[{stages}]", "seeds={}", "name=gated"])
+        return run(recipe, ROWS, {}, workspace=tmp_path).path
+
+    return make
+
+
+def use(**changes: object) -> str:
+    given = {"benchmarks": "[tiny]", "registry": TINY, **changes}
+    return f"{{use: filters.contamination, {', '.join(f'{k}: {v}' for k, v in given.items())}}}"
+
+
+def test_what_was_dropped_is_on_the_card_and_nothing_is_left(ran) -> None:
+    path = ran(use())
+    (found,) = compared(RunFiles.open(path))
+    assert (dict(found.dropped), dict(found.kept)) == ({("tiny", "words"): 2}, {})
+    text = card.write(path).read_text()
+    assert "Stage `contamination` looked by words, solutions (runs of 13 words)." in text
+    assert "| `tiny` | words | 2 | 0 |" in text
+    assert list(above_limit(RunFiles.open(path))) == []
+
+
+def test_a_set_that_nothing_repeats_is_on_the_card_too(ran) -> None:
+    assert (
+        "| `tiny` | nothing found | 0 | 0 |"
+        in card.write(ran(use(methods="[solutions]"))).read_text()
+    )
+
+
+def test_flagged_rows_close_the_gate_above_the_limit(ran, monkeypatch) -> None:
+    path = ran(use(action="flag", max_rate=0.1))
+    assert "| `tiny` | words | 0 | 2 |" in card.write(path).read_text()
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with pytest.raises(GateClosed, match=r"2 of 10 rows repeat tiny \(20.00%, at most 10.00%"):
+        hub.publish(path, "someone/rows")
+
+
+def test_at_the_limit_the_gate_is_open(ran) -> None:
+    assert list(above_limit(RunFiles.open(ran(use(action="flag", max_rate=0.2))))) == []
+
+
+def test_the_card_says_that_nobody_looked(ran) -> None:
+    assert NEVER in card.write(ran("{use: filters.length}")).read_text()
+
+
+def test_the_card_says_what_was_written_after_the_comparison(finished) -> None:
+    found = RunFiles.open(finished())
+    stages = [
+        {"use": "filters.contamination", "benchmarks": ["a"]},
+        {"use": "generators.responses"},
+    ]
+    found.lock["recipe"]["stages"] = stages
+    assert "Text that `responses` wrote after that was not compared." in card.render(found)
