@@ -232,8 +232,10 @@ def test_a_schedule_that_is_none_is_refused_before_anything_else(cron, call) -> 
 def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:
     run_dir = Path(json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"])
     (place / run_dir / "ledger.json").unlink()
+    shutil.rmtree(place / ".gristmill")
     code, out, _ = call("status", "last")
     assert code == 0
+    assert not (place / ".gristmill").exists(), "a look leaves nothing behind"
     assert "not finished; nothing runs here" in out
     assert "10 rejected by length: too_short" in out
     assert "rows/s" not in out

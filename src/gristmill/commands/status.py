@@ -54,14 +54,10 @@ def _where(args: argparse.Namespace) -> list[str]:
 
 
 def _alive(workspace: Path) -> str:
-    from gristmill.errors import RunLocked
-    from gristmill.storage.shards import lock
+    from gristmill.storage.shards import is_held
 
-    try:
-        lock(workspace / ".gristmill" / "lock").close()
-    except RunLocked:
-        return f"not finished; {HELD}"
-    return "not finished; nothing runs here"
+    held = is_held(workspace / ".gristmill" / "lock")
+    return f"not finished; {HELD if held else 'nothing runs here'}"
 
 
 def _under_way(run: Path) -> Progress | None:
