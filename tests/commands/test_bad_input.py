@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from gristmill.storage.shards import lock
+from gristmill.storage.shards import failures, lock
+from tools.audit import audit
 
 BARE = ("--local", "--no-prefect")
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -369,6 +370,51 @@ def test_a_bug_keeps_its_traceback_in_a_file(call, place) -> None:
     use = ("--set", "stages.0={use: mine_bug.filters.bug}", "--allow-plugins")
     refused(call("check", "tiny.yaml", *use), 1, "broken on purpose", ".gristmill/errors.log")
     assert "Traceback" in (place / ".gristmill" / "errors.log").read_text()
+
+
+ODD = """
+from typing import Annotated, TypedDict
+import pyarrow as pa
+from gristmill import TableStage, decisions
+
+class Text(TypedDict):
+    instruction: str
+
+class Odd(TableStage):
+    scope = "{scope}"
+    codes = frozenset({{"odd"}})
+
+    def decide(self, table: Annotated[pa.Table, Text]) -> Annotated[pa.Table, TypedDict("N", {{}})]:
+        if any("topic 15" in text for text in table["instruction"].to_pylist()):
+            raise ValueError("an odd row")
+        return decisions(table, [True] * len(table), "odd")
+"""
+
+
+def odd(place: Path, scope: str) -> tuple[str, ...]:
+    """Write a stage that cannot decide on one seed's rows; return what makes `tiny` use it."""
+    folder = place / f"mine_{scope}" / "filters"
+    folder.mkdir(parents=True)
+    (folder / "odd.py").write_text(ODD.format(scope=scope))
+    return ("--set", f"stages.2={{use: mine_{scope}.filters.odd}}", "--allow-plugins")
+
+
+def test_a_family_that_a_stage_cannot_decide_on_fails_alone(call, place) -> None:
+    most = ("--set", "max_error_rate=0.5")
+    code, out, err = call("run", "tiny.yaml", "--json", *odd(place, "siblings"), *most, *BARE)
+    told = json.loads(out)
+    assert (code, told["kept"], told["failed"]) == (0, 18, 2), err
+    assert told["stages"][2]["in"] == 20
+    assert audit(place / told["run_dir"]) == []
+    shard = next((place / told["run_dir"] / "shards" / "00-00").glob("*.parquet"))
+    [line] = set(failures(shard, "odd"))
+    assert line == "ValueError: an odd row"
+
+
+def test_a_table_that_a_stage_cannot_decide_on_ends_the_run_by_its_name(call, place) -> None:
+    outcome = call("run", "tiny.yaml", *odd(place, "table"), *BARE)
+    refused(outcome, 1, "ValueError: an odd row, in stage 'odd';", ".gristmill/errors.log")
+    assert "odd.py" in (place / ".gristmill" / "errors.log").read_text()
 
 
 def start(place: Path, *more: str, limit: int | None = None) -> subprocess.Popen[str]:

@@ -27,6 +27,7 @@ def explain(error: Exception, args: argparse.Namespace, screen: Screen) -> int:
     else:
         first = str(error).strip().splitlines()
         what = f"{type(error).__name__}: {first[0] if first else ''}".rstrip(": ")
+        what = ", ".join([what, *getattr(error, "__notes__", ())])
         saved = _save(error, args.workspace)
         message, code = f"{what}; this is a bug or a broken machine, the traceback is in {saved}", 1
     screen.err.write(f"error: {message}\n")

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
+from itertools import groupby
 from types import ModuleType
 from typing import Any
 
@@ -250,12 +251,6 @@ def _check_target(recipe: Recipe, selectors: Iterable[Use], cut: int) -> None:
 
 
 def _units(uses: Iterable[Use]) -> Iterable[tuple[Use, ...]]:
-    fused: list[Use] = []
-    for use in uses:
-        if use.is_barrier:
-            yield from filter(None, [tuple(fused), (use,)])
-            fused = []
-        else:
-            fused.append(use)
-    if fused:
-        yield tuple(fused)
+    for alone, some in groupby(uses, key=lambda use: use.is_barrier):
+        fused = tuple(some)
+        yield from ((use,) for use in fused) if alone else [fused]

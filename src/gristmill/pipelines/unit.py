@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -23,6 +23,7 @@ from gristmill.storage.ids import child_id
 from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, view_table
 from gristmill.storage.shards import Shard
 
+T = TypeVar("T")
 PROMPT_TOO_LONG = "prompt_too_long"
 """The core's own reject code: a row whose request no retry can make fit its engine."""
 
@@ -66,13 +67,10 @@ class Unit:
             use = self.uses[i]
             out, calls = await self._call(use, row, shard)
             row = {**row, "calls": calls}
-            shard.count(use.label, in_=1, **{_entry(out): 1})
-            if isinstance(out, Failed):
-                shard.end(row, "failed", use.label, error=out.error)
+            if isinstance(out, Drop | Failed):
+                _leave(use, row, out, shard)
                 return None
-            if isinstance(out, Drop):
-                shard.end(row, "rejected", use.label, code=out.code, detail=out.detail)
-                return None
+            shard.count(use.label, in_=1, entered_ok=1)
             if isinstance(out, list):
                 shard.end(row, "expanded", use.label)
                 await self.run(self._children(use, row, out, shard), i + 1, shard)
@@ -89,38 +87,25 @@ class Unit:
         What a row paid for is counted and named however it ends.
         """
         if not use.awaits:
-            return await self._outcome(use, row, None), row["calls"]
+            return await _guarded(use, self._outcome(use, row, None)), row["calls"]
         ctx = self._context(use, row["id"])
-        out = await self._outcome(use, row, ctx)
+        out = await _guarded(use, self._outcome(use, row, ctx))
         calls = [*row["calls"], *_paid(ctx, shard)]
         for made in out if isinstance(out, list) else [out]:
             if isinstance(made, dict):
                 made["calls"] = calls
         return out, calls
 
-    async def _outcome(
-        self, use: Use, row: Row, ctx: Context | None
-    ) -> Row | Drop | Failed | list[Any]:
+    async def _outcome(self, use: Use, row: Row, ctx: Context | None) -> Row | Drop | list[Any]:
         """Merge what a stage returns here already, so that bad columns fail the row too."""
         view = {name: look(row, name) for name in use.reads}
         stage: Any = use.stage
-        try:
-            out = stage(view) if ctx is None else await stage(view, ctx)
-            if not isinstance(out, list):
-                return _declared(use, out) if isinstance(out, Drop) else merge(use, row, out)
-            if not out:
-                raise StageError(  # noqa: TRY301
-                    f"stage '{use.label}' returned no rows; return a Drop and say why"
-                )
-            return [_declared(use, o) if isinstance(o, Drop) else merge(use, row, o) for o in out]
-        except PromptTooLong as error:
-            return Drop(PROMPT_TOO_LONG, str(error))
-        except EngineError:
-            return Failed(traceback.format_exc())
-        except GristmillError:
-            raise
-        except Exception:  # noqa: BLE001 - a failing row is data: it goes to the failed rows
-            return Failed(traceback.format_exc())
+        out = stage(view) if ctx is None else await stage(view, ctx)
+        if not isinstance(out, list):
+            return _declared(use, out) if isinstance(out, Drop) else merge(use, row, out)
+        if not out:
+            raise StageError(f"stage '{use.label}' returned no rows; return a Drop and say why")
+        return [_declared(use, o) if isinstance(o, Drop) else merge(use, row, o) for o in out]
 
     def _children(self, use: Use, row: Row, out: list[Row | Drop], shard: Shard) -> list[Row]:
         children = []
@@ -144,10 +129,28 @@ class Unit:
         return Context(roles, self.seed, use.label, row_id, self.round, self.pool)
 
     async def decide(self, i: int, rows: list[Row], shard: Shard) -> list[Row]:
-        """Let a table stage decide on rows in canonical order; return those that stay."""
+        """Let a table stage decide on rows in canonical order; return those that stay.
+
+        What a stage raises on a family ends that family's rows, on the whole table the run.
+        """
         use = self.uses[i]
-        table = view_table(rows, use.reads, self.types)
         ctx = self._context(use, ",".join(rows[0]["parents"]))
+        out = await _guarded(use, self._decisions(use, rows, ctx))
+        calls, kept = _paid(ctx, shard), []
+        for row, end in out if isinstance(out, list) else [(row, out) for row in rows]:
+            row = {**row, "calls": [*row["calls"], *calls]}
+            if end:
+                _leave(use, row, end, shard)
+            else:
+                shard.count(use.label, in_=1, entered_ok=1, made=1, kept=1)
+                kept.append(row)
+        return kept
+
+    async def _decisions(
+        self, use: Use, rows: list[Row], ctx: Context
+    ) -> list[tuple[Row, Drop | None]]:
+        """Return every row with its new columns, and why it leaves if it does."""
+        table = view_table(rows, use.reads, self.types)
         assert isinstance(use.stage, TableStage)
         if use.awaits:
             decided = await use.stage.decide(table, ctx)
@@ -156,26 +159,33 @@ class Unit:
             decided = await asyncio.to_thread(use.stage.decide, table, *more)
         else:
             decided = use.stage.decide(table)
-        calls = _paid(ctx, shard)
         lines = {line["id"]: line for line in decided.to_pylist()}
         if len(lines) != len(rows) or any(row["id"] not in lines for row in rows):
             raise StageError(
                 f"stage '{use.label}' decided on {len(lines)} of {len(rows)} rows; "
                 "return exactly one line per input row"
             )
-        kept = []
+        out = []
         for row in rows:
             line = lines[row["id"]]
-            columns = {name: line.get(name) for name in use.lands}
-            row = merge(use, {**row, "calls": [*row["calls"], *calls]}, columns)
-            if line["keep"]:
-                shard.count(use.label, in_=1, entered_ok=1, made=1, kept=1)
-                kept.append(row)
-            else:
-                gone = _declared(use, Drop(line["code"], line["detail"] or ""))
-                shard.count(use.label, in_=1, rejected=1)
-                shard.end(row, "rejected", use.label, code=gone.code, detail=gone.detail)
-        return kept
+            end = None if line["keep"] else _declared(use, Drop(line["code"], line["detail"] or ""))
+            out.append((merge(use, row, {name: line.get(name) for name in use.lands}), end))
+        return out
+
+
+async def _guarded(use: Use, work: Awaitable[T]) -> T | Drop | Failed:
+    """Wait for what a stage makes of a row, a family or a table; say what its errors mean."""
+    try:
+        return await work
+    except Exception as error:
+        if use.is_barrier:  # no row is to blame
+            error.add_note(f"in stage '{use.label}'")
+            raise
+        if isinstance(error, PromptTooLong):
+            return Drop(PROMPT_TOO_LONG, str(error))
+        if isinstance(error, GristmillError) and not isinstance(error, EngineError):
+            raise
+        return Failed(traceback.format_exc())  # data: it goes to the failed rows
 
 
 def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
@@ -202,10 +212,14 @@ def _paid(ctx: Context, shard: Shard) -> list[str]:
     return keys
 
 
-def _entry(out: Any) -> str:
-    if isinstance(out, Failed):
-        return "failed"
-    return "rejected" if isinstance(out, Drop) else "entered_ok"
+def _leave(use: Use, row: Row, end: Drop | Failed, shard: Shard) -> None:
+    """End a row at the stage that it failed in or was rejected by."""
+    if isinstance(end, Failed):
+        shard.count(use.label, in_=1, failed=1)
+        shard.end(row, "failed", use.label, error=end.error)
+    else:
+        shard.count(use.label, in_=1, rejected=1)
+        shard.end(row, "rejected", use.label, code=end.code, detail=end.detail)
 
 
 def _declared(use: Use, drop: Drop) -> Drop:

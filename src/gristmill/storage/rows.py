@@ -59,13 +59,7 @@ CONTENT: Types = {
 CLEARED = ("output", "messages", "gen", "scores", "verdicts", "picks")
 """What a new instruction makes untrue."""
 STRUCTS = ("scores", "weights", "verdicts", "picks")
-END: Types = {
-    "end": TEXT,
-    "end_at": TEXT,
-    "end_code": TEXT,
-    "end_detail": TEXT,
-    "end_error": TEXT,
-}
+END: Types = dict.fromkeys(("end", "end_at", "end_code", "end_detail", "end_error"), TEXT)
 """How and where a row's way through one unit ended: kept, rejected, failed or expanded.
 
 The names are long because they stand beside a user's columns: seeds often bring a `code`.
