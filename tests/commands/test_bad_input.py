@@ -63,6 +63,8 @@ def refused(outcome, code: int, *parts: str) -> None:
             ["stages.1.sampling={temprature: 1}"],
             ["there is no 'sampling.temprature'; did you mean ['temperature']?"],
         ),
+        ([f"seed={'9' * 23}"], ["column 1: 99999999999999999999999 has more than 64 bits"]),
+        (["stages.2={use: selectors.gme, k: 3, seed: -1}"], ["seed: Input should be greater than"]),
         (["budget.tokens=x"], ["budget.tokens: Input should be a valid integer", "found 'x'"]),
         (["engines.generator=!!python/object:os.Thing {}"], ["remove the tag"]),
     ],

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from gristmill.errors import RecipeError
 from gristmill.formats.recipe_files import find, shipped
@@ -52,6 +53,12 @@ def test_a_bad_recipe_says_where_and_what(tmp_path, text, message) -> None:
         Recipe.load(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])
+def test_a_seed_has_at_most_64_bits(seed: int) -> None:
+    with pytest.raises(ValidationError, match="seed"):
+        Recipe(name="mine", seed=seed, stages=[{"use": "filters.length"}])
 
 
 def test_a_secret_under_a_mistyped_key_is_not_shown(path) -> None:

@@ -56,6 +56,14 @@ def test_objects_are_refused(tag: str) -> None:
     assert "remove the tag" in message
 
 
+def test_whole_numbers_have_at_most_64_bits() -> None:
+    most = 2**63 - 1
+    assert parse(f"[{most}, -{most + 1}, 0x10]", "r.yaml") == [most, -most - 1, 16]
+    for text in (str(most + 1), str(-most - 2), "0x" + "f" * 16, "9" * 23):
+        message = refused(f"name: x\nseed: {text}")
+        assert f"line 2, column 7: {text} has more than 64 bits" in message
+
+
 def test_a_key_that_stands_twice_is_refused() -> None:
     message = refused("name: x\nstages: []\nname: y\n")
     assert "'name' stands twice" in message

@@ -55,7 +55,7 @@ class Gme(TableStage):
     sample: int | None = Field(default=None, ge=1)
     """Look at so many rows per pick, drawn anew. It finds one of the best n of N with
     probability 1 - C(N-n, sample) / C(N, sample): 0.894 for n=10, N=1,000 and 200."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Of the draw."""
 
     def reads(self) -> frozenset[str]:

@@ -57,6 +57,22 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+def _whole(loader: _Loader, node: yaml.ScalarNode) -> int:
+    """Refuse a whole number that no hash and no Arrow column could hold."""
+    value = loader.construct_yaml_int(node)
+    if not -(2**63) <= value < 2**63:
+        raise yaml.constructor.ConstructorError(
+            None,
+            None,
+            f"{node.value} has more than 64 bits; write a smaller whole number",
+            node.start_mark,
+        )
+    return int(value)
+
+
+_Loader.add_constructor(f"{PLAIN}int", _whole)
+
+
 def _expanded(node: yaml.Node, where: str, sizes: dict[int, int]) -> int:
     """Count the nodes below a node with every alias written out; each node is visited once."""
     if id(node) in sizes:
