@@ -6,10 +6,10 @@ import pytest
 
 from gristmill import Recipe, run
 from gristmill.engines.client import Client, Starter
+from gristmill.engines.named import build_engines
 from gristmill.engines.requests import Generate, Sampling
 from gristmill.engines.scripted import Scripted
 from gristmill.errors import EngineError, EngineRefused, RequirementError, StorageError
-from gristmill.pipelines.workspace import build_engines
 from gristmill.storage.answers import Answers
 
 GREEDY = Generate("x", Sampling(0.0))
@@ -48,7 +48,7 @@ def test_roles_that_ask_for_the_same_engine_share_it_and_it_starts_and_stops_onc
             "stages": [{"use": "generators.responses"}],
         }
     )
-    built = build_engines(recipe)
+    built = build_engines("x", recipe.engines)
     assert built["generator"] is built["judge"]
     assert built["generator"] is not built["other"]
 

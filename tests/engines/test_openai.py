@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pydantic import ValidationError
 
-from gristmill.engines.named import build
+from gristmill.engines.named import build_engines
 from gristmill.engines.openai import OpenAI
 from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
 from gristmill.errors import (
@@ -247,7 +247,7 @@ def test_a_missing_key_and_a_key_in_the_address_are_refused() -> None:
 def test_a_key_in_the_wrong_place_is_not_shown(wrong: dict[str, Any]) -> None:
     entry = {"use": "openai", "model": "m", **wrong}
     with pytest.raises(UsageError) as caught:
-        build("gristmill.engines", "engines.generator", entry, OpenAI).check()
+        build_engines("x", {"generator": entry})["generator"].check()
     assert next(iter(wrong)) in str(caught.value)
     assert "secret" not in str(caught.value)
     with pytest.raises((ValidationError, RequirementError)) as direct:

@@ -7,11 +7,12 @@ import pyarrow as pa
 import pytest
 from audit import audit
 
+from gristmill.engines.named import build_engines
 from gristmill.engines.trainer import Trainer
 from gristmill.errors import RecipeError
 from gristmill.pipelines import Recipe, run
 from gristmill.pipelines.runners import RayRunner
-from gristmill.pipelines.workspace import build_engines, prepare
+from gristmill.pipelines.workspace import prepare
 
 HOW = {"use": "trainer", "epochs": 2, "learning_rate": 1e-3, "batch_size": 4}
 
@@ -69,7 +70,7 @@ def test_a_round_is_scored_by_the_model_that_the_one_before_it_trained(tmp_path)
 
 
 def test_the_third_round_trains_on_both_before_it_from_the_base_again(tmp_path) -> None:
-    trainer = build_engines(recipe())["trainer"]
+    trainer = build_engines("x", recipe().engines)["trainer"]
     seen: list[Any] = []
 
     class Watched(Trainer):

@@ -16,7 +16,6 @@ from gristmill.errors import InputError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
-from gristmill.pipelines.waves import misses
 from gristmill.pipelines.workspace import Prepared, prepare
 from gristmill.publishing.escape import printable
 
@@ -69,12 +68,16 @@ def do_run(args: argparse.Namespace, screen: Screen) -> int:
     writable(args.workspace)
     order = order_of(args)
     recipe, result = (_bare if args.no_prefect else _in_flow)(order, screen)
-    late = misses(recipe, result.stop) or result.stop == "budget" or not result.dataset.num_rows
+    late = _misses(recipe, result) or result.stop == "budget" or not result.dataset.num_rows
     if args.json:
         screen.result(summary(result))
     else:
         _ending(result, recipe, screen)
     return STOPPED if late else 0
+
+
+def _misses(recipe: Recipe, result: Result) -> bool:
+    return recipe.target is not None and result.stop != "target"
 
 
 def _bare(order: Order, screen: Screen) -> tuple[Recipe, Result]:
@@ -137,7 +140,7 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
         screen.line(line)
     if not told["kept"]:
         screen.line("no row was kept; the command below shows where they left, and why")
-    elif misses(recipe, result.stop):
+    elif _misses(recipe, result):
         screen.line("the target was not met: give more seeds, relax a filter, or lower the target")
     for name, path in (
         ("dataset", result.folder),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import json
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pkgutil import iter_modules
@@ -12,20 +13,45 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gristmill.engines.base import Engine
 from gristmill.errors import RecipeError
 from gristmill.text.mistakes import explain
 
+PACKAGE = "gristmill.engines"
 Part = TypeVar("Part", bound=BaseModel)
 
 
-def build(package: str, where: str, entry: Mapping[str, Any], kind: type[Part]) -> Part:
-    """Build the one class of a kind that the module of a package named by `use` defines."""
-    use, known = entry.get("use"), modules(package)
-    if use not in known or not _class_in(importlib.import_module(f"{package}.{use}"), kind):
-        real = [n for n in known if _class_in(importlib.import_module(f"{package}.{n}"), kind)]
+def build_engines(recipe: str, named: Mapping[str, Mapping[str, Any]]) -> dict[str, Engine]:
+    """Build what a recipe has under `engines`; sandbox and trainer are there without a name."""
+    entries = {"sandbox": {"use": "sandbox"}, "trainer": {"use": "trainer"}, **named}
+    engines: dict[str, Engine] = {}
+    alike: dict[str, Engine] = {}
+    for role, entry in entries.items():
+        if "use" not in entry:  # as --set engines.ROLE.model=X leaves it
+            roles = ", ".join(role for role in sorted(named) if "use" in named[role])
+            raise RecipeError(
+                f"engines.{role}: {recipe} has no role '{role}'; its roles are "
+                f"{roles or 'none'}; one of your own also needs `use`"
+            )
+        key = json.dumps(entry, sort_keys=True, default=str)
+        if key not in alike:  # roles that ask for the same engine share it: one model in memory
+            alike[key] = _build(f"engines.{role}", entry)
+        engines[role] = alike[key]
+    return engines
+
+
+def _build(where: str, entry: Mapping[str, Any]) -> Engine:
+    """Build the one engine that the module named by `use` defines."""
+    use, known = entry["use"], modules(PACKAGE)
+    if use not in known or not _engine_in(use):
+        real = [name for name in known if _engine_in(name)]
         near = get_close_matches(str(use), real) or real
-        raise RecipeError(f"{where}: no '{use}' in {package}; did you mean one of {near}?")
-    return built(importlib.import_module(f"{package}.{use}"), where, entry, kind)
+        raise RecipeError(f"{where}: no '{use}' in {PACKAGE}; did you mean one of {near}?")
+    return built(importlib.import_module(f"{PACKAGE}.{use}"), where, entry, Engine)  # type: ignore[type-abstract]
+
+
+def _engine_in(name: str) -> type[Engine] | None:
+    return _class_in(importlib.import_module(f"{PACKAGE}.{name}"), Engine)  # type: ignore[type-abstract]
 
 
 def modules(package: str) -> list[str]:

@@ -86,10 +86,10 @@ class Unit:
 
         What a row paid for is counted and named however it ends.
         """
-        if not use.awaits:
-            return await _guarded(use, self._outcome(use, row, None)), row["calls"]
-        ctx = self._context(use, row["id"])
+        ctx = self._context(use, row["id"]) if use.awaits else None
         out = await _guarded(use, self._outcome(use, row, ctx))
+        if ctx is None:
+            return out, row["calls"]
         calls = [*row["calls"], *_paid(ctx, shard)]
         for made in out if isinstance(out, list) else [out]:
             if isinstance(made, dict):

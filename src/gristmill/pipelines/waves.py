@@ -47,8 +47,3 @@ def stop_for_yield(recipe: Recipe, n_in: int, n_accepted: int) -> Stop | None:
     if recipe.rounds is None:
         return None
     return "yield" if n_accepted < recipe.rounds.stop_when.accepted_rate_below * n_in else None
-
-
-def misses(recipe: Recipe, stop: Stop) -> bool:
-    """Say whether a run with a target ended without it."""
-    return recipe.target is not None and stop != "target"

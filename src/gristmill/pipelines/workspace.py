@@ -7,10 +7,10 @@ process at a time holds it.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ import yaml
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client, Starter
 from gristmill.engines.loop import block, patient_collector
-from gristmill.engines.named import build
+from gristmill.engines.named import build_engines
 from gristmill.engines.progress import Meter, Progress
-from gristmill.errors import InputError, RecipeError
+from gristmill.errors import InputError
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, require, write_malformed
 from gristmill.pipelines.outcome import Result
@@ -64,7 +64,7 @@ def prepare(
     stages from modules outside gristmill.
     """
     found = read_seeds(recipe) if seeds is None else from_rows(seeds)
-    built = build_engines(recipe) | dict(engines or {})
+    built = build_engines(recipe.name, recipe.engines) | dict(engines or {})
     key = digest(sorted(found.ids))
     plan = check(recipe, found.columns, built, key, allow_plugins=allow_plugins)
     written = {path for use in plan.uses for path in use.lands.values()}
@@ -74,25 +74,6 @@ def prepare(
     for role in sorted(used):
         built[role].check()
     return Prepared(recipe, plan, found, {role: built[role] for role in sorted(used)})
-
-
-def build_engines(recipe: Recipe) -> dict[str, Engine]:
-    """Build the engines that a recipe names; sandbox and trainer are there without being named."""
-    entries = {"sandbox": {"use": "sandbox"}, "trainer": {"use": "trainer"}, **recipe.engines}
-    built: dict[str, Engine] = {}
-    alike: dict[str, Engine] = {}
-    for role, entry in entries.items():
-        if "use" not in entry:  # as --set engines.ROLE.model=X leaves it
-            roles = ", ".join(r for r in sorted(recipe.engines) if "use" in recipe.engines[r])
-            raise RecipeError(
-                f"engines.{role}: {recipe.name} has no role '{role}'; its roles are "
-                f"{roles or 'none'}; one of your own also needs `use`"
-            )
-        key = json.dumps(entry, sort_keys=True, default=str)
-        if key not in alike:  # roles that ask for the same engine share it: one model in memory
-            alike[key] = build("gristmill.engines", f"engines.{role}", entry, Engine)  # type: ignore[type-abstract]
-        built[role] = alike[key]
-    return built
 
 
 def run(
@@ -150,27 +131,14 @@ async def _run(
     step: Step | None,
     progress: Callable[[Progress], None] | None,
 ) -> Result:
-    starters = {
-        id(engine): Starter(runner.host(engine), runner.wake)
-        for engine in prepared.engines.values()
-    }
-    clients = {
-        role: Client(engine, answers, starter=starters[id(engine)])
-        for role, engine in prepared.engines.items()
-    }
+    recipe, plan, seeds = prepared.recipe, prepared.plan, prepared.seeds
+    engines, step = prepared.engines, step or _bare
+    starters = {id(e): Starter(runner.host(e), runner.wake) for e in engines.values()}
+    clients = {role: Client(e, answers, starter=starters[id(e)]) for role, e in engines.items()}
     meter = Meter(clients, lambda: runner.done, progress, path / "costs")
-    work = Run(
-        prepared.recipe,
-        prepared.plan,
-        seed_rows(prepared.seeds),
-        clients,
-        runner,
-        path,
-        step or _bare,
-        meter,
-        prepared.seeds.summary(),
-    )
-    write_malformed(path / "malformed.jsonl", prepared.seeds.malformed)
+    given = seeds.summary()
+    work = Run(recipe, plan, seed_rows(seeds), clients, runner, path, step, meter, given)
+    write_malformed(path / "malformed.jsonl", seeds.malformed)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(runner.close)
         for client in clients.values():
@@ -178,10 +146,9 @@ async def _run(
         async with meter.running():
             with patient_collector():
                 found, stop, n_seeds = await work()
-    table, export = to_table(found.rows, prepared.plan.schema), prepared.recipe.export
-    files = await (step or _bare)(
-        "export", lambda: asyncio.to_thread(write_dataset, table, path / "dataset", export)
-    )
+    table, export = to_table(found.rows, plan.schema), recipe.export
+    write = partial(asyncio.to_thread, write_dataset, table, path / "dataset", export)
+    files = await step("export", write)
     result = work.save(found, table, stop, n_seeds, files)
     from gristmill.publishing import card, report  # polars and jinja2: not for `check`
 
