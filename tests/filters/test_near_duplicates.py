@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gristmill.errors import RecipeError
 from gristmill.filters.near_duplicates import NearDuplicates
+from gristmill.pipelines import Recipe
+from gristmill.pipelines.plan import check
 from gristmill.text.shingles import char_shingles, word_shingles
 
 WORDS = [f"w{i}" for i in range(30)]
@@ -147,6 +150,35 @@ def test_conversations_that_only_begin_alike_are_different() -> None:
     ]
     found = NearDuplicates(ngram=1).decide(pa.Table.from_pylist(rows))
     assert found["detail"].to_pylist() == [None, None, "1.00 of r0"]
+
+
+def test_any_column_may_be_compared() -> None:
+    turn = {"role": "user", "content": "Go on."}
+    rows = [
+        {"code": "def add(a, b): return a + b", "tags": ["sum", "two"]},
+        {"code": "def ADD(a, b): return a + b", "tags": ["sum", "two"]},
+        {"code": "def add(a, b): return a * b", "tags": ["sum", "two"]},
+        {"code": "def add(a, b): return a + b", "tags": ["sum", "three"]},
+        {"code": None, "tags": None},
+    ]
+    table = pa.Table.from_pylist(
+        [{"id": f"r{i}", "messages": [turn, turn], **row} for i, row in enumerate(rows)]
+    )
+    one, both = NearDuplicates(fields=("code",)), NearDuplicates(fields=("code", "tags"))
+    assert one.decide(table)["detail"].to_pylist() == [None, "1.00 of r0", None, "1.00 of r0", None]
+    assert both.decide(table)["detail"].to_pylist() == [None, "1.00 of r0", None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "missing"),
+    [(["code"], "code"), (["instruction", "cod"], "cod"), (["output", "input"], "output")],
+)
+def test_a_column_that_nothing_writes_is_refused(fields, missing) -> None:
+    recipe = Recipe(name="x", stages=[{"use": "filters.near_duplicates", "fields": fields}])
+    columns = {"instruction": pa.string()}
+    with pytest.raises(RecipeError, match=f"reads '{missing}', but only"):
+        check(recipe, columns, {})
+    check(recipe, {**columns, **dict.fromkeys(fields, pa.string())}, {})
 
 
 def slow(rows: list[tuple[str, ...]], threshold: float, unit: str, n: int) -> list[bool]:

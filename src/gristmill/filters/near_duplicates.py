@@ -16,10 +16,13 @@ from typing import Annotated, ClassVar, Literal, TypedDict
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.formats.columns import as_text
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.text.like_texts import LikeTexts, Text, nearest
 from gristmill.text.shingles import char_shingles, word_shingles
 from gristmill.text.turns import parts
+
+SIDES = ("instruction", "input", "output")
 
 
 class Nearest(TypedDict):
@@ -41,10 +44,8 @@ class NearDuplicates(TableStage):
     version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"near_duplicate"})
 
-    fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
-        default=("instruction", "input"), min_length=1
-    )
-    """What is compared, each with the same field of the other row."""
+    fields: tuple[str, ...] = Field(default=("instruction", "input"), min_length=1)
+    """Columns, each compared with the same one of the other row; what is no text as JSON."""
     threshold: float = Field(default=0.7, gt=0, le=1)
     """Jaccard similarity (0..1) that every field of a duplicate has at least."""
     ngram: int = Field(default=5, ge=1)
@@ -58,8 +59,8 @@ class NearDuplicates(TableStage):
         return frozenset({*self.fields, "messages"})
 
     def optional(self) -> frozenset[str]:
-        """A table need not have them all."""
-        return frozenset({*self.fields[1:], "messages"})
+        """A table need not have every side of an exchange, but the first column and all others."""
+        return frozenset({*self.fields[1:], "messages"}) & {*SIDES, "messages"}
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nearest]:
         """O(n) sketches, and a comparison per proposed pair of distinct texts."""
@@ -85,7 +86,10 @@ class NearDuplicates(TableStage):
     def _texts(self, table: pa.Table) -> Iterator[list[str]]:
         for batch in table.to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                yield ["\n".join(parts(row, name)) for name in self.fields]
+                yield [
+                    "\n".join(parts(row, name)) if name in SIDES else as_text(row[name]) or ""
+                    for name in self.fields
+                ]
 
     def _shingles(self, text: str) -> Iterator[str]:
         return (word_shingles if self.unit == "words" else char_shingles)(text, self.ngram)

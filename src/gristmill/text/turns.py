@@ -41,7 +41,7 @@ def turns(row: Mapping[str, Any]) -> list[Turn]:
     ]
 
 
-def parts(row: Mapping[str, Any], name: Literal["instruction", "input", "output"]) -> list[str]:
+def parts(row: Mapping[str, Any], name: str) -> list[str]:
     """Return the texts of a row that compare as its instruction, input or output.
 
     Of a conversation with more than one question they are all that the user said and all that the
