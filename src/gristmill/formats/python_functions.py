@@ -2,8 +2,9 @@
 
 Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, section 3.1; what makes a function a seed
 is in `text/python_source.py`.
-Differs from the paper: duplicates are found by exact text only (near-duplicates and
-contamination are stages of their own); no model judges whether the docstring is enough.
+Differs from the paper: duplicates are found by exact text only (near-duplicates are left to
+`filters.near_duplicates` over `code`, as in recipe `self_code_align`); no seed is compared with a
+benchmark; no model judges whether the docstring is enough.
 """
 
 from __future__ import annotations
