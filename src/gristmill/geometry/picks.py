@@ -25,15 +25,30 @@ def drawn(table: pa.Table, seed: int) -> Indices:
     A row's chance depends on no other row: what is drawn from a pool stays drawn when the pool
     grows, but for those that new rows push out.
     """
-    key = seed.to_bytes(8, "big", signed=True)
-    names = [
-        blake2b(str(i).encode(), digest_size=8, key=key).digest() for i in table["id"].to_pylist()
-    ]
     order = by_id(table)
-    if not names:
-        return order
-    again: Indices = order[np.argsort(np.array(names, "S8")[order], kind="stable")]
+    again: Indices = order[np.argsort(_names(table, seed)[order], kind="stable")]
     return again
+
+
+def drawn_by_weight(table: pa.Table, log_weights: Numbers, seed: int) -> Indices:
+    """Return places in an order of chance in which heavy rows tend to come first, (m,) int64.
+
+    Its first k are k draws without replacement, with a probability proportional to
+    exp(log_weights), (n,) (Gumbel-top-k, Kool et al., arXiv:1903.06059). NaN is never drawn; a
+    row's chance depends on no other row.
+    """
+    uniform = (_names(table, seed).astype(np.float64) + 0.5) / 2.0**64
+    noise = -np.log(-np.log(np.clip(uniform, 1e-300, 1 - 1e-16)))
+    return best_first(log_weights + noise, by_id(table))
+
+
+def _names(table: pa.Table, seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return 64 bits of chance per row, (n,) uint64."""
+    key = seed.to_bytes(8, "big", signed=True)
+    made = b"".join(
+        blake2b(str(i).encode(), digest_size=8, key=key).digest() for i in table["id"].to_pylist()
+    )
+    return np.frombuffer(made, ">u8").astype(np.uint64)
 
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> Numbers:
