@@ -1,0 +1,51 @@
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.filters.rouge_novelty import RougeNovelty
+from gristmill.text.rouge import rouge_l
+
+
+def decided(*texts: str | None, **changes) -> list[dict]:
+    table = pa.table(
+        {
+            "id": [f"r{i}" for i in range(len(texts))],
+            changes.get("field", "instruction"): pa.array(texts, pa.string()),
+            "messages": pa.nulls(len(texts)),
+        }
+    )
+    return RougeNovelty(**changes).decide(table).to_pylist()
+
+
+def test_a_row_with_the_words_of_an_earlier_one_leaves_and_names_it() -> None:
+    # 7 of 10 and 10 words in common: 2 * 7 / 20 = 0.7, which is no longer new.
+    first = "a b c d e f g h i j"
+    out = decided(first, "a b c d e f g x y z", "a b c d e f w x y z")
+    assert [line["keep"] for line in out] == [True, False, True]
+    assert (out[1]["code"], out[1]["detail"]) == ("not_novel", "ROUGE-L 0.70 with r0")
+    assert [line["rouge"] for line in out] == [None, 0.7, None]
+
+
+def test_a_row_is_compared_with_rows_that_stay_only() -> None:
+    out = decided("a b c d", "a b c x", "a b y x", threshold=0.75)
+    assert [line["keep"] for line in out] == [True, False, True]
+
+
+def test_case_and_marks_are_the_same_and_rows_without_words_stay() -> None:
+    assert [line["keep"] for line in decided("Name a tree!", "name, a tree", None, "", "?!")] == [
+        True, False, True, True, True,
+    ]  # fmt: skip
+
+
+def test_answers_are_compared_on_request() -> None:
+    assert [line["keep"] for line in decided("An oak.", "an oak", field="output")] == [True, False]
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), max_size=8).map(" ".join), max_size=20))
+def test_it_decides_as_the_paper_does_pair_by_pair(texts) -> None:
+    pool: list[str] = []
+    for line, text in zip(decided(*texts), texts, strict=True):
+        new = all(rouge_l(text, other) < 0.7 for other in pool)
+        assert line["keep"] == new
+        if new:
+            pool.append(text)
