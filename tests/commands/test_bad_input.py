@@ -286,13 +286,6 @@ def test_a_run_folder_of_another_recipe_is_left_alone(call, place) -> None:
     assert locked.read_text() == other
 
 
-def test_a_second_run_in_one_workspace_exits_4(call, place) -> None:
-    held = lock(place / ".gristmill" / "lock")
-    refused(call("run", "tiny.yaml", *BARE), 4, "held by another process")
-    held.close()
-    assert call("run", "tiny.yaml", *BARE)[0] == 0
-
-
 def test_a_preview_that_finds_the_workspace_held_leaves_the_last_one_alone(call, place) -> None:
     assert call("preview", "tiny.yaml", *BARE)[0] == 0
     folder = place / ".gristmill" / "preview"
@@ -447,6 +440,24 @@ def answers(place: Path) -> int:
         return 0
 
 
+def until_answered(place: Path, process: subprocess.Popen[str]) -> None:
+    until = time.monotonic() + 100
+    while not answers(place) and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_a_second_run_in_one_workspace_exits_4_until_the_first_is_gone(call, place) -> None:
+    with start(place, "--set", "engines.generator.max_delay_s=30") as first:
+        until_answered(place, first)
+        refused(call("run", "tiny.yaml", *BARE), 4, "held by another process")
+        assert "not finished; a run holds the workspace" in call("status", "last")[1]
+        assert first.poll() is None, "neither the run nor the look ended the first"
+        first.kill()
+    assert "not finished; nothing runs here" in call("status", "last")[1]
+    assert call("run", "tiny.yaml", *BARE)[0] == 0
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [10_000, 60_000])
 def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(size, place) -> None:
@@ -470,9 +481,7 @@ def test_a_full_disk_stops_the_run_and_the_same_command_goes_on(size, place) -> 
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place) -> None:
     slow = ("--set", "engines.generator.max_delay_s=4")
     with start(place, *slow) as process:
-        until = time.monotonic() + 100
-        while not answers(place) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
+        until_answered(place, process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")

@@ -113,10 +113,48 @@ def test_a_run_without_a_server_brings_its_own_and_leaves_no_row_in_it(place) ->
 
 def test_a_mistake_inside_the_flow_is_one_message_without_a_traceback(place, server) -> None:
     rules = "engines.generator.rules=[['.*', '\\g<9>']]"
-    done = call(place, "run", "tiny.yaml", "--set", rules, PREFECT_API_URL=server)
+    done = call(place, "run", "tiny.yaml", "--json", "--set", rules, PREFECT_API_URL=server)
     assert done.returncode == 3, done.stderr
+    assert json.loads(done.stdout)["stop_reason"] == "error_rate"
     assert "Traceback" not in done.stderr
     assert "\nerror: stage 'responses': 20 of 20 rows failed" in done.stderr
+
+
+def stored(place: Path) -> int:
+    path = place / ".gristmill" / "answers.sqlite"
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as reader:
+            return int(reader.execute("SELECT count(*) FROM answers").fetchone()[0])
+    except sqlite3.OperationalError:
+        return 0
+
+
+def test_ctrl_c_ends_the_flow_and_its_server_and_the_same_command_goes_on(place) -> None:
+    slow = ("--set", "engines.generator.max_delay_s=30")
+    with subprocess.Popen(
+        [sys.executable, "-m", "gristmill", "run", "tiny.yaml", "--json", "--local", *slow],
+        cwd=place,
+        env=environment(place),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        until = time.monotonic() + WAIT_S
+        while not stored(place) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        [own] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        out, err = process.communicate(timeout=WAIT_S)
+    assert (process.returncode, out) == (130, ""), err
+    assert "Traceback" not in err
+    assert err.splitlines()[-1].startswith("stopped; nothing finished is lost")
+    assert not Path(f"/proc/{own}").exists(), "its server was left behind"
+    kept = stored(place)
+    assert 0 < kept < 40
+    done = call(place, "run", "tiny.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["calls"] == {"made": 40 - kept, "replayed": kept}
 
 
 def test_a_machine_failure_is_tried_again_and_a_bug_is_not(place, server) -> None:

@@ -136,9 +136,7 @@ def test_too_many_failures_stop_the_run_and_a_repair_resumes_it(
     assert {call.key(fixed.identity) for call in fixed.calls} & stored == set()
 
 
-def test_a_second_process_is_told_that_the_workspace_is_held(
-    recipe, engine, seeds, tmp_path
-) -> None:
+def test_a_second_run_is_told_that_the_workspace_is_held(recipe, engine, seeds, tmp_path) -> None:
     with (
         lock(tmp_path / ".gristmill" / "lock"),
         pytest.raises(RunLocked, match="held by another process"),
