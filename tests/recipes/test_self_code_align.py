@@ -28,3 +28,14 @@ def test_near_duplicates_of_a_seed_are_never_sent_to_the_model(tmp_path) -> None
     names = {row["name"] for row in result.dataset.to_pylist()}
     assert len(names) == 2
     assert "add" in names
+
+
+def test_instructions_of_more_than_200_words_leave(tmp_path) -> None:
+    recipe = Recipe.load("self_code_align")
+    stages = [stage for stage in recipe.stages if stage["use"] == "filters.where"]
+    only = recipe.model_copy(update={"stages": stages, "engines": {}})
+    word = "abcdefghij"
+    seeds = [{"instruction": " ".join([word] * n)} for n in (1, 200, 201)]
+    result = run(only, seeds, workspace=tmp_path)
+    kept = {len(row["instruction"].split()) for row in result.dataset.to_pylist()}
+    assert kept == {1, 200}
