@@ -112,6 +112,18 @@ def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, p
     assert 0 < paid < 20
 
 
+def test_preview_names_what_left_and_what_failed_and_nothing_where_nothing_did(call) -> None:
+    whole = ("preview", "tiny.yaml", "--set", "stages=[{use: generators.responses, n: 1}]", *BARE)
+    _, out, _ = call(*whole)
+    assert "\n10 rows from 10 seeds\n10 calls made" in out
+    broken = "engines.generator.rules=[['[13579]\\.', '\\g<9>'], ['.', 'So.']]"
+    _, out, _ = call(*whole, "--set", broken, "--set", "max_error_rate=1")
+    failed = 10 - out.count("output: So.")
+    assert 0 < failed < 10
+    told = f"\n{10 - failed} rows from 10 seeds; these left:\n  {failed:6} responses: failed\n"
+    assert told in out
+
+
 def test_preview_takes_the_terminal_commands_out_of_rows(call, place) -> None:
     evil = "Explain \x1b]0;owned\x07topic \x1b[31mred[/red] [bold]x\x9b2J\u202e."
     (place / "evil.jsonl").write_text(json.dumps({"instruction": evil}))

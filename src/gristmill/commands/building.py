@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -190,11 +191,18 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     for line in left_out(folder, result.note["input"]):
         screen.line(line)
     told = summary(result)
-    screen.line(f"{told['kept']} rows from {len(first)} seeds; these left:")
-    for entry in result.ledger:
-        for code, n in entry["codes"].items():
-            screen.line(f"  {n:6,} {entry['stage']}: {code}")
+    gone = list(_gone(result))
+    screen.line(f"{told['kept']} rows from {len(first)} seeds{'; these left:' if gone else ''}")
+    for line in gone:
+        screen.line(line)
     seconds, calls = told["wall_s"], told["calls"]
     screen.line(f"{calls['made']:,} calls made, {told['tokens']:,} tokens, {seconds:.1f} s")
     screen.hint(f"next: {again(args, 'run')} (it uses these answers again)")
     return 0
+
+
+def _gone(result: Result) -> Iterator[str]:
+    """Yield how many rows left at which stage, by reason; a failed row is one of them."""
+    for entry in result.ledger:
+        reasons = {**entry["codes"], "failed": entry["failed"]}
+        yield from (f"  {n:6,} {entry['stage']}: {why}" for why, n in reasons.items() if n)
