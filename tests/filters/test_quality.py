@@ -1,4 +1,7 @@
 import json
+import os
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +38,11 @@ def code(row: dict[str, Any], **changes: Any) -> str | None:
         ({"instruction": "Describe the photo.", "input": "[photo of a tree]"}, "missing_input"),
         ({"instruction": "Describe the following tree.", "input": "A pine."}, None),
         ({"input": "caf\ufffd"}, "not_text"),
+        ({"output": "Plant [insert a tree]."}, "placeholder"),
+        ({"output": "It is\n```\nOak"}, "truncated"),
+        ({"gen": {"finish_reason": "length"}}, "truncated"),
+        ({"gen": {"finish_reason": "stop"}}, None),
+        ({"instruction": "Sure, a tall tree is the redwood."}, "answered"),
     ],
 )
 def test_every_fault_has_its_code(row, wanted) -> None:
@@ -84,3 +92,21 @@ def test_a_call_of_a_tool_is_no_empty_answer(last, extra, wanted) -> None:
 def test_the_detail_is_the_evidence() -> None:
     out = Quality()({**GOOD, "output": "I cannot help with that."})  # type: ignore[typeddict-item]
     assert out == Drop("refusal", "I cannot help")
+
+
+DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "self_instruct"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="GRISTMILL_DATA names no folder")
+@pytest.mark.parametrize(
+    ("file", "fewest", "most"),
+    [("predictions_davinci", 240, 252), ("predictions_text-davinci-003", 0, 12)],
+)
+def test_a_base_model_is_seen_through_and_a_tuned_one_is_not(file, fewest, most) -> None:
+    lines = (DATA / f"{file}.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    codes = Counter(
+        code({k: row[k] for k in ("instruction", "input")} | {"output": row["response"]})
+        for row in rows
+    )
+    assert fewest <= len(rows) - codes[None] <= most, codes

@@ -28,6 +28,13 @@ FOUND: list[tuple[Callable[..., object], str]] = [
     (d.dangles, "Redesign the following logo."),
     (d.dangles, "Textify the following chart:"),
     (d.dangles, "Summarize the article below."),
+    (d.stub, "Dear [insert name], thank you."),
+    (d.stub, "def f():\n    # your code here\n    pass"),
+    (d.stub, "Call me at <enter your number>."),
+    (d.cut_off, "Run this:\n```python\nprint(1)"),
+    (d.answers, "Sure! Here is a harder version."),
+    (d.answers, "The answer is 42."),
+    (d.answers, "I\u2019m sorry, but I cannot rewrite that."),
 ]
 CLEAN: list[tuple[Callable[..., object], str]] = [
     (d.no_output, "No output voltage is measured when the fuse is blown."),
@@ -48,6 +55,13 @@ CLEAN: list[tuple[Callable[..., object], str]] = [
     (d.dangles, "Enter a joke involving cats in the box below."),
     (d.dangles, "Write a function that checks whether the given string is a palindrome."),
     (d.dangles, 'Translate the following sentence: "Good morning."'),
+    (d.stub, "Sincerely,\n[Your Name]"),
+    (d.stub, "Your success here is a result of hard work."),
+    (d.stub, "<input type='text'> adds [1, 2]"),
+    (d.cut_off, "Run this:\n```python\nprint(1)\n```"),
+    (d.answers, "Here is an event. Rewrite it."),
+    (d.answers, "I am sure that I locked the door. Was I right?"),
+    (d.answers, "Make sure, please, that the door is locked."),
 ]
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Literal, NotRequired, TypedDict, get_args
 
 from pydantic import Field
 
+from gristmill.engines.requests import Gen
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.chat import calls_tools
@@ -27,6 +28,7 @@ class Texts(TypedDict):
     input: NotRequired[str | None]
     output: NotRequired[str | None]
     messages: NotRequired[list[Turn] | None]
+    gen: NotRequired[Gen | None]
 
 
 class Nothing(TypedDict):
@@ -44,6 +46,9 @@ Code = Literal[
     "not_text",
     "missing_input",
     "output_too_long",
+    "truncated",
+    "placeholder",
+    "answered",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
 
@@ -54,7 +59,7 @@ class Quality(RowStage):
     Only the last answer has to say something, or to call a tool: those before it may be calls.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
@@ -81,6 +86,11 @@ class Quality(RowStage):
             yield Drop("empty_instruction")
         if not answers or not (answers[-1].strip() or _ends_with_call(row)):
             yield Drop("empty_output")
+        if evidence := detectors.answers(asked[0] if asked else ""):
+            yield Drop("answered", evidence)
+        gen = row.get("gen")
+        if gen and gen["finish_reason"] == "length":
+            yield Drop("truncated", "the model reached its limit of tokens")
         for answer in answers:
             yield from self._answer(answer, asked[0] if asked else "")
         if not row.get("messages"):
@@ -94,6 +104,8 @@ class Quality(RowStage):
             "refusal": detectors.declines(answer),
             "template_leak": detectors.leaks_template(answer),
             "loop": detectors.loops(answer),
+            "truncated": detectors.cut_off(answer),
+            "placeholder": detectors.stub(answer),
         }
         yield from (Drop(code, evidence) for code, evidence in found.items() if evidence)
         if len(answer.split()) > 3 and same(answer) == same(instruction):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import zlib
 
+from gristmill.text.fences import fences
 from gristmill.text.structure import fold
 from gristmill.text.words import words
 
@@ -84,6 +85,18 @@ DANGLING = re.compile(
     r"|(?!(?:\w+ )*(?:box|space|field|form) below)(?:[a-z]+ ){1,3}(?:below|attached|that follows?))"
     r"[.?!:]?\s*$"
 )
+STUB = re.compile(
+    r"[\[<]\s*(?:insert|enter|add|fill in|paste)\b[^\]>\n]{0,60}[\]>]"
+    r"|\b(?:insert|your) (?:code|logic|solution|implementation|answer|text) (?:goes )?here\b",
+    re.I,
+)
+"""What somebody was to fill in. A signature `[Your Name]` is none: a letter needs a name."""
+ANSWERS = re.compile(
+    r"^\W*(?:(?:sure|certainly|of course|absolutely)(?: thing)?[,!.:]|the (?:final )?answer is\b"
+    r"|(?:i'?m|i am) sorry, (?:but )?|as an ai\b)",
+    re.I,
+)
+"""How a reply begins, and nobody who asks: 0 of 18,777 instructions of four public sets do."""
 
 
 def is_marker(text: str) -> bool:
@@ -150,3 +163,20 @@ def dangles(instruction: str) -> str | None:
     """Find an instruction that ends with a reference to something that does not follow."""
     found = DANGLING.search(instruction.strip())
     return found[0] if found else None
+
+
+def stub(text: str) -> str | None:
+    """Find a place that was left to be filled in."""
+    found = STUB.search(text)
+    return found[0] if found else None
+
+
+def cut_off(text: str) -> str | None:
+    """Find an answer whose last code block is never closed."""
+    return "its last code block is never closed" if fences(text) is None else None
+
+
+def answers(instruction: str) -> str | None:
+    """Find an instruction that is a reply: its writer answered instead of asking."""
+    found = ANSWERS.match(instruction.replace("\u2019", "'"))
+    return found[0].strip() if found else None

@@ -1,0 +1,34 @@
+"""Scripts: which alphabet a text is written in, by the names of its characters in Unicode."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections import Counter
+from functools import lru_cache
+
+LANGUAGES = {
+    "cs da de en es et fi fr hr hu id it ms nl no pl pt ro sk sl sv sw tr vi": ("LATIN",),
+    "be bg mk ru sr uk": ("CYRILLIC",),
+    "ar fa ur": ("ARABIC",),
+    "hi mr ne": ("DEVANAGARI",),
+    "zh": ("CJK",),
+    "ja": ("HIRAGANA", "KATAKANA", "CJK", "KATAKANA-HIRAGANA"),
+    "ko": ("HANGUL",),
+    "el": ("GREEK",),
+    "he": ("HEBREW",),
+    "th": ("THAI",),
+}
+OF_LANGUAGE = {code: names for codes, names in LANGUAGES.items() for code in codes.split()}
+"""ISO 639-1 code -> the scripts of a language."""
+
+
+def scripts(text: str) -> Counter[str]:
+    """Count the letters of every script."""
+    return Counter(script_of(letter) for letter in text if letter.isalpha())
+
+
+@lru_cache(maxsize=1 << 16)
+def script_of(letter: str) -> str:
+    """Return the first word of a letter's name: LATIN, CJK, CYRILLIC; fullwidth Latin is Latin."""
+    name = unicodedata.name(unicodedata.normalize("NFKC", letter)[0], "")
+    return name.partition(" ")[0]

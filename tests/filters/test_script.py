@@ -1,0 +1,52 @@
+import pytest
+from pydantic import ValidationError
+
+from gristmill.filters.script import Script
+from gristmill.pipelines import Drop
+
+ENGLISH = "The river rises in the mountains and ends in the sea."
+CHINESE = "这条河发源于山中流入大海是国家最长的河流"
+RUSSIAN = "Река начинается здесь"
+
+
+def judged(output: str, lang: str | None = "en", **changes: object) -> Drop | None:
+    row = {"instruction": "Hi", "output": output, "lang": lang}
+    return Script(**changes)(row) or None
+
+
+@pytest.mark.parametrize(
+    ("output", "lang", "wanted"),
+    [
+        (ENGLISH, "en", None),
+        (ENGLISH, "en-GB", None),
+        (CHINESE, "en", Drop("wrong_script", "assistant: CJK 100%")),
+        (CHINESE, "zh", None),
+        (ENGLISH, "zh", Drop("wrong_script", "assistant: LATIN 100%")),
+        (RUSSIAN, "ru", None),
+        (RUSSIAN, "python", None),
+        (RUSSIAN, None, None),
+        (CHINESE[:10], "en", None),
+        (f"{CHINESE}\n```\n{ENGLISH * 5}\n```\nhttps://example.com/{'x' * 90}", "zh", None),
+        ("\U0001f600" * 99, "en", None),
+        (
+            "".join(chr(ord(letter) + 0xFEE0) for letter in "Theriverrisesinthehills"),
+            "en",
+            None,
+        ),
+    ],
+)
+def test_letters_must_be_of_the_language(output, lang, wanted) -> None:
+    assert judged(output, lang) == wanted
+
+
+def test_a_few_names_of_another_script_are_allowed() -> None:
+    half = ENGLISH[:20] + CHINESE[:18]
+    assert judged(ENGLISH + CHINESE[:10]) is None
+    assert judged(half).code == "wrong_script"
+    assert judged(half, min_rate=0.3) is None
+
+
+def test_the_language_of_all_rows_can_be_named() -> None:
+    assert Script(lang="en")({"output": CHINESE, "lang": "zh"}).code == "wrong_script"
+    with pytest.raises(ValidationError, match="expected one of"):
+        Script(lang="xx")
