@@ -37,9 +37,14 @@ def drawn_by_weight(table: pa.Table, log_weights: Numbers, seed: int) -> Indices
     exp(log_weights), (n,) (Gumbel-top-k, Kool et al., arXiv:1903.06059). NaN is never drawn; a
     row's chance depends on no other row.
     """
-    uniform = (_names(table, seed).astype(np.float64) + 0.5) / 2.0**64
-    noise = -np.log(-np.log(np.clip(uniform, 1e-300, 1 - 1e-16)))
+    noise = -np.log(-np.log(np.clip(chances(table, seed), 1e-300, 1 - 1e-16)))
     return best_first(log_weights + noise, by_id(table))
+
+
+def chances(table: pa.Table, seed: int) -> Numbers:
+    """Return a number between 0 and 1 per row, (n,), that `seed` and the row's id alone decide."""
+    found: Numbers = (_names(table, seed).astype(np.float64) + 0.5) / 2.0**64
+    return found
 
 
 def _names(table: pa.Table, seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:

@@ -1,0 +1,59 @@
+import pyarrow as pa
+import pytest
+
+from gristmill.selectors.infinity_seeds import InfinitySeeds
+
+
+def decided(stage, labels, **losses):
+    table = {"id": [f"{i:05}" for i in range(len(labels))], "labels": pa.array(labels)}
+    table |= {name: pa.array(values, pa.float64()) for name, values in losses.items()}
+    return stage.decide(pa.table(table)).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("n", "least", "most"),
+    [(19, 0, 0), (20, 20, 20), (200, 200, 200), (201, 40, 95), (500, 130, 205), (501, 0, 0)],
+)
+def test_the_worked_frequencies_of_the_sheet(n, least, most) -> None:
+    lines = decided(InfinitySeeds(loss=None), [["a"]] * n)
+    assert least <= sum(line["keep"] for line in lines) <= most
+    assert {line["code"] for line in lines if not line["keep"]} <= {"not_informative"}
+
+
+def test_a_row_drawn_once_stays_drawn_when_the_label_grows() -> None:
+    small = decided(InfinitySeeds(loss=None), [["a"]] * 210)
+    large = decided(InfinitySeeds(loss=None), [["a"]] * 480)
+    assert [x["keep"] for x in small] == [x["keep"] for x in large[:210]]
+
+
+def test_a_loss_that_falls_too_far_excludes_a_row_whatever_its_reasons() -> None:
+    stage = InfinitySeeds(loss="b", after="a", several=1)
+    lines = decided(stage, [["x"], ["x"], ["x"]], b=[2.0, 2.0, None], a=[0.4, 1.0, 0.1])
+    assert [line["code"] for line in lines] == ["soon_learned", None, None]
+    assert lines[0]["detail"] == "1.6 > 1"
+
+
+def test_every_reason_is_told_and_more_reasons_come_first() -> None:
+    stage = InfinitySeeds(loss="b", rare=(2, 3), several=2, loss_quantile=0.7)
+    labels = [
+        ["r", "s"],
+        ["r"],
+        ["common"],
+        ["common"],
+        ["common"],
+        ["common"],
+        ["r", "t", "t"],
+        [],
+    ]
+    lines = decided(stage, labels, b=[0.1, 0.2, 0.3, 9.0, 0.1, 0.1, 8.0, 7.0])
+    assert [line["reasons"] for line in lines] == [
+        ["long_tail", "several_labels"], ["long_tail"], [], ["high_loss"], [], [],
+        ["long_tail", "several_labels", "high_loss"], ["high_loss"],
+    ]  # fmt: skip
+    assert [line["rank"] for line in lines] == [1, 4, None, 2, None, None, 0, 3]
+    assert lines[2]["code"] == "not_informative"
+
+
+def test_a_label_counts_once_per_row() -> None:
+    lines = decided(InfinitySeeds(loss=None, rare=(2, 9)), [["a", "a"], ["b"], ["b"]])
+    assert [line["keep"] for line in lines] == [False, True, True]
