@@ -136,6 +136,11 @@ def test_too_many_failures_stop_the_run_and_a_repair_resumes_it(
     assert {call.key(fixed.identity) for call in fixed.calls} & stored == set()
 
 
+def test_a_workspace_may_be_named_as_text(recipe, engine, seeds, tmp_path) -> None:
+    result = run(recipe(), seeds(), {"generator": engine()}, workspace=str(tmp_path))
+    assert result.path.is_relative_to(tmp_path)
+
+
 def test_a_second_run_is_told_that_the_workspace_is_held(recipe, engine, seeds, tmp_path) -> None:
     with (
         lock(tmp_path / ".gristmill" / "lock"),

@@ -81,7 +81,7 @@ def run(
     seeds: Sequence[Row] | None = None,
     engines: Mapping[str, Engine] | None = None,
     runner: LocalRunner | None = None,
-    workspace: Path = Path(),
+    workspace: str | Path = ".",
     *,
     folder: Path | None = None,
     step: Step | None = None,
@@ -99,7 +99,7 @@ def run(
         RunLocked: Another process holds the workspace.
     """
     prepared = prepare(recipe, seeds, engines, allow_plugins=allow_plugins)
-    return execute(prepared, runner, workspace, folder=folder, step=step, progress=progress)
+    return execute(prepared, runner, Path(workspace), folder=folder, step=step, progress=progress)
 
 
 def execute(
