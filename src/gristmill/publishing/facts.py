@@ -15,6 +15,7 @@ import pyarrow as pa
 from gristmill.publishing.escape import cut, line
 from gristmill.publishing.files import RunFiles, texts
 from gristmill.storage.rows import Row
+from gristmill.text.redaction import UNSHOWN
 
 MOST_POINTS = 5000
 """Rows on the map: enough to see its shape, few enough for a small file."""
@@ -253,7 +254,9 @@ def _example(row: Row) -> Example:
         for name, value in (fields or {}).items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     )
-    return Example(row["id"], list(texts(row)), why, numbers)
+    hidden = row.get("end_code") in UNSHOWN
+    shown = [("text", "not shown: it holds what nobody should see")] if hidden else texts(row)
+    return Example(row["id"], list(shown), why, numbers)
 
 
 def costs(run: RunFiles) -> list[tuple[str, float]]:

@@ -1,0 +1,66 @@
+"""Find secrets by rule: keys and tokens that their makers' forms give away, and passwords.
+
+Source: our own, from the forms that the makers document. A value assigned to a `password` or
+`token` counts when it is as random as a key; what documentation writes in its place does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+import pyarrow as pa
+
+from gristmill.formats.annotations import arrow
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.storage.rows import CONTENT
+from gristmill.text.keys import keys
+from gristmill.text.redaction import FIELDS, Action, Span, counted, masked_row, spans_of, told
+from gristmill.text.turns import Turn
+
+
+class Texts(TypedDict):
+    """What it reads: everything that is said in a row."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+    prompt: NotRequired[str | None]
+    chosen: NotRequired[str | None]
+    rejected: NotRequired[str | None]
+    flags: NotRequired[list[str] | None]
+
+
+class Secrets(RowStage):
+    """Drop, mask or flag a row with a secret in any of its texts.
+
+    Columns of your own are not looked at. Evidence names kinds and places, never what stands
+    there. A masked row has `[AWS_KEY]` and the like in its texts, and nothing that was found out
+    about it before: mask first.
+    """
+
+    codes: ClassVar[frozenset[str]] = frozenset({"secret"})
+
+    action: Action = "drop"
+    """`mask` and `flag` keep the row, with the flag `secret` and the number of each kind in
+    `found`."""
+
+    def writes(self) -> dict[str, pa.DataType]:
+        """Return its columns: none where it drops, the texts where it masks."""
+        if self.action == "drop":
+            return {}
+        texts = (*FIELDS, "messages") if self.action == "mask" else ()
+        return {**{name: CONTENT[name] for name in (*texts, "flags")}, "found": arrow(str)}
+
+    def __call__(self, row: Texts) -> dict[str, Any] | Drop:
+        """Look at every text, then drop, mask or flag."""
+        found = spans_of(row, self._find)
+        if not found:
+            return {}
+        if self.action == "drop":
+            return Drop("secret", told(found))
+        columns = {"flags": [*(row.get("flags") or []), "secret"], "found": counted(found)}
+        return {**columns, **(masked_row(row, self._find) if self.action == "mask" else {})}
+
+    def _find(self, text: str) -> list[Span]:
+        return list(keys(text))

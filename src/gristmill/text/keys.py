@@ -1,0 +1,51 @@
+"""Keys: secrets that are recognised by how their makers write them, or by where they stand."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from gristmill.text.redaction import Span
+
+PATTERNS = {
+    "private_key": r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----"
+    r"(?:[\s\S]{0,8000}?-----END[A-Z ]+-----)?",
+    "aws_key": r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b",
+    "github_token": r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{60,})\b",
+    "gitlab_token": r"\bglpat-[\w-]{20,}",
+    "slack_token": r"\bxox[abeoprs]-[A-Za-z0-9-]{20,}",
+    "google_key": r"\bAIza[\w-]{35}(?![\w-])",
+    "stripe_key": r"\b(?:sk|rk)_live_[A-Za-z0-9]{20,}\b",
+    "openai_key": r"\bsk-(?:proj-|ant-[a-z0-9]+-)?[A-Za-z0-9_-]{32,}",
+    "hugging_face_token": r"\bhf_[A-Za-z0-9]{30,}\b",
+    "npm_token": r"\bnpm_[A-Za-z0-9]{36}\b",
+    "pypi_token": r"\bpypi-[\w-]{50,}",
+    "sendgrid_key": r"\bSG\.[\w-]{20,24}\.[\w-]{40,45}(?![\w-])",
+    "json_web_token": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}",
+    "url_password": r"(?<=://)[^\s:/@\"'<>]{1,64}:[^\s:/@\"'<>{}$]{3,64}(?=@[\w.-]+)",
+    "assigned": r"(?i:password|passwd|secret|token|(?:api|access|private)_?key)[\"']?"
+    r"\s*[:=]\s*[\"'](?P<value>[^\s\"'<>{}$]{16,128})[\"']",
+}
+KEY = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()))
+EXAMPLE = re.compile(r"(?i)example|x{4}|\*{4}|your[-_]|1234567|placeholder|changeme|user:pass")
+"""What documentation writes where a key would stand."""
+MIN_BITS = 3.5
+"""Shannon entropy per character from which on a value with digits and letters is no word."""
+
+
+def keys(text: str) -> Iterator[Span]:
+    """Yield every secret; what is plainly an example is none."""
+    for found in KEY.finditer(text):
+        kind = str(found.lastgroup)
+        start, end = found.span("value" if kind == "assigned" else kind)
+        secret = text[start:end]
+        if not EXAMPLE.search(secret) and (kind != "assigned" or _is_random(secret)):
+            yield Span(kind, start, end)
+
+
+def _is_random(text: str) -> bool:
+    counts = Counter(text).values()
+    bits = -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
+    return bits >= MIN_BITS and bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d]", text))

@@ -1,0 +1,110 @@
+"""Personal data that a rule can tell: addresses of mail and machines, phones, cards, accounts.
+
+Numbers with a checksum must have it right. Names and street addresses are beyond a rule.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Literal, get_args
+
+from gristmill.text.redaction import Span
+
+Kind = Literal["email", "phone", "ip", "card", "iban"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
+NOBODY = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:test|invalid|local))$")
+"""Domains that are reserved for examples (RFC 2606)."""
+IP = re.compile(
+    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)"
+    r"|(?<![\w:.])[23][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])"
+)
+CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
+ISSUERS = re.compile(
+    r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}"
+    r"|(?:6011|65\d\d|64[4-9]\d|35[2-8]\d)\d{12}|62\d{14,17}"
+)
+"""Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay."""
+IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
+LENGTHS = (
+    "NO15 BE16 DK18 FI18 FO18 GL18 NL18 MK19 SI19 AT20 BA20 EE20 LT20 LU20 XK20 CH21 HR21 LI21 "
+    "LV21 BG22 DE22 GB22 GE22 IE22 ME22 RS22 AE23 IL23 AD24 CZ24 ES24 MD24 PK24 RO24 SA24 SE24 "
+    "SK24 TN24 PT25 IS26 TR26 FR27 GR27 IT27 MC27 SM27 AL28 CY28 HU28 LB28 PL28 KW30 MT31"
+)
+IBAN_LENGTH = {known[:2]: int(known[2:]) for known in LENGTHS.split()}
+PHONE = re.compile(
+    r"(?<![\w.+-])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\d"
+    r"|(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4})"
+    r"(?![\w-]|\.\d)"
+)
+"""With a country's code, or as in North America: other forms are those of any number."""
+
+
+def personal(text: str, kinds: frozenset[str]) -> Iterator[Span]:
+    """Yield every piece of personal data of some kinds; the more certain kinds come first."""
+    taken: list[tuple[int, int]] = []
+    for kind, found in FINDERS.items():
+        for start, end in found(text) if kind in kinds else ():
+            if all(end <= a or start >= b for a, b in taken):
+                taken.append((start, end))
+                yield Span(kind, start, end)
+
+
+def _emails(text: str) -> Iterator[tuple[int, int]]:
+    if "@" in text:
+        yield from (m.span() for m in EMAIL.finditer(text) if not NOBODY.search(m[0]))
+
+
+def _ips(text: str) -> Iterator[tuple[int, int]]:
+    for found in IP.finditer(text):
+        try:
+            if ipaddress.ip_address(found[0]).is_global:
+                yield found.span()
+        except ValueError:
+            continue
+
+
+def _cards(text: str) -> Iterator[tuple[int, int]]:
+    for found in CARD.finditer(text):
+        digits = re.sub(r"\D", "", found[0])
+        if ISSUERS.fullmatch(digits) and luhn(digits):
+            yield found.span()
+
+
+def luhn(digits: str) -> bool:
+    """Say whether a number of a card has its check digit (ISO/IEC 7812-1)."""
+    doubled = (int(d) * (1 + i % 2) for i, d in enumerate(reversed(digits)))
+    return sum(d - 9 * (d > 9) for d in doubled) % 10 == 0
+
+
+def _ibans(text: str) -> Iterator[tuple[int, int]]:
+    for found in IBAN.finditer(text):
+        length, end, n = IBAN_LENGTH.get(found[0][:2], 0), found.start(), 0
+        while n < length and end < found.end():
+            n += text[end] != " "
+            end += 1
+        if (
+            n == length
+            and n
+            and not text[end : end + 1].isalnum()
+            and mod97(text[found.start() : end])
+        ):
+            yield found.start(), end
+
+
+def mod97(iban: str) -> bool:
+    """Say whether an account's number has its check digits (ISO 13616)."""
+    plain = iban.replace(" ", "")
+    return int("".join(str(int(c, 36)) for c in plain[4:] + plain[:4])) % 97 == 1
+
+
+def _phones(text: str) -> Iterator[tuple[int, int]]:
+    for found in PHONE.finditer(text):
+        if 8 <= sum(map(str.isdigit, found[0])) <= 15:
+            yield found.span()
+
+
+FINDERS = {"iban": _ibans, "card": _cards, "email": _emails, "ip": _ips, "phone": _phones}

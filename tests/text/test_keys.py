@@ -1,0 +1,67 @@
+"""Keys are put together here, so that nobody's scanner takes this file for a leak."""
+
+import pytest
+
+from gristmill.text.keys import keys
+
+LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
+CASES = {
+    "aws_key": "AKIA" + "Q7RT2LMPZX5NVBC9",
+    "github_token": "ghp_" + LETTERS + "bCdE",
+    "gitlab_token": "glpat-" + LETTERS[:20],
+    "slack_token": "xoxb-" + LETTERS[:24],
+    "google_key": "AIza" + LETTERS + "bCd",
+    "stripe_key": "sk_live_" + LETTERS[:24],
+    "openai_key": "sk-proj-" + LETTERS,
+    "hugging_face_token": "hf_" + LETTERS,
+    "npm_token": "npm_" + LETTERS + "bCdE",
+    "pypi_token": "pypi-" + LETTERS + LETTERS,
+    "sendgrid_key": "SG." + LETTERS[:22] + "." + (LETTERS + LETTERS)[:43],
+    "json_web_token": "eyJ" + LETTERS[:12] + ".eyJ" + LETTERS[:12] + "." + LETTERS,
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_key_is_found_by_its_form(kind) -> None:
+    text = f"Use {CASES[kind]} here."
+    assert [(s.kind, text[s.start : s.end]) for s in keys(text)] == [(kind, CASES[kind])]
+
+
+def test_a_private_key_is_found_to_its_end_or_cut_off() -> None:
+    head, end = "-----BEGIN RSA PRIVATE " + "KEY-----", "-----END RSA PRIVATE " + "KEY-----"
+    text = f"x {head}\nMIIE\n{end} y"
+    (span,) = keys(text)
+    assert text[span.start : span.end] == text[2:-2]
+    assert [s.kind for s in keys(head + "\nMIIE")] == ["private_key"]
+
+
+def test_a_password_in_an_address_is_found_without_the_address() -> None:
+    text = "postgres://bob:s3cr3t@db.corp.io/rows"
+    assert [text[s.start : s.end] for s in keys(text)] == ["bob:s3cr3t"]
+
+
+@pytest.mark.parametrize("name", ["password", "API_KEY", "'token'", "client_secret"])
+def test_a_random_value_is_a_secret_where_it_is_assigned(name) -> None:
+    text = f'{name} = "{LETTERS[:20]}"'
+    assert [text[s.start : s.end] for s in keys(text)] == [LETTERS[:20]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "ghp_" + "x" * 36,
+        'password = "correct horse battery"',
+        'password = "correcthorsebatterystaple"',
+        'token = "aaaaaaaaaaaaaaaa1111"',
+        'api_key = "your-api-key-goes-here-42"',
+        'token = "short1"',
+        f'name = "{LETTERS}"',
+        "https://user:pass@example.org",
+        "mongodb://{user}:{password}@host",
+        "The sk-learn library, hf_hub and npm_config_cache.",
+        "",
+    ],
+)
+def test_examples_and_words_are_left(text) -> None:
+    assert list(keys(text)) == []

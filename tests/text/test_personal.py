@@ -1,0 +1,82 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.text.personal import KINDS, luhn, mod97, personal
+
+
+def found(text: str, *kinds: str) -> list[tuple[str, str]]:
+    return [(s.kind, text[s.start : s.end]) for s in personal(text, frozenset(kinds or KINDS))]
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("email", "bob.smith+news@mail.corp.io"),
+        ("email", "m\u00fcller@firma.de"),
+        ("ip", "8.8.8.8"),
+        ("ip", "2001:4860:4860::8888"),
+        ("card", "4111 1111 1111 1111"),
+        ("card", "5500-0000-0000-0004"),
+        ("card", "371449635398431"),
+        ("iban", "DE89 3704 0044 0532 0130 00"),
+        ("iban", "GB82WEST12345698765432"),
+        ("phone", "+44 20 7946 0958"),
+        ("phone", "+49 (30) 901820"),
+        ("phone", "(212) 684-4700"),
+        ("phone", "604-457-4895"),
+    ],
+)
+def test_it_is_found_as_a_whole_inside_a_sentence(kind, text) -> None:
+    assert found(f"Write to {text}, please.") == [(kind, text)]
+    assert found(text) == [(kind, text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a@example.com, b@mail.example.org, c@x.invalid, user@localhost",
+        "10.0.0.1 192.168.1.1 127.0.0.1 999.1.1.1 1.2.3 v1.2.3.4.5",
+        "::1 fe80::1 12:30:45 std::vector a::b 00:1a:2b",
+        "4111 1111 1111 1112",
+        "9999 9999 9999 9995",
+        "DE88 3704 0044 0532 0130 00",
+        "ZZ89 3704 0044 0532 0130 00",
+        "2024-11-21, 1234567890, 3.14159265358979, 100-200-300",
+        "@decorator x@y = 1",
+        "",
+    ],
+)
+def test_what_only_looks_like_it_is_left(text) -> None:
+    assert found(text) == []
+
+
+def test_only_the_kinds_asked_for_are_found() -> None:
+    assert found("bob@corp.io at 8.8.8.8", "ip") == [("ip", "8.8.8.8")]
+
+
+def test_an_account_ends_where_its_country_says() -> None:
+    text = "DE89 3704 0044 0532 0130 00 AND MORE"
+    assert found(text) == [("iban", "DE89 3704 0044 0532 0130 00")]
+
+
+@given(st.text(alphabet="0123456789", min_size=12, max_size=18), st.integers(1, 9), st.data())
+def test_a_check_digit_finds_every_wrong_digit(digits, step, data) -> None:
+    right = next(digits + str(d) for d in range(10) if luhn(digits + str(d)))
+    i = data.draw(st.integers(0, len(right) - 1))
+    wrong = right[:i] + str((int(right[i]) + step) % 10) + right[i + 1 :]
+    assert not luhn(wrong)
+
+
+def test_the_digits_of_an_account_are_checked() -> None:
+    assert mod97("GB82 WEST 1234 5698 7654 32")
+    assert not mod97("GB82 WEST 1234 5698 7654 23")
+
+
+@given(st.text(max_size=80))
+def test_spans_lie_in_the_text_and_do_not_overlap(text) -> None:
+    spans = sorted((s.start, s.end) for s in personal(text, frozenset(KINDS)))
+    assert all(0 <= a < b <= len(text) for a, b in spans)
+    assert all(one[1] <= two[0] for one, two in pairwise(spans))
