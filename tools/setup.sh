@@ -28,7 +28,8 @@ export VIRTUAL_ENV=$PWD/$venv
 "$venv/bin/uv" pip install --quiet --compile-bytecode "${options[@]}" -r "requirements/$hardware.txt"
 "$venv/bin/uv" pip install --quiet --no-sources --no-deps --editable .
 
-# The sandbox needs bubblewrap, one test a browser. Debian's packages where we may install them.
+# bubblewrap is the sandbox's second choice, for machines that forbid what the first one needs; one
+# test needs a browser. Debian's packages where we may install them.
 missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
@@ -38,6 +39,6 @@ if [ ${#missing[@]} -gt 0 ]; then
         apt-get update -qq >/dev/null && apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null ||
             echo "could not install ${missing[*]}; install them by hand: apt-get install ${missing[*]}" >&2
     else
-        echo "missing: ${missing[*]}. The sandbox refuses to run programs without bubblewrap; ask for: apt-get install ${missing[*]}" >&2
+        echo "missing: ${missing[*]}. Tests need them; a run needs bubblewrap only where 'build-dataset doctor' says so. Ask for: apt-get install ${missing[*]}" >&2
     fi
 fi
