@@ -5,27 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-import queue
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Op
-from gristmill.engines.sandbox.backends import Backend, Slot, Slots, Wish, choose, describe
+from gristmill.engines.sandbox.backends import Backend, Slots, Wish, choose, describe
 from gristmill.engines.sandbox.cgroups import Group, sweep
 from gristmill.engines.sandbox.isolation import find_bubblewrap
 from gristmill.engines.sandbox.judge import HARNESS, judge
 from gristmill.engines.sandbox.packages import Made, identity, look_up
 from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.sandbox.sharing import Gate, Lane, Stop
 from gristmill.engines.sandbox.watch import Limits, Outcome
 from gristmill.errors import EngineError, InputError, RecipeError, RequirementError
 
@@ -115,6 +114,24 @@ class Sandbox(Engine):
         """Kill what still runs and give everything back."""
         await asyncio.to_thread(self.close)
 
+    def __enter__(self) -> Self:
+        """Probe the isolation and make the slots; leaving gives everything back."""
+        self._ready()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give everything back."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        """Do what `__enter__` does, without holding the loop up."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Give everything back."""
+        await self.stop()
+
     def close(self) -> None:
         """Do what `stop` does, without a loop."""
         with STARTING:
@@ -123,12 +140,19 @@ class Sandbox(Engine):
             state.close()
 
     async def run(self, request: Program) -> Verdict:
-        """Run one program; raises EngineError when the machine is to blame."""
+        """Run one program; raises EngineError when the machine is to blame.
+
+        Cancelled, it kills the program: the slot is free at once.
+        """
         state = self._state
         if state is None:
             state = await asyncio.to_thread(self._ready)
-        loop = asyncio.get_running_loop()
-        verdict: Verdict = await loop.run_in_executor(state.threads, state.judge, request)
+        loop, stop = asyncio.get_running_loop(), Stop(state.stopping)
+        try:
+            verdict = await loop.run_in_executor(state.threads, state.judge, request, stop)
+        except asyncio.CancelledError:
+            stop.set()
+            raise
         if verdict.status == "infra_error":
             raise EngineError(
                 f"the sandbox could not run a program, {ATTEMPTS} times: {verdict.detail}"
@@ -150,16 +174,6 @@ class Sandbox(Engine):
             return state
 
 
-class Lane:
-    """The slots of one profile, and which of them are free."""
-
-    def __init__(self, made: Slots) -> None:
-        self.made = made
-        self.free: queue.SimpleQueue[Slot] = queue.SimpleQueue()
-        for slot in made.all:
-            self.free.put(slot)
-
-
 class _State:
     """What lives between start and stop: threads, and a slot for each."""
 
@@ -171,7 +185,7 @@ class _State:
         self.lanes: dict[str, Lane] = {}
         self.made = self.lane(BARE).made
         self.groups = [slot.group for slot in self.made.all]
-        self.gate = _Gate()
+        self.gate = Gate()
         self.stopping = threading.Event()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.profile = profile(self.groups[0], backend)
@@ -189,72 +203,34 @@ class _State:
                 self.lanes[wanted.name] = Lane(Slots(self.backend, self.workers, wanted))
             return self.lanes[wanted.name]
 
-    def judge(self, program: Program) -> Verdict:
-        """Judge a program; the machine's own failures are tried again, then reported."""
+    def judge(self, program: Program, stop: threading.Event | None = None) -> Verdict:
+        """Judge a program; the machine's own failures are tried again, then reported.
+
+        Once `stop` is set it ends soon, with `infra_error`.
+        """
+        stop = stop or self.stopping
         wanted = self.own.get(program.profile) or look_up(program.profile, {})
         if wanted.missing:
             lacks = f"{', '.join(wanted.missing)}: not installed, so no profile {wanted.name}"
             return Verdict("missing_dependency", f"{lacks}; {wanted.fix}", profile=wanted.identity)
-        lane = self.lane(wanted) if wanted.paths else None
-        execute = partial(self.execute, lane=lane) if lane else self.execute
+        lane = self.lane(wanted if wanted.paths else BARE)
+        execute = partial(self.execute, lane=lane, stop=stop)
         for _ in range(ATTEMPTS):
             verdict = judge(program, execute, wanted)
-            if verdict.status != "infra_error" or self.stopping.is_set():
+            if verdict.status != "infra_error" or stop.is_set():
                 break
         return replace(verdict, profile=f"{self.profile}, {wanted.identity}")
 
     def execute(
-        self, job: bytes, stdin: bytes, limits: Limits, lane: Lane | None = None
+        self, job: bytes, stdin: bytes, limits: Limits, *, lane: Lane, stop: threading.Event
     ) -> Outcome:
         """Run one job in a free slot; a time-out that had to wait for the CPU runs again, alone."""
         with self.gate.shared():
-            outcome = self._in_slot(job, stdin, limits, lane)
+            outcome = lane.execute(job, stdin, limits, stop)
         if outcome.is_starved(limits):
             with self.gate.alone():
-                outcome = self._in_slot(job, stdin, limits, lane)
+                outcome = lane.execute(job, stdin, limits, stop)
         return outcome
-
-    def _in_slot(self, job: bytes, stdin: bytes, limits: Limits, lane: Lane | None) -> Outcome:
-        lane = lane or self.lane(BARE)
-        slot = lane.free.get()
-        try:
-            return slot.execute(job, stdin, limits, self.stopping)
-        finally:
-            lane.free.put(slot)
-
-
-class _Gate:
-    """Runs share the machine, except one that must be alone."""
-
-    def __init__(self) -> None:
-        self.inside = 0
-        self.closed = False
-        self.changed = threading.Condition()
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self.changed:
-            self.changed.wait_for(lambda: not self.closed)
-            self.inside += 1
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.inside -= 1
-                self.changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self.changed:
-            self.changed.wait_for(lambda: not self.closed)
-            self.closed = True
-            self.changed.wait_for(lambda: not self.inside)
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.closed = False
-                self.changed.notify_all()
 
 
 def interpreter_name() -> str:
