@@ -40,7 +40,11 @@ class Slow(Engine):
     async def generate(self, request: Generate) -> Completion:
         self.note(f"in {request.prompt}")
         what, _, wait = str(request.prompt).partition(":")
-        await asyncio.sleep(float(wait or 0))
+        try:
+            await asyncio.sleep(float(wait or 0))
+        except asyncio.CancelledError:
+            self.note(f"given up {what}")
+            raise
         self.note(f"out {request.prompt}")
         if what == "long":
             raise PromptTooLong("too long by 3 tokens")
@@ -104,6 +108,21 @@ def test_a_quick_answer_does_not_wait_for_a_slow_one(using: Any) -> None:
         return slow.done() or not slow.cancel()
 
     assert using(do) is False
+
+
+def test_a_request_that_is_given_up_makes_room(using: Any, tmp_path: Path) -> None:
+    async def noted(what: str) -> None:
+        while what not in (tmp_path / "log").read_text():  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.01)
+
+    async def do(remote: Remote) -> str:
+        slow = asyncio.ensure_future(ask(remote, "slow:3600"))
+        await noted("in slow")
+        slow.cancel()
+        await noted("given up slow")
+        return (await ask(remote, "quick")).text
+
+    assert using(do, window=1).startswith("quick")
 
 
 def test_no_more_than_the_window_is_inside_and_the_order_is_kept(

@@ -91,6 +91,20 @@ def gpus() -> float:
     return resources.get("GPU", 0.0)
 
 
+def nodes() -> list[str]:
+    """Return the ids of the machines in the cluster that offer CPUs."""
+    import ray
+
+    found = [
+        str(node["NodeID"])
+        for node in ray.nodes()  # type: ignore[no-untyped-call]
+        if node["Alive"] and node["Resources"].get("CPU")
+    ]
+    if not found:
+        raise RequirementError("no machine of the Ray cluster offers a CPU (--num-cpus)")
+    return sorted(found)
+
+
 def environment() -> dict[str, str]:
     """Return what an actor must find in its environment, on whichever machine it runs."""
     carried = ["PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE"]

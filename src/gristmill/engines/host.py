@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
+from functools import partial
 from typing import Any
 
 from gristmill import errors
@@ -15,6 +16,8 @@ from gristmill.errors import EngineError, EngineLost, GristmillError
 
 Outcome = tuple[str, Any]
 """("ok", answer), or the name of an error in `gristmill.errors` and its message."""
+WINDOW = 512
+"""Requests in hand of an engine that names no window of its own."""
 GATHER_S = 0.005
 """How long the first finished answer waits for others."""
 
@@ -26,7 +29,7 @@ class Host:
         self.engine = engine
         self._done: list[tuple[int, Outcome]] = []
         self._some = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def start(self) -> Outcome:
         """Load the engine."""
@@ -35,9 +38,13 @@ class Host:
     async def submit(self, batch: list[tuple[int, Request]]) -> None:
         """Begin to answer a batch of numbered requests."""
         for number, request in batch:
-            task = asyncio.create_task(self._answer(number, request))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            task = self._tasks[number] = asyncio.create_task(self._answer(number, request))
+            task.add_done_callback(partial(self._forget, number))
+
+    async def give_up(self, number: int) -> None:
+        """Stop answering a request: nobody waits for it any more."""
+        if number in self._tasks:
+            self._tasks[number].cancel()
 
     async def poll(self) -> list[tuple[int, Outcome]]:
         """Wait for finished answers; empty after a while without any: the process lives."""
@@ -56,6 +63,11 @@ class Host:
         read = getattr(self.engine, "metrics", None)
         return dict(await read()) if read else {}
 
+    async def window(self) -> int:
+        """Return how many requests the engine, once started, takes at a time."""
+        window: int = getattr(self.engine, "window", WINDOW)
+        return window
+
     async def pids(self) -> list[int]:
         """Return the number of this process and of those that it started."""
         import psutil
@@ -66,6 +78,9 @@ class Host:
     async def stop(self) -> Outcome:
         """End the engine."""
         return await outcome(self.engine.stop())
+
+    def _forget(self, number: int, _: asyncio.Task[None]) -> None:
+        del self._tasks[number]
 
     async def _answer(self, number: int, request: Request) -> None:
         made = await outcome(getattr(self.engine, request.op)(request))

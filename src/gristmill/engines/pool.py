@@ -2,7 +2,7 @@
 
 Requests travel in batches, answers come back one by one as they finish: none waits for the
 slowest of its batch. An actor holds at most its engine's `window` of requests; the others wait
-here, in the order of submission.
+here, in the order of submission. None takes a CPU from Ray's own count.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import itertools
 import logging
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from gristmill.engines import cluster
@@ -27,8 +28,6 @@ WAIT_S = 0.005
 """A message holds up to so many requests, or what arrived in so many seconds."""
 RESTARTS = 3
 """Deaths in a row, without one answer between them, after which an engine stays dead."""
-WINDOW = 512
-"""Requests in hand of an engine that names no window of its own."""
 
 
 @dataclass(slots=True)
@@ -36,6 +35,10 @@ class Replica:
     """One actor, and what it has in hand."""
 
     actor: Any
+    node: str | None = None
+    """The machine that it has to be on; None for any."""
+    window: int = 1
+    """How many requests its engine takes at a time."""
     in_hand: dict[int, tuple[Request, asyncio.Future[Any]]] = field(default_factory=dict)
     is_ready: bool = False
     deaths: int = 0
@@ -48,7 +51,6 @@ class Pool:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self.window = getattr(engine, "window", WINDOW)
         self.replicas: list[Replica] = []
         self._waiting: deque[tuple[Request, asyncio.Future[Any]]] = deque()
         self._numbers = itertools.count()
@@ -58,8 +60,11 @@ class Pool:
         """The last line in the log of the actor that died last."""
 
     async def start(self) -> None:
-        """Start every actor and its engine, all at once."""
-        self.replicas = [Replica(self._actor()) for _ in range(getattr(self.engine, "replicas", 1))]
+        """Start every actor and its engine, all at once; machines that join later get none."""
+        places: list[str | None] = [None] * getattr(self.engine, "replicas", 1)
+        if getattr(self.engine, "everywhere", False):
+            places = [*await asyncio.to_thread(cluster.nodes)]
+        self.replicas = [Replica(self._actor(node), node) for node in places]
         await asyncio.gather(*(self._begin(replica) for replica in self.replicas))
         self.resume()
 
@@ -83,6 +88,7 @@ class Pool:
 
         await self.pause()
         for replica in self.replicas:
+            replica.is_ready = False
             try:
                 await asyncio.wait_for(replica.actor.stop.remote(), 30)
             except (ray.exceptions.RayError, TimeoutError) as error:
@@ -117,24 +123,33 @@ class Pool:
         return [await replica.actor.pids.remote() for replica in self.replicas]
 
     def _send(self) -> None:
-        """Give what waits to the actors that have least in hand, a batch each time."""
+        """Give what waits to the actors with most room, a batch each time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         while self._waiting:
-            ready = [r for r in self.replicas if r.is_ready and len(r.in_hand) < self.window]
+            ready = [r for r in self.replicas if r.is_ready and len(r.in_hand) < r.window]
             if not ready:
                 return
-            replica = min(ready, key=lambda r: len(r.in_hand))
+            replica = min(ready, key=lambda r: len(r.in_hand) / r.window)
+            size = min(BATCH, replica.window - len(replica.in_hand))
+            size = min(size, -(-len(self._waiting) // len(ready)))  # some for the others, too
             batch: list[tuple[int, Request, asyncio.Future[Any]]] = []
-            while self._waiting and len(batch) < min(BATCH, self.window - len(replica.in_hand)):
+            while self._waiting and len(batch) < size:
                 request, future = self._waiting.popleft()
                 if not future.done():
                     batch.append((next(self._numbers), request, future))
             for number, request, future in batch:
                 replica.in_hand[number] = (request, future)
+                future.add_done_callback(partial(self._give_up, replica, number))
             # Its failure shows where the answers are waited for.
             replica.actor.submit.remote([(number, request) for number, request, _ in batch])
+
+    def _give_up(self, replica: Replica, number: int, future: asyncio.Future[Any]) -> None:
+        """Tell an actor that nobody waits for an answer any more."""
+        if future.cancelled() and replica.is_ready and number in replica.in_hand:
+            del replica.in_hand[number]
+            replica.actor.give_up.remote(number)
 
     async def _listen(self, replica: Replica) -> None:
         """Take answers as they come; when the actor dies, put another in its place."""
@@ -144,7 +159,8 @@ class Pool:
             try:
                 for number, made in await replica.actor.poll.remote():
                     replica.deaths = 0
-                    _settle(replica.in_hand.pop(number)[1], made)
+                    if number in replica.in_hand:
+                        _settle(replica.in_hand.pop(number)[1], made)
                 self._send()
             except ray.exceptions.RayError as error:
                 if not await self._replace(replica, str(error)):
@@ -168,7 +184,7 @@ class Pool:
                 if all(other.deaths > RESTARTS for other in self.replicas):
                     self._fail_all(EngineError(self._epitaph()))
                 return False
-            replica.actor = self._actor()
+            replica.actor = self._actor(replica.node)
             try:
                 await self._begin(replica)
             except (ray.exceptions.RayError, EngineError) as error:
@@ -180,10 +196,12 @@ class Pool:
     async def _begin(self, replica: Replica) -> None:
         replica.pid = (await replica.actor.pids.remote())[0]
         result(await replica.actor.start.remote())
+        replica.window = await replica.actor.window.remote()
         replica.is_ready = True
 
-    def _actor(self) -> Any:
+    def _actor(self, node: str | None) -> Any:
         import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
         wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
         options: dict[str, Any] = {
@@ -192,6 +210,8 @@ class Pool:
             "max_concurrency": 1000,
             "runtime_env": {"env_vars": cluster.environment()},
         }
+        if node:
+            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
         return ray.remote(Host).options(**options).remote(self.engine)
 
     def _epitaph(self) -> str:

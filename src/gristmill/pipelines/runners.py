@@ -17,6 +17,8 @@ from gristmill.engines.client import Asks
 from gristmill.engines.lanes import find_device
 from gristmill.engines.loaded import Loaded
 from gristmill.engines.loop import first, windowed
+from gristmill.engines.sandbox import Sandbox
+from gristmill.engines.sandbox.node import NodeSandbox
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import EngineError
 from gristmill.pipelines.unit import Unit
@@ -138,8 +140,13 @@ class RayRunner(LocalRunner):
         self._starting, self._connected = asyncio.Lock(), False
 
     def host(self, engine: Engine) -> Engine:
-        """Give an engine that fills a processor an actor of its own."""
+        """Give an engine that fills a processor an actor of its own.
+
+        On a cluster each machine gets a sandbox; on one alone a process of its own gains nothing.
+        """
         alone = not (self.address or os.environ.get("RAY_ADDRESS"))
+        if isinstance(engine, Sandbox) and not alone:
+            engine = NodeSandbox.of(engine)
         in_lanes = isinstance(engine, Loaded) and alone and find_device() == "cpu"
         if not engine.hosted or in_lanes:
             return engine

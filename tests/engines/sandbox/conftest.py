@@ -24,6 +24,12 @@ def lone(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     yield from opened(request.param, 1)
 
 
+@pytest.fixture(scope="session")
+def chosen() -> Iterator[Sandbox]:
+    """Return a sandbox on the back end that is used here when none is named."""
+    yield from opened("auto", 1)
+
+
 def opened(backend: Any, workers: int) -> Iterator[Sandbox]:
     made = Sandbox(workers, backend=backend)
     try:
