@@ -20,7 +20,17 @@ from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.entropies import Entropies, Entropy
-from gristmill.engines.requests import Choice, Embed, LogProbs, Op, Probs, Score, Vector
+from gristmill.engines.requests import (
+    Choice,
+    Completion,
+    Embed,
+    Generate,
+    LogProbs,
+    Op,
+    Probs,
+    Score,
+    Vector,
+)
 from gristmill.engines.training import LOSSES, Train, Trained
 from gristmill.pipelines import Context, RowStage, TableStage
 from gristmill.pipelines.stage import Stage
@@ -63,6 +73,9 @@ class Ruled(Engine):
 
     async def embed(self, request: Embed) -> Vector:
         return Vector(np.array([0.6, 0.8], np.float32), 1, cut=False)
+
+    async def generate(self, request: Generate) -> Completion:
+        return Completion("probability", "stop", 1, 1, "ruled")
 
     async def choice(self, request: Choice) -> Probs:
         return Probs({label: 1 / len(request.labels) for label in request.labels}, 1.0, 1)

@@ -11,13 +11,13 @@ after tuning is not here. Never use test prompts as a target.
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, field_validator
+from pydantic import Field
 
+from gristmill.formats.text_lines import Lines
 from gristmill.geometry.picks import Numbers, drawn_by_weight, picked
 from gristmill.pipelines.stage import TableStage
 from gristmill.text.hashed_ngrams import buckets
@@ -42,7 +42,7 @@ class InfinityPhase1(TableStage):
 
     k: int = Field(ge=1)
     """Rows to keep; 1.4 of 11.8 million for mathematics in the paper."""
-    target: tuple[str, ...] = Field(min_length=1)
+    target: Lines = Field(min_length=1)
     """Texts that are wanted, or the path of a file with one on each line."""
     fields: tuple[Literal["instruction", "input", "output"], ...] = Field(
         default=("instruction",), min_length=1
@@ -56,17 +56,6 @@ class InfinityPhase1(TableStage):
     """Whether to take the mean over n-grams, so that long rows are not extreme."""
     seed: int = 0
     """Of the draw: a row's chance depends on its id and weight alone."""
-
-    @field_validator("target", mode="before")
-    @classmethod
-    def _from_file(cls, value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        try:
-            lines = Path(value).read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot read {value!r} as lines of text: {error}") from error
-        return tuple(line for line in lines if line.strip())
 
     def reads(self) -> frozenset[str]:
         """The parts are a parameter."""
