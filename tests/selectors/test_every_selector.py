@@ -41,7 +41,7 @@ SIZED = [name for name in ALL if "k" in selector(name).model_fields]
 
 def build(name, **settings):
     fields = selector(name).model_fields
-    usual = {"k": 5, "of": "number", "target": ("x",)}
+    usual = {"k": 5, "of": "number", "target": ("x",), "profile": ('["0", "1", "2"]',)}
     given = {key: v for key, v in usual.items() if key in fields and fields[key].is_required()}
     return selector(name)(**given | settings)
 
