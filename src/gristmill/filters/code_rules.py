@@ -1,0 +1,90 @@
+"""Keep answers whose Python code compiles, is finished, and imports nothing that it must not.
+
+Source: the rules by which Wei et al., "SelfCodeAlign", arXiv:2410.24198, take functions as seeds;
+complexity as in McCabe, "A Complexity Measure" (1976).
+Differs from the paper: rules on an answer, not on a seed. The code is compiled inside the sandbox
+and never run; types are not checked.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, TypedDict
+
+from pydantic import Field
+
+from gristmill.engines.requests import Op
+from gristmill.engines.sandbox.program import Program
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text import code_facts
+from gristmill.text.fences import python_code
+from gristmill.text.python_source import BANNED
+from gristmill.text.tested_code import PLACEHOLDER
+
+MAX_CHARS = 100_000
+"""Of the code: more is no answer, and fits no cell of the sandbox."""
+ASK = "{source}\n\nimport json\nprint(json.dumps(facts({code!r})))\n"
+
+
+class Nothing(TypedDict):
+    """It writes no columns."""
+
+
+class CodeRules(RowStage):
+    """Drop an answer at the first rule that its code breaks; the detail says where."""
+
+    codes: ClassVar[frozenset[str]] = frozenset(
+        {"no_code", "code_too_long", "does_not_compile", "banned_import", "unfinished",
+         "no_docstring", "too_complex"}
+    )  # fmt: skip
+
+    banned: tuple[str, ...] = tuple(sorted(BANNED))
+    """Packages that must not be imported; the paper's, which touch the machine or draw."""
+    needs_docstring: bool = False
+    """Whether every public function and class at the top must say what it does."""
+    max_complexity: int = Field(default=50, ge=1)
+    """Paths through one function above which it is `too_complex`. Our choice: far above what a
+    person writes."""
+    timeout_s: float = Field(default=10.0, gt=0, le=600)
+    """Wall-clock limit of compiling, in seconds."""
+
+    def reads(self) -> frozenset[str]:
+        """The answer."""
+        return frozenset({"output"})
+
+    def needs(self) -> dict[str, Op]:
+        """Compile where nothing can be harmed."""
+        return {"sandbox": "run"}
+
+    async def __call__(self, row: dict[str, Any], ctx: Context) -> Nothing | Drop:
+        """Look at the text, then at what the sandbox says about it."""
+        code = python_code(row["output"] or "")
+        if code is None:
+            return Drop("no_code", "no closed Python block in the output")
+        if len(code) > MAX_CHARS:
+            return Drop("code_too_long", f"{len(code)} > {MAX_CHARS} characters")
+        if found := PLACEHOLDER.search(code):
+            return Drop("unfinished", found[0])
+        ask = ASK.format(source=inspect.getsource(code_facts), code=code)
+        verdict = await ctx.sandbox.run(Program("", cells=(ask,), timeout_s=self.timeout_s))
+        if verdict.status != "pass":
+            return Drop("does_not_compile", f"{verdict.status}: {verdict.detail}")
+        whole: Nothing = {}
+        return next(self._broken(json.loads(verdict.cells[0]["stdout"])), whole)
+
+    def _broken(self, facts: Mapping[str, Any]) -> Iterator[Drop]:
+        if error := facts.get("error"):
+            yield Drop("does_not_compile", error)
+            return
+        if found := sorted({*facts["imports"]} & {*self.banned}):
+            yield Drop("banned_import", ", ".join(found))
+        if facts["stubs"]:
+            yield Drop("unfinished", ", ".join(facts["stubs"]))
+        if self.needs_docstring and facts["undocumented"]:
+            yield Drop("no_docstring", ", ".join(facts["undocumented"]))
+        for name, paths in facts["complexities"].items():
+            if paths > self.max_complexity:
+                yield Drop("too_complex", f"{name} has {paths} > {self.max_complexity} paths")

@@ -1,0 +1,77 @@
+import json
+
+import pytest
+
+from gristmill import run
+from gristmill.engines.sandbox import Sandbox
+from gristmill.engines.sandbox.program import Verdict
+from gristmill.errors import RequirementError
+from gristmill.filters.code_rules import CodeRules
+from gristmill.pipelines import Drop, LocalRunner, Recipe
+
+FACTS = {"imports": ["re"], "stubs": [], "undocumented": ["f"], "complexities": {"f": 3}}
+
+
+def answer(code: str) -> dict[str, str]:
+    return {"output": f"Here:\n```python\n{code}\n```"}
+
+
+def said(**facts: object) -> Verdict:
+    return Verdict("pass", cells=[{"stdout": json.dumps({**FACTS, **facts})}])
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes", "wanted"),
+    [
+        ({}, {}, None),
+        ({"imports": ["os", "re", "sys"]}, {}, Drop("banned_import", "os, sys")),
+        ({"imports": ["os"]}, {"banned": ["re"]}, None),
+        ({"stubs": ["f"]}, {}, Drop("unfinished", "f")),
+        ({}, {"needs_docstring": True}, Drop("no_docstring", "f")),
+        ({}, {"max_complexity": 2}, Drop("too_complex", "f has 3 > 2 paths")),
+        ({}, {"max_complexity": 3}, None),
+        ({"error": "SyntaxError: x"}, {}, Drop("does_not_compile", "SyntaxError: x")),
+    ],
+)
+def test_every_rule_has_its_code(ask, script, facts, changes, wanted) -> None:
+    engine = script({"": [said(**facts)]})
+    out = ask(CodeRules(**changes), answer("def f(): return 1"), engine)
+    assert (out or None) == wanted
+    (program,) = engine.calls
+    assert program.cells[0].endswith("facts('def f(): return 1')))\n")
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        (None, "no_code"),
+        ("def f(): return 1", "no_code"),
+        (answer("# TODO")["output"], "unfinished"),
+        (answer("x" * 100_001)["output"], "code_too_long"),
+    ],
+)
+def test_what_the_text_tells_asks_no_sandbox(ask, script, output, code) -> None:
+    assert ask(CodeRules(), {"output": output}, script({})).code == code
+
+
+def test_code_that_no_compiler_survives_does_not_compile(ask, script) -> None:
+    engine = script({"": [Verdict("oom", "64 MiB")]})
+    assert ask(CodeRules(), answer("def f(): 1"), engine) == Drop("does_not_compile", "oom: 64 MiB")
+
+
+def test_the_sandbox_compiles_and_runs_nothing(tmp_path) -> None:
+    sandbox = Sandbox(1)
+    try:
+        sandbox.run_all([])
+    except RequirementError as error:
+        pytest.skip(f"no isolation here: {error}")
+    codes = [
+        "import re\nprint('ran')\nraise SystemExit(3)\n\ndef f(x):\n    return '\\'\\n' + x",
+        "import subprocess",
+        "def f(:",
+        "x = " + "-" * 50_000 + "1",
+    ]
+    recipe = Recipe.model_validate({"name": "rules", "stages": [{"use": "filters.code_rules"}]})
+    result = run(recipe, list(map(answer, codes)), {"sandbox": sandbox}, LocalRunner(), tmp_path)
+    assert [row["output"] for row in result.dataset.to_pylist()] == [answer(codes[0])["output"]]
+    assert result.ledger[0]["codes"] == {"banned_import": 1, "does_not_compile": 2}
