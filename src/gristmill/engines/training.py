@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -125,3 +125,19 @@ def pair(id_: str, said: Sequence[Turn], weight: float = 1.0) -> Pair | None:
         return None
     context: Any = [dict(turn) for turn in said[: ends[-1]]]
     return Pair(id_, context, said[ends[-1]]["content"], weight)
+
+
+def mean_losses(
+    losses: pa.Table, of: Mapping[str, int], n: int, *, first: bool = False
+) -> list[float]:
+    """Return the mean loss of n groups of pairs at the last checkpoint, or before any training.
+
+    `of` names the group, 0..n-1, of the ids that count; a group without a loss has infinity.
+    """
+    lines = [x for x in losses.to_pylist() if x["id"] in of and x["nll"] is not None]
+    at = 0 if first else max((x["checkpoint"] for x in lines), default=0)
+    found: list[list[float]] = [[] for _ in range(n)]
+    for line in lines:
+        if line["checkpoint"] == at:
+            found[of[line["id"]]].append(line["nll"])
+    return [sum(values) / len(values) if values else math.inf for values in found]

@@ -76,3 +76,15 @@ def plateau(sizes: Sequence[int], scores: Sequence[float], within: float = 0.5) 
     pairs = sorted(zip(sizes, scores, strict=True))
     found = next(size for size, score in pairs if score >= max(scores) - within)
     return None if found == pairs[-1][0] else found
+
+
+def skill_shares(adjacency: Numbers, losses: Sequence[Numbers], eta: float, window: int) -> Numbers:
+    """Return the share of every skill, (k,), from (k, m) edges and the (m,) losses of each round.
+
+    Chen et al., arXiv:2307.14430, algorithm 1; before the first losses all are taken as 1.
+    """
+    seen = losses[-window:] or [np.ones(adjacency.shape[1])]
+    power = eta * (adjacency @ np.sum(seen, axis=0))
+    raised = np.exp(power - power.max(initial=0))
+    shares: Numbers = raised / raised.sum()
+    return shares

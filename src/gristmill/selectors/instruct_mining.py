@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from gristmill.engines.requests import Op
-from gristmill.engines.training import Pair, pair
+from gristmill.engines.training import Pair, mean_losses, pair
 from gristmill.geometry.picks import best_first, by_id, drawn, numbers, picked
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage
@@ -120,16 +120,9 @@ class InstructMining(TableStage):
         for _ in range(self.refine + 1):
             for n in sorted(wanted - losses.keys()):
                 trained = await ctx.trainer.train(pairs[:n], probe, self.seed)
-                losses[n] = _loss(trained.losses, {row.id for row in probe})
+                (losses[n],) = mean_losses(trained.losses, {row.id: 0 for row in probe}, 1)
             best = min(losses, key=lambda n: (losses[n], n))
             near = [max((n for n in losses if n < best), default=best)]
             near.append(min((n for n in losses if n > best), default=best))
             wanted = {round((n * best) ** 0.5) for n in near}
         return losses
-
-
-def _loss(losses: pa.Table, ids: set[str]) -> float:
-    """Return the mean over the rows held out at the last checkpoint; infinite without any."""
-    lines = [x for x in losses.to_pylist() if x["id"] in ids and x["nll"] is not None]
-    last = [x["nll"] for x in lines if x["checkpoint"] == max(y["checkpoint"] for y in lines)]
-    return sum(last) / len(last) if last else float("inf")
