@@ -64,3 +64,12 @@ def test_what_everybody_writes_is_no_evidence() -> None:
 
 def test_kinds_of_quotes_are_one_kind() -> None:
     assert lex('x = "a"').texts == lex("x = 'a'").texts == ["x", "=", "'a'"]
+
+
+def test_a_text_without_what_all_solutions_have_is_not_looked_at(known) -> None:
+    assert {"def", "(", ")", ":", "return"} <= known.marks
+    known.add(8, "x = [" + "1, " * 30 + "]")
+    assert known.marks == {"=", "[", "]", "1", ","}
+    assert known.find(MERGE)[0] == 7
+    assert known.find("y=[" + "1," * 30 + "]")[0] == 8
+    assert Solutions().find(MERGE) is None

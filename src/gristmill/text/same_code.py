@@ -56,6 +56,8 @@ class Solutions:
 
     def __init__(self) -> None:
         self.by_start: dict[str, list[tuple[int, Code]]] = {}
+        self.marks: set[str] | None = None
+        """Tokens of all solutions: a text without one of them is not looked at, as most prose."""
 
     def add(self, place: int, text: str) -> None:
         """Remember a solution, if it is evidence."""
@@ -63,9 +65,13 @@ class Solutions:
             code = lex(text)
             start = " ".join(code.shapes[:MIN_TOKENS])
             self.by_start.setdefault(start, []).append((place, code))
+            marks = {shape for shape in code.shapes if shape != NAME and shape[0] != "'"}
+            self.marks = marks if self.marks is None else self.marks & marks
 
     def find(self, text: str) -> tuple[int, str] | None:
         """Return the first solution that stands in a text as a whole, and how it begins there."""
+        if self.marks is None or not all(mark in text for mark in self.marks):
+            return None
         code = lex(text)
         for i in range(len(code.texts) - MIN_TOKENS + 1):
             start = " ".join(code.shapes[i : i + MIN_TOKENS])

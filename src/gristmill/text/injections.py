@@ -1,0 +1,58 @@
+"""Injections: text that speaks to the model that reads it instead of being read.
+
+Sources: the impacts in Greshake et al., arXiv:2302.12173, and the parts of a payload in Liu et al.,
+"Prompt Injection attack against LLM-integrated Applications" (HouYi), arXiv:2306.05499: a
+separator that ends what went before, then a request. These are rules: what is said in other words
+is not found.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Literal, NamedTuple
+
+Threat = Literal["override", "persona", "prompt_theft", "exfiltration", "separator", "hidden_text"]
+
+BEFORE = r"(?:previous|prior|above|earlier|preceding|foregoing|former|original|system|initial)"
+ORDERS = r"(?:instructions?|prompts?|directions?|commands?|rules|guidelines|context|messages?)"
+ORDER = r"\b(?:ignore|disregard|forget|override|bypass)\b"
+ASK = r"\b(?:reveal|print|show|repeat|output|display|leak|tell me|what (?:is|are|were))\b"
+SECRET = r"(?:hidden|initial|original|secret)"
+SEND = r"\b(?:send|post|forward|upload|exfiltrate|append)\b"
+PRIVATE = (
+    r"(?:conversation|chat history|credentials|passwords?|api keys?|private data|user'?s? data)"
+)
+PATTERNS: dict[Threat, str] = {
+    "override": rf"{ORDER}[^.\n]{{0,30}}\b{BEFORE}\b[^.\n]{{0,20}}\b{ORDERS}\b"
+    r"|\b(?:ignore|disregard|forget) (?:all |everything )?(?:the |that |of the )?"
+    r"(?:above|you were told)\b|\bnew (?:system )?instructions? ?:",
+    "persona": r"\byou are now (?:in )?(?:dan\b|developer mode"
+    r"|an? (?:unrestricted|unfiltered|jailbroken|evil))"
+    r"|\b(?:do anything now|jailbreak mode|developer mode (?:enabled|on))\b"
+    r"|\bwithout (?:any )?(?:ethical|moral|safety) (?:restrictions|guidelines|filters)\b",
+    "prompt_theft": rf"{ASK}[^.\n]{{0,30}}\b(?:your|the) (?:{SECRET} )*"
+    rf"(?:system prompt|system message|{SECRET} (?:prompt|instructions))\b",
+    "exfiltration": rf"{SEND}[^.\n]{{0,60}}\b{PRIVATE}\b[^\n]{{0,60}}(?:https?://|@\w)",
+    "separator": r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|system)\|>"
+    r"|\[/?INST\]|<</?SYS>>|(?m:^[-=#*]{3,} ?end of (?:the )?(?:user |system )?"
+    r"(?:prompt|input|instructions|document)\b)",
+    # The flag of a region has six of these letters.
+    "hidden_text": "[\U000e0020-\U000e007f]{8}|[\u200b\u2060\u2062\u2063\u2064]{8}|\u202e",
+}
+INJECTION = re.compile("|".join(f"(?P<{name}>{p})" for name, p in PATTERNS.items()), re.I)
+
+
+class Injection(NamedTuple):
+    """What was found, and its words."""
+
+    threat: Threat
+    words: str
+
+
+def injection(text: str) -> Injection | None:
+    """Return the first injection of a text."""
+    found = INJECTION.search(text.replace("\u2019", "'"))
+    if found is None:
+        return None
+    threat: Threat = found.lastgroup  # type: ignore[assignment] # the groups are the threats
+    return Injection(threat, found[0])
