@@ -23,6 +23,7 @@ from gristmill.engines.attending import Attend
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.entropies import Entropy
+from gristmill.engines.rating import Rate
 from gristmill.engines.requests import (
     Answer,
     Choice,
@@ -116,7 +117,7 @@ class Script(Engine):
         self.strays.append(text)
         raise AssertionError(f"the script has no reply left for: {text}")
 
-    generate = score = entropy = attend = embed = choice = run = serve
+    generate = score = entropy = attend = rate = embed = choice = run = serve
 
     def finish(self) -> None:
         """Fail when a call was not in the table or a reply was never asked for."""
@@ -131,7 +132,7 @@ def text_of(request: Any) -> str:
             return last(request.prompt)
         case Score() | Entropy():
             return f"{last(request.context) if request.context else ''}\n{request.response}"
-        case Attend():
+        case Attend() | Rate():
             return "\n".join(message["content"] for message in request.messages)
         case Program():
             return f"{request.code}\n{request.tests}"

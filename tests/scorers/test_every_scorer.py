@@ -20,6 +20,7 @@ from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
     Choice,
     Completion,
@@ -70,6 +71,9 @@ class Ruled(Engine):
     async def attend(self, request: Attend) -> Attended:
         n = sum(message["role"] == "assistant" for message in request.messages)
         return Attended([0.5] * n, 1, cut=False)
+
+    async def rate(self, request: Rate) -> Rating:
+        return Rating(0.5, 1)
 
     async def embed(self, request: Embed) -> Vector:
         return Vector(np.array([0.6, 0.8], np.float32), 1, cut=False)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
     Choice,
     Completion,
@@ -84,6 +85,10 @@ class Engine(BaseModel, ABC):
     async def attend(self, request: Attend) -> Attended:
         """Say where answers look."""
         raise EngineError(self._cannot("attend"))
+
+    async def rate(self, request: Rate) -> Rating:
+        """Rate one conversation."""
+        raise EngineError(self._cannot("rate"))
 
     async def embed(self, request: Embed) -> Vector:
         """Embed one text."""

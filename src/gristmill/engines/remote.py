@@ -15,6 +15,7 @@ from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
+from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
     Choice,
     Completion,
@@ -104,6 +105,10 @@ class Remote(Engine):
 
     async def attend(self, request: Attend) -> Attended:
         """Say where answers look."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def rate(self, request: Rate) -> Rating:
+        """Rate one conversation."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def embed(self, request: Embed) -> Vector:

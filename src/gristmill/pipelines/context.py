@@ -14,6 +14,7 @@ import pyarrow as pa
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.client import Asks
 from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
     Answer,
     Choice,
@@ -169,6 +170,10 @@ class Llm:
     def attend(self, messages: list[Message]) -> Awaitable[Attended]:
         """Return how much each answer of a conversation looks at the user."""
         return self.ctx.call(self.asks, Attend(messages))
+
+    def rate(self, messages: list[Message]) -> Awaitable[Rating]:
+        """Return what a reward model thinks of a conversation that ends with an answer."""
+        return self.ctx.call(self.asks, Rate(messages))
 
     def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""

@@ -45,7 +45,7 @@ class FacilityLocation(VectorStage):
     k: int = Field(ge=1)
     """Rows to keep. Copies come last, with a gain of 0."""
     weight: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
-    """Column of a number, 0 and more, such as `scores.reward.value`: its worth as a row to be
+    """Column of a number, 0 and more, such as `scores.reward.score`: its worth as a row to be
     represented. None: all are worth the same."""
     neighbours: int = Field(default=64, ge=1)
     """Edges per row."""
