@@ -1,0 +1,111 @@
+"""Drop rows that copy a worked example: what the prompt showed came back as if it were new.
+
+Source: Wang et al., "Self-Instruct", arXiv:2212.10560, section 2.3, for the ROUGE-L of 0.7; a
+shared run of 13 words as in Brown et al., arXiv:2005.14165, appendix C.
+Differs from the papers: the examples are a file, whatever prompt they stood in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+from pydantic import Field, model_validator
+
+from gristmill.errors import InputError
+from gristmill.formats.files import contents
+from gristmill.formats.parts import READERS, parse
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.storage.ids import digest
+from gristmill.text.like_rouge import LikeRouge
+from gristmill.text.overlaps import Overlaps, Protected
+from gristmill.text.turns import Turn, turns
+from gristmill.text.words import words
+
+MIN_WORDS = 5
+"""Words of the shortest text of an example that can be copied rather than met by chance."""
+
+
+class Texts(TypedDict):
+    """What it reads."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+
+
+class Nothing(TypedDict):
+    """It writes no columns."""
+
+
+class CopiedExamples(RowStage):
+    """Compare every turn of a row with every text of the examples; the detail names its line."""
+
+    codes: ClassVar[frozenset[str]] = frozenset({"copied_example"})
+
+    examples: str
+    """Their file, such as `examples.jsonl`, or `shipped:` and the name of a file that comes along:
+    every text in it counts, whatever its column."""
+    max_rouge: float = Field(default=0.7, gt=0, le=1)
+    """ROUGE-L (0..1) from which on a turn is a copy; the paper's."""
+    ngram: int = Field(default=13, ge=5, le=50)
+    """Words of a run that a turn must not share."""
+    pin: str = ""
+    """Of the examples; filled in from the file, an error where it differs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
+        if not isinstance(given.get("examples"), str):
+            return given
+        found = digest(_read(given["examples"]))[:12]
+        if given.get("pin") not in (None, "", found):
+            raise InputError(f"examples {given['examples']}: {found}, expected {given['pin']}")
+        return {**given, "pin": found}
+
+    def __call__(self, row: Texts) -> Nothing | Drop:
+        """Look at one turn after the other."""
+        overlaps, like = _index(self.examples, self.pin, self.max_rouge, self.ngram)
+        for turn in turns(row):
+            if hit := overlaps.find(turn["content"]):
+                return Drop("copied_example", f"{hit.row}: {hit.shared}")
+            rate, place = like.nearest(words(turn["content"]))
+            if rate:
+                example = overlaps.rows[place].id
+                return Drop("copied_example", f"{example}: ROUGE-L {rate:.2f} of {turn['role']}")
+        return {}
+
+
+def _read(path: str) -> list[tuple[str, str]]:
+    """Return name and text of everything long enough in a file, in order."""
+    try:
+        parts = [parse(name, data) for name, data in contents(path, (READERS,), [])]
+    except InputError as error:
+        raise InputError(f"examples: {str(error).removeprefix('seeds.path: ')}") from error
+    return [
+        (f"{part.name} line {line}", text)
+        for part in parts
+        for line, row in zip(part.lines, part.rows, strict=True)
+        for text in _texts(row)
+    ]
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if len(words(value)) >= MIN_WORDS else []
+    inner = value.values() if isinstance(value, Mapping) else value
+    return [t for v in inner for t in _texts(v)] if isinstance(value, Mapping | list) else []
+
+
+@lru_cache(maxsize=4)
+def _index(path: str, pin: str, max_rouge: float, ngram: int) -> tuple[Overlaps, LikeRouge]:
+    """Read the examples once per process."""
+    known = _read(path)
+    said = [words(text) for _, text in known]
+    like = LikeRouge(max_rouge, said)
+    for place, text in enumerate(said):
+        like.add(text, place)
+    rows = [Protected("examples", name, text) for name, text in known]
+    return Overlaps(rows, ("words",), ngram), like
