@@ -78,6 +78,23 @@ def plateau(sizes: Sequence[int], scores: Sequence[float], within: float = 0.5) 
     return None if found == pairs[-1][0] else found
 
 
+def reweighted(weights: Numbers, gains: Numbers, rule: str) -> Numbers:
+    """Return the next share of every cluster from its mean gain, (c,), (c,) -> (c,).
+
+    Yu et al., arXiv:2409.11378, algorithm 1: "product" multiplies the shares by the gains, which
+    must be above 0 (where one is not, all are raised until the least is a hundredth of the spread);
+    "softmax", of their code, forgets the shares.
+    """
+    if rule == "softmax":
+        raised = np.exp(gains - gains.max(initial=-np.inf)) if len(gains) else gains
+    else:
+        least, spread = gains.min(initial=np.inf), np.ptp(gains) if len(gains) else 0.0
+        lift = 0.0 if least > 0 else (0.01 * spread or 1.0) - least
+        raised = weights * (gains + lift)
+    shares: Numbers = raised / raised.sum()
+    return shares
+
+
 def skill_shares(adjacency: Numbers, losses: Sequence[Numbers], eta: float, window: int) -> Numbers:
     """Return the share of every skill, (k,), from (k, m) edges and the (m,) losses of each round.
 

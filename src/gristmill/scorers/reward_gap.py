@@ -1,0 +1,68 @@
+"""Reward gap: how much better a row's answer is than what a model would have said itself.
+
+Source: Yu et al., "Diversify and Conquer", arXiv:2409.11378, section 3.2: the reward of the given
+answer minus that of the generated one says what is left to learn from rows like this.
+Differs from the paper: greedy answers; in a recipe with rounds the model has seen the picks of the
+rounds before and not this row, where theirs was trained on it too.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.requests import Op, Sampling
+from gristmill.errors import PromptRefused, PromptTooLong
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import complete
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.turns import turns
+
+
+class Gap(TypedDict, total=False):
+    """What it writes; None where one of the two answers is missing or could not be rated."""
+
+    score: float | None
+    """Given minus generated, in the reward model's units: higher has more to teach."""
+    given: float | None
+    """The reward of the row's answer."""
+    generated: float | None
+    """The reward of the model's own."""
+    flags: list[str]
+    """`empty_response`, `empty_prompt`, `no_generation` and `prompt_too_long` are added."""
+
+
+class RewardGap(RowStage):
+    """Answer the last question again, and rate both answers."""
+
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=512)
+
+    def needs(self) -> dict[str, Op]:
+        """The generator is the model that is trained."""
+        return {"generator": "generate", "reward": "rate"}
+
+    def judges(self) -> frozenset[str]:
+        """Without either side there is nothing to compare."""
+        return frozenset({"instruction", "output"})
+
+    async def __call__(self, row: Answered, ctx: Context) -> Gap:
+        """Ask three times."""
+        said: list[Any] = list(turns(row))
+        while said and said[-1]["role"] != "assistant":
+            said.pop()
+        nothing: Gap = {"score": None, "given": None, "generated": None}
+        if len(said) < 2 or not said[-1]["content"].strip():
+            why = "empty_response" if len(said) > 1 else "empty_prompt"
+            return {**nothing, **flagged(row, {why})}
+        asked = said[:-1]
+        reply = await complete(ctx.llm("generator"), asked, self.sampling, whole=False)
+        if isinstance(reply, Drop):
+            return {**nothing, **flagged(row, {"no_generation"})}
+        own = [*asked, {"role": "assistant", "content": reply.text}]
+        try:
+            given = await ctx.llm("reward").rate(said)
+            generated = await ctx.llm("reward").rate(own)
+        except (PromptTooLong, PromptRefused):
+            return {**nothing, **flagged(row, {"prompt_too_long"})}
+        gap = given.value - generated.value
+        return {"score": gap, "given": given.value, "generated": generated.value}
