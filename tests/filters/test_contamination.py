@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import re
 from pathlib import Path
 
@@ -82,6 +83,15 @@ def test_the_pin_is_a_parameter_so_that_another_set_is_another_run(tmp_path) -> 
         stage(benchmarks=["other"])
     with pytest.raises(InputError, match="build-dataset benchmarks add tiny PATH"):
         stage(registry=str(tmp_path / "none.json"))
+
+
+def test_a_worker_that_starts_in_another_folder_finds_the_registry(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(TINY.parent)
+    sent = pickle.dumps(stage(registry="benchmarks.json"))
+    monkeypatch.chdir(tmp_path)
+    arrived = pickle.loads(sent)
+    assert isinstance(arrived({**CLEAN, "output": GEESE}), Drop)
+    assert arrived.model_dump()["registry"] == "benchmarks.json"
 
 
 needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="GRISTMILL_DATA names no folder")

@@ -1,4 +1,5 @@
 import json
+import pickle
 
 import pytest
 
@@ -55,3 +56,13 @@ def test_a_file_that_is_not_there_is_an_error_of_the_examples(tmp_path) -> None:
     with pytest.raises(InputError, match=r"^examples: no file or folder"):
         CopiedExamples(examples=str(tmp_path / "none.jsonl"))
     assert len(CopiedExamples(examples="shipped:evol_instruct.seeds.jsonl").pin) == 12
+
+
+def test_a_worker_that_starts_in_another_folder_finds_the_file(
+    stage, tmp_path, monkeypatch
+) -> None:
+    stage()
+    monkeypatch.chdir(tmp_path)
+    sent = pickle.dumps(CopiedExamples(examples="examples.jsonl"))
+    monkeypatch.chdir("/")
+    assert pickle.loads(sent)({"instruction": TREE}).code == "copied_example"

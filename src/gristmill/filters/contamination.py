@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, NotRequired, TypedDict
 
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from gristmill.errors import InputError
 from gristmill.formats.annotations import arrow
@@ -89,6 +89,13 @@ class Contamination(RowStage):
             raise InputError(f"{registry} pins {list(pins)}, expected {list(given['pins'])}")
         return {**given, "pins": pins}
 
+    _file: str = PrivateAttr()
+    """The registry from anywhere: workers of a cluster start in other folders."""
+
+    def model_post_init(self, _: Any) -> None:
+        """Remember the folder that the recipe was checked in."""
+        self._file = str(Path(self.registry).absolute())
+
     def writes(self) -> dict[str, pa.DataType]:
         """Return its columns: none where it drops."""
         wanted = {"flags": CONTENT["flags"], "hit": arrow(str)}
@@ -96,7 +103,7 @@ class Contamination(RowStage):
 
     def __call__(self, row: Texts) -> Found | Drop:
         """Look into one text after the other."""
-        index = _index(self.registry, self.pins, self.methods, self.ngram)
+        index = _index(self._file, self.pins, self.methods, self.ngram)
         hit = next(filter(None, map(index.find, _texts(row))), None)
         if hit is None:
             return {}

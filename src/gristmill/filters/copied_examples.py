@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from gristmill.errors import InputError
 from gristmill.formats.files import contents
@@ -65,9 +66,17 @@ class CopiedExamples(RowStage):
             raise InputError(f"examples {given['examples']}: {found}, expected {given['pin']}")
         return {**given, "pin": found}
 
+    _file: str = PrivateAttr()
+    """The file from anywhere: workers of a cluster start in other folders."""
+
+    def model_post_init(self, _: Any) -> None:
+        """Remember the folder that the recipe was checked in."""
+        path = Path(self.examples)
+        self._file = str(path.absolute()) if path.exists() else self.examples
+
     def __call__(self, row: Texts) -> Nothing | Drop:
         """Look at one turn after the other."""
-        overlaps, like = _index(self.examples, self.pin, self.max_rouge, self.ngram)
+        overlaps, like = _index(self._file, self.pin, self.max_rouge, self.ngram)
         for turn in turns(row):
             if hit := overlaps.find(turn["content"]):
                 return Drop("copied_example", f"{hit.row}: {hit.shared}")

@@ -1,0 +1,122 @@
+"""contamination: rows per second of the check, and what it finds of planted copies.
+
+The claim: a row is checked against all benchmarks at once in one pass, so that the time does not
+grow with their number, and every copy of a question is found. The baseline compares a row with the
+runs of one benchmark row after the other, as a loop over SelfCodeAlign's rule does. Needs
+GRISTMILL_DATA, the folder with HumanEval, MBPP, GSM8K, IFEval, SVAMP and Alpaca.
+
+    python benchmarks/contamination.py [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from telling import machine, tell
+
+from gristmill.formats.benchmarks import add, rows_of
+from gristmill.text.overlaps import NGRAM, Method, Overlaps, Protected
+from gristmill.text.words import words
+
+SETS = {
+    "humaneval": "human_eval/HumanEval.jsonl",
+    "mbpp": "mbpp/mbpp.jsonl",
+    "gsm8k": "gsm8k/test.jsonl",
+    "ifeval": "ifeval/input_data.jsonl",
+    "svamp": "svamp/SVAMP.json",
+}
+ARMS = 5
+
+
+def protected(data: Path) -> list[Protected]:
+    """Return the rows of all sets."""
+    with tempfile.TemporaryDirectory() as folder:
+        registry = Path(folder) / "benchmarks.json"
+        for name, file in SETS.items():
+            add(registry, name, str(data / file), {})
+        return [row for name in SETS for row in rows_of(registry, name)]
+
+
+def runs(text: str) -> set[str]:
+    """Return the runs of a text."""
+    said = words(text)
+    return {" ".join(said[i : i + NGRAM]) for i in range(len(said) - NGRAM + 1)}
+
+
+def one_by_one(known: Sequence[set[str]], text: str) -> bool:
+    """Compare with one benchmark row after the other: the baseline."""
+    found = runs(text)
+    return any(not found.isdisjoint(other) for other in known)
+
+
+def rate(check: Callable[[str], object], texts: Sequence[str]) -> float:
+    """Return texts per second of CPU time."""
+    start = time.process_time()
+    for text in texts:
+        check(text)
+    return len(texts) / (time.process_time() - start)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    data = Path(os.environ["GRISTMILL_DATA"])
+    rows = protected(data)
+    alpaca = json.loads((data / "alpaca/random_9k.json").read_text())
+    texts = [f"{row['instruction']}\n{row['input']}\n{row['output']}" for row in alpaca]
+    texts = texts[: 1000 if args.quick else None]
+    known = [
+        runs(text) for row in rows for text in (row.question, "" if row.is_code else row.solution)
+    ]
+    index = Overlaps(rows, ("words",), NGRAM)
+    ours, naive = [], []
+    for _ in range(ARMS):
+        ours.append(rate(index.find, texts))
+        naive.append(rate(lambda text: one_by_one(known, text), texts[:1000]))
+    ratios = [a / b for a, b in zip(ours, naive, strict=True)]
+    both = [*texts[:300], *(row.question for row in rows[:: len(rows) // 100])]
+    agreed = [(index.find(text) is not None) == one_by_one(known, text) for text in both]
+    result: dict[str, object] = {
+        "words of a run": NGRAM,
+        "ratio to one by one": round(statistics.median(ratios), 1),
+        "spread": f"{min(ratios):.1f} to {max(ratios):.1f}",
+        # The baseline knows no questions shorter than a run.
+        "share of texts on which both agree": round(statistics.mean(agreed), 3),
+        "rows/s, one by one": round(statistics.median(naive)),
+    }
+    methods: list[tuple[Method, ...]] = [
+        ("words",),
+        ("solutions",),
+        ("chars",),
+        ("words", "solutions"),
+    ]
+    for names in methods:
+        checked = Overlaps(rows, names, NGRAM)
+        result[f"rows/s, {' and '.join(names)}"] = round(rate(checked.find, texts))
+        result[f"found of {len(texts)} real rows, {' and '.join(names)}"] = sum(
+            checked.find(text) is not None for text in texts
+        )
+        copies = [f"Please help.\n> {row.question.upper()}\nThanks!" for row in rows]
+        result[f"recall of questions, {' and '.join(names)}"] = round(
+            sum(checked.find(text) is not None for text in copies) / len(copies), 3
+        )
+        programs = [row.solution.replace("    ", "\t") for row in rows if row.is_code]
+        result[f"recall of programs re-indented, {' and '.join(names)}"] = round(
+            sum(checked.find(text) is not None for text in programs) / len(programs), 3
+        )
+    result |= {"benchmark rows": len(rows), "rows": len(texts), "arms": ARMS, "machine": machine()}
+    tell(result, as_json=args.json)
+
+
+if __name__ == "__main__":
+    main()
