@@ -124,3 +124,27 @@ def test_less_memory_than_an_interpreter_needs_is_no_trouble_of_the_machine(
     # A warm interpreter may have what a small program needs already.
     (verdict,) = sandbox.run_all([Program(SAME, CHECK, memory_mb=memory_mb)])
     assert verdict.status in {"oom", "pass"}, verdict
+
+
+def test_what_a_parser_warns_of_reaches_no_program_and_holds_nobody_up(sandbox: Sandbox) -> None:
+    warned = SAME + "def never():\n" + "    x is 1\n" * 1200
+    for _ in range(3):
+        (verdict,) = sandbox.run_all([Program(warned, CHECK, timeout_s=5)])
+        assert (verdict.status, verdict.stderr) == ("pass", ""), verdict
+
+
+def test_a_large_text_leaves_the_next_program_its_memory(lone: Sandbox) -> None:
+    large = SAME + "def never():\n" + "    x = 1 + y\n" * 150_000
+    (verdict,) = lone.run_all([Program(large, CHECK, memory_mb=2048, timeout_s=60)])
+    assert verdict.status == "pass", verdict
+    for memory_mb in (64, 128):
+        (verdict,) = lone.run_all([Program(SAME, CHECK, memory_mb=memory_mb)])
+        assert verdict.status == "pass", verdict
+
+
+def test_a_signal_to_its_init_ends_no_program(sandbox: Sandbox) -> None:
+    code = f"import os, signal\nos.kill(1, signal.SIGINT)\n{SAME}"
+    assert sandbox.run_all([Program(code, CHECK)])[0].status == "pass"
+    code = "import os, signal\ndef f(x):\n    os.kill(os.getpid(), signal.SIGINT)\n    return x * x"
+    (verdict,) = sandbox.run_all([Program(code, CHECK)])
+    assert (verdict.status, "KeyboardInterrupt" in verdict.detail) == ("error", True), verdict

@@ -112,14 +112,14 @@ def test_it_travels_to_another_process_before_it_is_started() -> None:
 def test_trouble_of_the_machine_is_an_error_and_no_verdict(sandbox: Sandbox) -> None:
     # Too little for the interpreter itself would be the program's fault; no time for it is ours.
     class Broken(pool._State):
-        def execute(self, job, stdin, limits):
-            outcome = super().execute(job, stdin, limits)
+        def execute(self, job, stdin, limits, **where):
+            outcome = super().execute(job, stdin, limits, **where)
             outcome.end = "infra"
             outcome.output["stderr"] += b"bwrap: no luck"
             return outcome
 
     broken = Sandbox(1)
-    broken._state = Broken(1, "zygote")
+    broken._state = Broken(1, "zygote", {})
     try:
         with pytest.raises(EngineError, match="3 times: bwrap: no luck"):
             asyncio.run(broken.run(SQUARE))

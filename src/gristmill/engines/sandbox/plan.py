@@ -9,6 +9,7 @@ Mode `stdio`: no tests; the code runs as a script, and only what it prints count
 """
 
 import _ast as ast
+import warnings
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
 from gristmill.engines.sandbox.canary import chosen, shift
@@ -35,6 +36,7 @@ def prepare(
     if job["mode"] == "cells":
         emit('"plan"', '"cells"', str(len(job["cells"])), "false", "[]")
         return {"cells": job["cells"]}
+    warnings.simplefilter("ignore")  # they would be the parser's words in the program's output
     trees: dict[str, Any] = {}
     for name in ("code", "tests"):
         trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)

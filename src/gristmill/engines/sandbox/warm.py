@@ -15,6 +15,7 @@ import gc
 import posix
 import resource
 import select
+import signal
 import sys
 from contextlib import suppress
 
@@ -27,7 +28,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
 
-SIGKILL = 9
+SIGINT, SIGKILL = 2, 9
 BROKEN = 70
 """Exit code of an init that could not prepare its run: no program was started."""
 NOBODY = 65534
@@ -78,6 +79,8 @@ def write_maps(pid: int) -> bool:
 def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: bool) -> None:
     """Prepare once, then run one job at a time until the socket's other end closes."""
     calls.control(calls.PDEATHSIG, SIGKILL)
+    # An init hears the signals that it handles: none of a program's may end it.
+    signal.signal(SIGINT, signal.SIG_IGN)
     if is_mapped:
         posix.setgroups([])
     calls.name_host("box")
@@ -108,10 +111,7 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
         numbers, fds = receive(control)
         if not fds:
             posix._exit(0)
-        if reader is None or not reader.is_fit():
-            if reader is not None:
-                reader.close()
-            reader = Reader(jail.drop)
+        reader = fit(reader) or Reader(jail.drop)
         if spare is None or not spare.is_alive():
             spare = Place(jail, control)
         place, spare = spare, None
@@ -131,7 +131,16 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
             told = place.leave()
         else:
             leaving.append(place)
+        reader = fit(reader)  # what a large text has left is gone before the next run is told of
         send(control, f"ended {told[0]} {calls.resident()} {told[1]}")
+
+
+def fit(reader: "Reader | None") -> "Reader | None":
+    """Return the reader if it can take another job; end it if it cannot."""
+    if reader is None or reader.is_fit():
+        return reader
+    reader.close()
+    return None
 
 
 def rest(control: "_socket.socket", leaving: "list[Place]") -> "list[Place]":
@@ -243,6 +252,7 @@ def begin(inlet: "_socket.socket") -> "NoReturn":
     """Be the process in which the program runs: wait for the parsed program, then run it."""
     calls.control(calls.DUMPABLE, 1)
     posix.setsid()
+    signal.signal(SIGINT, signal.default_int_handler)
     numbers, fds = receive(inlet)
     if not fds:
         posix._exit(BROKEN)

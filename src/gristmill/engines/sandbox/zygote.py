@@ -74,14 +74,16 @@ class Zygote:
         self.profile, self.group = profile, group
         self.runs = self.pages = 0
         self.is_sound = True
+        # A file, not a pipe: nobody reads it while it runs, and a full pipe would hold it up.
+        self.words = os.fdopen(os.memfd_create("words", os.MFD_CLOEXEC), "rb")
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         boot, empty = memory_file(_boot(profile, os.getpid())), memory_file(b"")
         try:
             self.process = subprocess.Popen(
                 [interpreter(), *profile.flags, "-c", BOOT, str(boot), str(theirs.fileno())],
                 stdin=empty,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self.words,
                 pass_fds=(boot, theirs.fileno()),
                 env=ENVIRONMENT,
                 cwd="/",
@@ -89,6 +91,7 @@ class Zygote:
             )
         except OSError:
             self.control.close()
+            self.words.close()
             raise
         finally:
             theirs.close()
@@ -112,12 +115,10 @@ class Zygote:
 
     def _last_words(self) -> str:
         """Return the last line that it wrote before it ended."""
-        assert self.process.stderr
         with suppress(subprocess.TimeoutExpired):
             self.process.wait(1)
-            lines = self.process.stderr.read(1 << 16).decode(errors="replace").splitlines()
-            return lines[-1] if lines else ""
-        return ""
+        lines = os.pread(self.words.fileno(), 1 << 16, 0).decode(errors="replace").splitlines()
+        return lines[-1] if lines else ""
 
     @property
     def is_worn(self) -> bool:
@@ -154,9 +155,7 @@ class Zygote:
         with suppress(ProcessLookupError):
             self.process.kill()
         self.process.wait()
-        for stream in (self.process.stdout, self.process.stderr):
-            if stream:
-                stream.close()
+        self.words.close()
 
 
 class Slot:
@@ -206,6 +205,10 @@ class _Warm(Run):
         super().__init__(job, stdin, limits, slot.group, stack, stopping)
         self.slot = slot
         self.pipes = {name: tuple(map(self.own, os.pipe())) for name in ("stdout", "stderr")}
+
+    def make_room(self) -> None:
+        """End the interpreter: it may hold what large texts have left."""
+        self.slot.close()
 
     def spawn(self) -> None:
         """Hand the job over."""
