@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -168,7 +169,10 @@ def reader_of(slot: Slot) -> int:
 
 
 def space(pid: int) -> str:
-    return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    """Return the pid namespace of a process; nothing if it has gone meanwhile."""
+    with suppress(FileNotFoundError, PermissionError):
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    return ""
 
 
 def children(pid: int) -> list[int]:
