@@ -117,6 +117,13 @@ assert f(1) == 1
         ("def f(x): return x", "y = 1\ndef g():\n    global y\n    assert y == f(1)\ng()"),
         ("def f(x): return x", "def g(y):\n    assert f(1) == y\ng(1)"),
         ("def f(x): return [x]", "def g():\n    assert [1] == f(1)\n    assert f(0) == [0]\ng()"),
+        ("import re\ndef f(x): return re.match('a', x)", "assert f('a')\nassert not f('b')"),
+        ("def f(x): return 'a' * x", "assert f(1)\nassert not f(0)"),
+        ("def sum(a, b): return a + b", "assert sum(1, 2) == 3"),
+        ("def all(x): return x == []", "assert all([])\nassert not all([1])"),
+        ("def sum(a, b): return a + b", "def check(f):\n    assert f(1, 2) == 3\ncheck(sum)"),
+        ("def f(x): return x", "class A(int):\n    def __init__(self, x):\n"
+         "        super().__init__()\n        self.x = f(x)\nassert A(1).x == 1"),
         ("def f(x): return x / 3", "assert abs(f(1) - 0.3333333) < 1e-6"),
         ("def f(x): return x / 3", "import math\nassert math.isclose(f(3), 1.0, rel_tol=1e-6)"),
     ],

@@ -21,7 +21,7 @@ def test_every_call_gives_a_value_or_says_why_not(sandbox: Sandbox) -> None:
         ["i", "0x6"],
         ["s", "g"],
         ["!", "KeyError"],
-        ["?", "function"],
+        ["?", "function", 1],
         ["!", "SyntaxError"],
         ["f", "0x1.4000000000000p+1"],
         ["!", "NameError"],

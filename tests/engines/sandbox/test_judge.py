@@ -75,6 +75,34 @@ def test_frames_and_endings_become_a_status(frames, changes, status) -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "statuses"),
+    [
+        (["n"], ("fail", "pass")),
+        (["b", 0], ("fail", "pass")),
+        (["b", 1], ("pass", "fail")),
+        (["i", "0x0"], ("fail", "pass")),
+        (["i", "-0x2"], ("pass", "fail")),
+        (["f", "-0x0.0p+0"], ("fail", "pass")),
+        (["f", "nan"], ("pass", "fail")),
+        (["c", "0x0.0p+0", "0x1.0p+0"], ("pass", "fail")),
+        (["s", ""], ("fail", "pass")),
+        (["y", "00"], ("pass", "fail")),
+        (["d"], ("fail", "pass")),
+        (["l", ["n"]], ("pass", "fail")),
+        (["?", "Match", 1], ("pass", "fail")),
+        (["?", "Node", 0], ("fail", "pass")),
+        (["?", "Array"], ("error", "error")),
+        (["i", "two"], ("fail", "fail")),
+    ],
+)
+def test_the_truth_of_a_value_is_told_from_its_content(value, statuses) -> None:
+    for wanted, status in zip((1, 0), statuses, strict=True):
+        plan = ["plan", "values", 1, True, [["T", wanted]]]
+        execute = Replayed(([UP, plan, ["value", 0, value], ["end", 1]], {}))
+        assert judge(Program("", ""), execute).status == status
+
+
+@pytest.mark.parametrize(
     "frames",
     [
         b"xxxxxxxx",

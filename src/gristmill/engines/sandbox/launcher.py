@@ -2,8 +2,7 @@
 
 The only file of the package that is run as a script. It imports built-in modules alone, because
 every run pays for its imports. Another process parses the tests and sends the expected values
-out; the one in which the program then runs never held them. What it says afterwards
-is said next to hostile code: the reader outside believes no frame for its own sake.
+out; the one in which the program then runs never held them, and no frame of it is believed.
 """
 
 import atexit
@@ -97,8 +96,7 @@ def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
     for name, most in wanted.items():
         which = getattr(resource, "RLIMIT_" + name)
         hard = resource.getrlimit(which)[1]
-        if hard != resource.RLIM_INFINITY:
-            most = min(most, hard)
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         resource.setrlimit(which, (most, most))
 
 
@@ -150,19 +148,19 @@ def run(package: "dict[str, Any]", emit: "Emit") -> int:
 
     Only a script may choose its exit code.
     """
-    module = type(sys)("__main__")
-    sys.modules["__main__"] = module
+    module = sys.modules["__main__"] = type(sys)("__main__")
     space = module.__dict__
     space["__builtins__"] = __builtins__
     sys.argv[:] = ["code.py"]
     counted = [0]
     where = "code"
+    function: Any = type(run)
+    shift = function(package["shift"], {"__builtins__": __builtins__})
+    given = tuple((checks(emit, counted) | truths(shift)).items())
     try:
         exec(package["code"], space)
         where = "tests"
-        function: Any = type(run)
-        shift = function(package["shift"], {"__builtins__": __builtins__})
-        space |= checks(emit, counted) | truths(shift)
+        space.update(given)
         exec(package["tests"], space)
         emit('"end"', str(counted[0]))
     except BaseException as error:  # noqa: BLE001 - programs raise what they like
@@ -185,15 +183,7 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
 
     def value(i: int, found: object) -> None:
         counted[0] += 1
-        try:
-            text = encode(found)
-        except (TypeError, RecursionError):
-            text = '["?",' + quote(type(found).__name__[:100]) + "]"
-        emit('"value"', str(i), text)
-
-    def truth(i: int, found: object) -> None:
-        counted[0] += 1
-        emit('"value"', str(i), encode(bool(found)))
+        emit('"value"', str(i), written(found))
 
     def attempt(i: int, make: "Callable[[], Any] | None") -> None:
         try:
@@ -204,8 +194,19 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
         else:
             value(i, found)
 
-    names = ("__gm_check__", "__gm_value__", "__gm_truth__", "__gm_attempt__")
-    return dict(zip(names, (check, value, truth, attempt), strict=True))
+    return {"__gm_check__": check, "__gm_value__": value, "__gm_attempt__": attempt}
+
+
+def written(found: object) -> str:
+    """Return a value as JSON; of one that cannot be written its type, and its truth if any."""
+    try:
+        return encode(found)
+    except (TypeError, RecursionError):
+        kind = quote(type(found).__name__[:100])
+    try:
+        return f'["?",{kind},{int(bool(found))}]'
+    except BaseException:  # noqa: BLE001 - the program may answer with anything
+        return f'["?",{kind}]'
 
 
 def truths(shift: "Callable[[Any], Any]") -> "dict[str, Callable[..., Any]]":
@@ -226,9 +227,7 @@ def truths(shift: "Callable[[Any], Any]") -> "dict[str, Callable[..., Any]]":
     def hold(value: "Any") -> "Any":
         return value if not asked() or shift(True) else not value
 
-    return dict(
-        zip(("__gm_near__", "__gm_equal__", "__gm_hold__"), (near, equal, hold), strict=True)
-    )
+    return {"__gm_near__": near, "__gm_equal__": equal, "__gm_hold__": hold}
 
 
 def asked(frame: "Callable[[int], Any]" = sys._getframe) -> bool:

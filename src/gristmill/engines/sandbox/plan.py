@@ -13,7 +13,16 @@ import warnings
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
 from gristmill.engines.sandbox.canary import chosen, shift
-from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, place, statement, walk
+from gristmill.engines.sandbox.trees import (
+    FUNCTIONS,
+    PREFIX,
+    call,
+    level,
+    literal,
+    place,
+    statement,
+    walk,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,9 +30,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     Encode = Callable[..., str]
-    Check = tuple[bool, str, str]
+    Check = tuple[bool, str]
 
 ONLY_TREE = 0x400
+NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 
 
 def prepare(
@@ -89,7 +99,7 @@ def choose(
         return ['"asserts"', str(n), "false"], []
     strong = any(proves(*check) for check in found)
     plan = ['"values"', str(len(found)), "true" if strong else "false"]
-    return plan, [text for _, text, _ in found]
+    return plan, [text for _, text in found]
 
 
 def attempt(
@@ -155,7 +165,9 @@ def bound(tree: "ast.Module") -> set[str]:
     for node in walk(tree):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             names.add(node.id)
-        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, NAMED) and node.name:
             names.add(node.name)
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
@@ -163,8 +175,13 @@ def bound(tree: "ast.Module") -> set[str]:
 
 
 def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[Check] | None":
-    """Replace asserts by calls; return (is a direct call, expected, kind) each, or None."""
-    own = defined - bound(tree)
+    """Replace asserts by calls; return (is a direct call, expected) each, or None.
+
+    No call says where it stood or what is asked of it: the place of `f(x)` in `assert not f(x)`
+    would tell the answer.
+    """
+    named = bound(tree)
+    own = set() if "*" in named else defined - named
     checks: list[Check] = []
     body = []
     for node in tree.body:
@@ -172,9 +189,9 @@ def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[
             found = convert(node.test, own, encode)
             if found is None:
                 return None
-            expression, direct, text, kind = found
-            body.append(statement(call(PREFIX + kind + "__", len(checks), expression), node))
-            checks.append((direct, text, kind))
+            expression, direct, text = found
+            body.append(statement(call(PREFIX + "value__", len(checks), expression), node))
+            checks.append((direct, text))
         elif any(isinstance(part, ast.Assert) for part in walk(node)):
             return None
         else:
@@ -182,15 +199,16 @@ def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[
     if not checks:
         return None
     tree.body[:] = body
+    level(tree)
     return checks
 
 
-def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, str, str] | None":
+def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, str] | None":
     """Split one condition into a call and what it must give; None when that cannot be done."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return (test.operand, True, encode(False), "truth") if is_call(test.operand, own) else None
+        return (test.operand, True, '["T",0]') if is_call(test.operand, own) else None
     if is_call(test, own):
-        return test, True, encode(True), "truth"
+        return test, True, '["T",1]'
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
     if not isinstance(test.ops[0], (ast.Eq, ast.Is)):
@@ -210,7 +228,7 @@ def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, s
         try:
             literal(expression)
         except ValueError:
-            return expression, direct, encode(value), "value"
+            return expression, direct, encode(value)
     return None
 
 
@@ -219,6 +237,6 @@ def is_call(node: "Any", own: set[str]) -> bool:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in own
 
 
-def proves(direct: bool, text: str, kind: str) -> bool:
+def proves(direct: bool, text: str) -> bool:
     """Say whether a check fails for a function that returns None."""
-    return direct and (text != '["n"]' if kind == "value" else text == '["b",1]')
+    return direct and text not in ('["n"]', '["T",0]')

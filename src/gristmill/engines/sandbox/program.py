@@ -100,7 +100,7 @@ class Verdict(Answer):
     """Which isolation held, and the interpreter."""
     values: list[Any] = field(default_factory=list)
     """For `calls`: what each gave, as `launcher.encode` writes it; `["!", name]` for an exception,
-    `["?", type]` for what cannot be written, None for a call that was never reached."""
+    `["?", type, truth]` for what cannot be written, None for a call that was never reached."""
     mutants_total: int | None = None
     """Mutants of the code that were tried; None when none were asked for or it did not pass."""
     mutants_killed: int | None = None

@@ -58,6 +58,13 @@ def statement(expression: "Any", near: "Any") -> "Any":
     return place(ast.Expr(expression), near)
 
 
+def level(tree: "Any") -> None:
+    """Put every node at one place: nothing of how the text was laid out remains."""
+    for part in walk(tree):
+        for name in getattr(part, "_attributes", ()):
+            setattr(part, name, NOWHERE[name])
+
+
 def place(node: "Any", near: "Any") -> "Any":
     """Give every new node a line, so that it can be compiled."""
     at = {name: getattr(near, name, value) for name, value in NOWHERE.items()}

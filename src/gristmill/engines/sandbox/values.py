@@ -1,7 +1,8 @@
 """Values that a program sent, compared with the expected ones outside its process.
 
 A value is a list: its type's tag, then its content. An assert means what `==` means in Python,
-with one exception: True is no 1 and False is no 0 where a number is expected.
+with one exception: True is no 1 and False is no 0 where a number is expected. Where only the truth
+of a value is asked for, `["T", 1]` or `["T", 0]` is expected.
 """
 
 from __future__ import annotations
@@ -15,9 +16,30 @@ Encoded = list[Any]
 def is_same(expected: Encoded, found: Encoded) -> bool:
     """Compare two encoded values; a malformed one is like nothing."""
     try:
+        if expected[0] == "T":
+            return is_true(found) == bool(expected[1])
         return _is_same(_normal(expected), _normal(found))
     except (TypeError, ValueError, IndexError, RecursionError, OverflowError):
         return False
+
+
+def is_comparable(expected: Encoded, found: Encoded) -> bool:
+    """Say whether a value says enough: of one that cannot be written only the truth is known."""
+    return found[0] != "?" or (expected[0] == "T" and len(found) == 3)
+
+
+def is_true(value: Encoded) -> bool:
+    """Return the truth of a value from its content."""
+    tag, *parts = value
+    if tag == "?":
+        return bool(parts[1])
+    if tag == "i":
+        return int(parts[0], 16) != 0
+    if tag in ("f", "c"):
+        return any(float.fromhex(part) for part in parts)
+    if tag in ("b", "s", "y"):
+        return bool(parts[0])
+    return bool(parts)
 
 
 def show(value: Encoded) -> str:
@@ -81,6 +103,8 @@ def _show(value: Encoded) -> str:
     tag, *parts = value
     if tag == "n":
         return "None"
+    if tag == "T":
+        return "what is true" if parts[0] else "what is false"
     if tag == "b":
         return str(bool(parts[0]))
     if tag == "i":
