@@ -6,6 +6,7 @@ out; the one in which the program then runs never held them, and no frame of it 
 """
 
 import atexit
+import builtins
 import marshal
 import posix
 import resource
@@ -156,7 +157,8 @@ def run(package: "dict[str, Any]", emit: "Emit") -> int:
     where = "code"
     function: Any = type(run)
     shift = function(package["shift"], {"__builtins__": __builtins__})
-    given = tuple((checks(emit, counted) | truths(shift)).items())
+    kept = {f"__gm_{name}__": getattr(builtins, name) for name in package["builtins"]}
+    given = tuple((checks(emit, counted) | truths(shift) | kept).items())
     try:
         exec(package["code"], space)
         where = "tests"

@@ -9,6 +9,7 @@ Mode `stdio`: no tests; the code runs as a script, and only what it prints count
 """
 
 import _ast as ast
+import builtins
 import warnings
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 ONLY_TREE = 0x400
 NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+BUILTINS = frozenset(name for name in dir(builtins) if name[0] != "_") - {"super"}
+"""The compiler looks for `super` by its name."""
 
 
 def prepare(
@@ -52,7 +55,7 @@ def prepare(
         trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)
         if trees[name] is None:
             return None
-    plan, expected = choose(job, trees["code"], trees["tests"], encode)
+    plan, expected, names = choose(job, trees["code"], trees["tests"], encode)
     if job["stub"]:
         trees["code"].body = empty(trees["code"].body)
     counted = change(trees["code"], job["mutant"]) if job["mutates"] else []
@@ -60,6 +63,7 @@ def prepare(
     package: dict[str, Any] = {
         "script": job["mode"] == "stdio",
         "shift": chosen(canary=job["canary"]),
+        "builtins": names,
     }
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
@@ -84,22 +88,23 @@ def choose(
     code: "ast.Module",
     tests: "ast.Module",
     encode: "Encode",
-) -> "tuple[list[str], list[str]]":
-    """Rewrite the tests for their mode; return the parts of the plan and the expected values."""
+) -> "tuple[list[str], list[str], list[str]]":
+    """Rewrite the tests for their mode; return the plan, what is expected, their builtins."""
     if job["mode"] == "stdio":
-        return ['"stdio"', "1", "false"], []
+        return ['"stdio"', "1", "false"], [], []
     cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
     if job["mode"] == "calls":
         tests.body[:] = [attempt_call(i, text) for i, text in enumerate(job["calls"])]
-        return ['"calls"', str(len(job["calls"])), "false"], []
+        return ['"calls"', str(len(job["calls"])), "false"], [], []
     call_tests(tests)
+    names = settle(tests, code)
     found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
     if found is None:
         n = to_asserts(tests, shift if job["canary"] else None)
-        return ['"asserts"', str(n), "false"], []
+        return ['"asserts"', str(n), "false"], [], names
     strong = any(proves(*check) for check in found)
     plan = ['"values"', str(len(found)), "true" if strong else "false"]
-    return plan, [text for _, text in found]
+    return plan, [text for _, text in found], names
 
 
 def attempt(
@@ -172,6 +177,26 @@ def bound(tree: "ast.Module") -> set[str]:
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
     return names
+
+
+def settle(tests: "ast.Module", code: "ast.Module") -> list[str]:
+    """Let builtin names of the tests mean the interpreter's own; return those that they use.
+
+    A name that the code gives a function is left to it where the tests ask for nothing else of the
+    code: then it is what they test. Nor can anything be said of names beside a star import.
+    """
+    own = bound(tests)
+    if "*" in own:
+        return []
+    used = [n for n in walk(tests) if isinstance(n, ast.Name) and n.id not in own]
+    names = {node.id for node in used} & BUILTINS
+    tested = names & functions(code)
+    if len(tested) == 1 and not any(node.id not in dir(builtins) for node in used):
+        names -= tested
+    for node in used:
+        if node.id in names:
+            node.id = PREFIX + node.id + "__"
+    return sorted(names)
 
 
 def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[Check] | None":
