@@ -179,9 +179,10 @@ def is_running(pid: int) -> bool:
         return False
 
 
+@pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_the_filter_is_made_of_whole_instructions(machine: str) -> None:
-    program = build_filter(machine)
+def test_the_filter_is_made_of_whole_instructions(machine: str, counted: bool) -> None:
+    program = build_filter(machine, counted=counted)
     assert len(program) % 8 == 0
     assert 100 < len(program) // 8 < 4096
     # Every jump lands inside the program.
@@ -216,7 +217,18 @@ time.sleep(60)
 
 @pytest.mark.parametrize(
     "name",
-    ["01_fork_bomb", "03_memory_balloon", "05_many_children_share_the_memory", "42_zombies"],
+    [
+        "01_fork_bomb",
+        "03_memory_balloon",
+        "05_many_children_share_the_memory",
+        "07_detached_segments",
+        "07_memfd_fill",
+        "07_shared_memory_fill",
+        "42_zombies",
+        "100_fills_message_queues",
+        "100_fills_semaphore_sets",
+        "102_lets_go_of_shared_pages",
+    ],
 )
 @pytest.mark.slow
 def test_without_control_groups_the_limits_hold(ungrouped: Slot, name: str) -> None:

@@ -157,8 +157,13 @@ def _view_options() -> tuple[str, ...]:
     return tuple(options)
 
 
-def isolated(info_fd: int, block_fd: int, profile: Profile = BARE) -> Command:
-    """Return the command up to the launcher's arguments, waiting on `block_fd` when ready."""
+def isolated(
+    info_fd: int, block_fd: int, profile: Profile = BARE, *, counted: bool = True
+) -> Command:
+    """Return the command up to the launcher's arguments, waiting on `block_fd` when ready.
+
+    `counted` says that the run gets a control group, which counts its memory.
+    """
     command = Command([find_bubblewrap(), "--unshare-all", "--unshare-user"])
     command.argv += ["--uid", "65534", "--gid", "65534", "--hostname", "box", "--cap-drop", "ALL"]
     command.argv += ["--die-with-parent", "--new-session", *_view_options()]
@@ -174,7 +179,7 @@ def isolated(info_fd: int, block_fd: int, profile: Profile = BARE) -> Command:
     for path, size_mb in SCRATCH_MB.items():
         command.argv += ["--size", str(size_mb << 20), "--perms", "1777", "--tmpfs", path]
     command.argv += ["--remount-ro", "/dev", "--chdir", "/box", "--remount-ro", "/"]
-    command.argv += ["--seccomp", command.attach(build_filter())]
+    command.argv += ["--seccomp", command.attach(build_filter(counted=counted))]
     command.argv += ["--info-fd", str(info_fd), "--block-fd", str(block_fd), "--"]
     command.argv += [interpreter(), *FLAGS, f"/driver/{PACKAGE}/launcher.pyc"]
     return command

@@ -111,7 +111,8 @@ class _Cold(Run):
 
     def _command(self) -> tuple[Command, str | None, str]:
         if self.isolate:
-            return isolated(self.info_write, self.block_read, self.profile), None, "/driver"
+            fds, counted = (self.info_write, self.block_read), self.group is not None
+            return isolated(*fds, self.profile, counted=counted), None, "/driver"
         folder = self.stack.enter_context(_scratch())
         for source, inside in self.profile.binds:
             link = Path(f"{folder}{inside}")

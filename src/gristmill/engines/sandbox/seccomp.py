@@ -83,7 +83,16 @@ DENIED: dict[str, tuple[int | None, int | None]] = {
     "memfd_secret": (447, 447),
 }
 
-SHARED: dict[str, tuple[int | None, int | None]] = {
+UNCOUNTED: dict[str, tuple[int | None, int | None]] = {
+    "memfd_create": (319, 279),
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+}
+"""Denied besides where no control group counts memory: these get memory that no process maps, so
+neither the watcher nor the limit of the address space sees it."""
+
+SHARED: dict[str, tuple[int | None, int | None]] = UNCOUNTED | {
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -110,14 +119,11 @@ SHARED: dict[str, tuple[int | None, int | None]] = {
     "sched_setaffinity": (203, 122),
     "sched_setattr": (314, 274),
     "ioprio_set": (251, 30),
-    "shmget": (29, 194),
     "shmat": (30, 196),
     "shmctl": (31, 195),
-    "semget": (64, 190),
     "semop": (65, 193),
     "semctl": (66, 191),
     "semtimedop": (220, 192),
-    "msgget": (68, 186),
     "msgsnd": (69, 189),
     "msgrcv": (70, 188),
     "msgctl": (71, 187),
@@ -142,9 +148,10 @@ ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 Instruction = tuple[int, int, int, int]
 
 
-def build_filter(machine: str = "", *, shared: bool = False) -> bytes:
+def build_filter(machine: str = "", *, counted: bool = True, shared: bool = False) -> bytes:
     """Return the filter for this machine's architecture, as `bwrap --seccomp` reads it.
 
+    `counted` says that a control group counts the memory of a run.
     `shared` says that files and processes are the machine's own: then no socket can be made, but
     pairs of them can, and what landlock does not cover is denied too.
     """
@@ -163,7 +170,8 @@ def build_filter(machine: str = "", *, shared: bool = False) -> bytes:
     ]
     if machine == "x86_64":
         lines += [(AT_LEAST, 0, 1, X32), _fail(errno.ENOSYS)]
-    for numbers in (DENIED | SHARED if shared else DENIED).values():
+    denied = DENIED | ({} if counted else UNCOUNTED) | (SHARED if shared else {})
+    for numbers in denied.values():
         number = numbers[column]
         if number is not None:
             lines += [(EQUAL, 0, 1, number), _fail(errno.EPERM)]

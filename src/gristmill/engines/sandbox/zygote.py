@@ -77,7 +77,8 @@ class Zygote:
         # A file, not a pipe: nobody reads it while it runs, and a full pipe would hold it up.
         self.words = os.fdopen(os.memfd_create("words", os.MFD_CLOEXEC), "rb")
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        boot, empty = memory_file(_boot(profile, os.getpid())), memory_file(b"")
+        text = _boot(profile, os.getpid(), counted=group is not None)
+        boot, empty = memory_file(text), memory_file(b"")
         try:
             self.process = subprocess.Popen(
                 [interpreter(), *profile.flags, "-c", BOOT, str(boot), str(theirs.fileno())],
@@ -273,7 +274,7 @@ def pid_of(pidfd: int) -> int:
 
 
 @cache
-def _boot(profile: Profile, parent: int) -> bytes:
+def _boot(profile: Profile, parent: int, *, counted: bool) -> bytes:
     """Return configuration and modules of a warm interpreter, as its first program reads them."""
     here, inner = Path(__file__).parent, str(__package__)
     parts = inner.split(".")
@@ -283,17 +284,16 @@ def _boot(profile: Profile, parent: int) -> bytes:
         (name, compile(text, f"{name.rpartition('.')[2]}.py", "exec", 0, True))
         for name, text in texts.items()
     ]
-    scratch = {
-        path: f"mode=1777,uid=65534,gid=65534,size={size_mb}m,nr_inodes={SCRATCH_FILES[path]}"
-        for path, size_mb in SCRATCH_MB.items()
-    }
     config = {
         "parent": parent,
         "binds": [*((path, path) for path in view().binds), *profile.binds],
         "links": list(view().links),
         "files": [("/etc/passwd", PASSWD.decode()), ("/etc/group", GROUP.decode())],
-        "scratch": scratch,
-        "filter": build_filter(),
+        "scratch": {
+            path: f"mode=1777,uid=65534,gid=65534,size={size_mb}m,nr_inodes={SCRATCH_FILES[path]}"
+            for path, size_mb in SCRATCH_MB.items()
+        },
+        "filter": build_filter(counted=counted),
         "preload": list(profile.preload),
         "paths": list(profile.paths),
     }
