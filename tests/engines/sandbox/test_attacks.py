@@ -26,6 +26,13 @@ SETTLED_S = 1.0
 QUIET_MB = 64
 """What an idle slot may hold: a warm interpreter, and the kernel's own for both."""
 SLOW = {"timeout", "oom", "output_limit"}
+LISTED = range(1, 86)
+"""Numbers of the project's list; higher ones are our own."""
+ELSEWHERE = {
+    78: "no program, but texts for the comparison of answers: tests/text/test_math_answers.py",
+    80: "timing and caches of the processor: out of scope, see SECURITY.md",
+}
+"""Why a listed attack has no file."""
 BENIGN = Program("def f(x):\n    return x * x", MODES["values"])
 
 
@@ -97,9 +104,10 @@ def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
     ended = time.monotonic()
     assert {verdict.status for verdict in lone.run_all([BENIGN] * 10)} == {"pass"}
     # Not one look: an init that is going and a place half made add up to a place.
-    while (found := settled(lone, 0.05)) != before and time.monotonic() < ended + SETTLED_S:
+    # Less than before is no trace: on a busy machine the init of the run before was still going.
+    while (more := grown(before, settled(lone, 0.05))) and time.monotonic() < ended + SETTLED_S:
         continue
-    assert found == before
+    assert more == {}
     assert alive(lone) == []
     assert memory_mb(lone) < QUIET_MB
 
@@ -147,6 +155,11 @@ def footprint(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
+def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a footprint is more than it was: larger numbers, new names."""
+    return {name: found for name, found in after.items() if not found <= before[name]}
+
+
 def memory_mb(sandbox: Sandbox) -> float:
     """Return what the slots' control groups hold."""
     assert sandbox._state
@@ -187,8 +200,9 @@ def alive(sandbox: Sandbox) -> list[str]:
 
 
 def test_the_attack_list_is_covered() -> None:
-    numbers = {path.name[:2] for path in FOLDER.iterdir()}
-    assert len(numbers) >= 60
+    numbers = {int(path.name.partition("_")[0]) for path in FOLDER.iterdir()}
+    assert numbers & set(LISTED) == set(LISTED) - set(ELSEWHERE)
+    assert len(numbers - set(LISTED)) >= 15
     for path in FOLDER.iterdir():
         attack = Attack.load(path)
         if not path.name.startswith("77"):

@@ -10,6 +10,7 @@ import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.errors import RequirementError
+from tests.engines.sandbox.test_attacks import ATTACKS
 
 ROOT = Path(__file__).parents[3]
 BASE = Path(sys.base_prefix).resolve()
@@ -89,6 +90,19 @@ def test_verdicts_and_quick_attacks_are_the_same_for_an_ordinary_user() -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:]
     assert " passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_attack_gets_what_it_deserves_from_an_ordinary_user() -> None:
+    """One mode each, values where both exist, on the default back end."""
+    test = "test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing"
+    path = f"tests/engines/sandbox/test_attacks.py::{test}"
+    wanted = [f"{path}[zygote-{a.name}-{next(iter(a.tests))}]" for a in ATTACKS]
+    done = as_nobody(
+        sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow", *wanted
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert f"{len(ATTACKS)} passed" in done.stdout
 
 
 @pytest.mark.slow
