@@ -74,3 +74,69 @@ def test_the_main_guard_is_cut_when_the_code_asks_for_input(sandbox: Sandbox) ->
         ]
     )
     assert (first.status, second.status) == ("pass", "pass"), (first, second)
+
+
+POINT = """
+class Point:
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+    def __eq__(self, other):
+        return isinstance(other, Point) and (self.x, self.y) == (other.x, other.y)
+def f(x):
+    return Point(x, x)
+"""
+RATIO = """
+class Ratio:
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+    def __eq__(self, other):
+        return self.a == self.b * other
+    def __lt__(self, other):
+        return self.a < self.b * other
+    def __contains__(self, other):
+        return other in (self.a, self.b)
+"""
+KINDS = """
+import enum
+from collections import Counter
+from fractions import Fraction
+class Color(enum.Enum):
+    RED = 1
+def f(x):
+    return [Fraction(1, 2), Counter(x), Color.RED]
+"""
+LIBRARY = """
+import os.path
+import xml.dom.minidom
+from concurrent import futures
+from math import isclose as near
+def check(candidate):
+    assert near(candidate(3), 9.0) and os.path.join("a", "b") == "a/b"
+    assert xml.dom.minidom.parseString("<a/>").documentElement.tagName == "a"
+    assert futures.ThreadPoolExecutor(1).submit(candidate, 2).result() - 4 == 0
+    all = sorted([candidate(i) for i in (2, 1)])
+    assert all == [1, 4] and 4 in all and not 5 in all
+check(f)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"),
+    [
+        (POINT, "assert f(1) == Point(1, 1)\nassert [f(2)] != [Point(1, 1)]\nassert f(1) != 1"),
+        (RATIO, "x = Ratio(4, 2)\nassert x == 2 and 2 == x and x != 3\nassert x < 3 and 4 in x"),
+        (KINDS, "r = f('ab')\nassert r == [0.5, {'a': 1, 'b': 1}, Color.RED] and 0.1 < r[0] < 1"),
+        (SQUARE, LIBRARY),
+        ("def sum(a, b):\n    return a + b", "assert sum(1, 2) == 1 + 2"),
+        (
+            SQUARE,
+            "class Close(float):\n    def __eq__(self, other):\n"
+            "        return abs(self - other) < 0.5\nassert f(3) == Close(9.25)",
+        ),
+    ],
+    ids=["own class", "mixed", "library", "imports", "like a built-in", "class of the tests"],
+)
+def test_honest_comparisons_pass(sandbox: Sandbox, code, tests) -> None:
+    programs = [Program(code, tests, timeout_s=10)] * 8  # the changed assert is drawn by chance
+    verdicts = sandbox.run_all(programs)
+    assert {(v.status, v.verified_by) for v in verdicts} == {("pass", "asserts")}, verdicts

@@ -1,12 +1,13 @@
 """Inside the sandbox: tests that count their asserts, and code that does nothing.
 
-For a canary the last assert is made false: its expected literal is changed, or the variable
-that holds the expected value, before the program is called. What cannot be changed there is
-changed where the sides are compared.
+For a canary one assert, drawn in each run, is made false: its expected literal is changed, or the
+variable that holds the expected value, before the program is called. What cannot be changed there
+is changed where the sides are compared.
 """
 
 import _ast as ast
 
+from gristmill.engines.sandbox.canary import pick
 from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, place, statement, walk
 
 TYPE_CHECKING = False
@@ -30,7 +31,7 @@ CLOSE = {"isclose", "allclose", "approx", "assertAlmostEqual"}
 
 
 def to_asserts(tree: "ast.Module", shift: "Shift | None") -> int:
-    """Follow every assert by a call that counts it; `shift` makes the last one false."""
+    """Follow every assert by a call that counts it; `shift` makes one of them false."""
     asserts = sorted(
         (n for n in walk(tree) if isinstance(n, ast.Assert) and not never_true(n)),
         key=lambda node: (node.lineno, node.col_offset),
@@ -56,12 +57,11 @@ def never_true(node: "ast.Assert") -> bool:
 def lead(
     tree: "ast.Module", asserts: "list[ast.Assert]", around: "Blocks", shift: "Shift | None"
 ) -> None:
-    """Lead the last assert that allows it through what a canary run makes false."""
-    for node in reversed(asserts):
-        test = node.test
-        if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
-            lead_comparison(tree, node, around, shift)
-            return
+    """Lead one assert that allows it through what a canary run makes false."""
+    equalities = [node for node in asserts if is_equality(node.test)]
+    if equalities:
+        lead_comparison(tree, equalities[pick(len(equalities))], around, shift)
+        return
     for node in reversed(asserts):
         for part in walk(node.test):
             if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
@@ -71,6 +71,11 @@ def lead(
                 part.args[1] = place(call(PREFIX + "near__", part.args[1]), node)
                 return
     asserts[-1].test = place(call(PREFIX + "hold__", asserts[-1].test), asserts[-1])
+
+
+def is_equality(test: "Any") -> bool:
+    """Say whether a condition is one `==`."""
+    return isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
 
 
 def lead_comparison(
@@ -87,7 +92,8 @@ def lead_comparison(
     local = names_of(scope_of(tree, node))
     for side, other in (sides, sides[::-1]):
         calls = any(isinstance(part, ast.Call) for part in walk(other))
-        if calls and isinstance(side, ast.Name) and side.id in local:
+        used = {part.id for part in walk(other) if isinstance(part, ast.Name)}
+        if calls and isinstance(side, ast.Name) and side.id in local - used:
             value = call(PREFIX + "near__", ast.Name(side.id, ast.Load()))
             line = ast.Assign([ast.Name(side.id, ast.Store())], value)
             around[id(node)].insert(0, place(line, node))
@@ -106,12 +112,15 @@ def is_literal(node: "Any") -> bool:
 
 def changed(node: "Any", shift: "Shift") -> "Any":
     """Return another literal of the same kind."""
-    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
-        node.elts.append(ast.Constant("~"))
+    parts = node.values if isinstance(node, ast.Dict) else getattr(node, "elts", None)
+    if parts:
+        i = pick(len(parts))
+        parts[i] = changed(parts[i], shift)
         return node
-    if isinstance(node, ast.Dict):
-        node.keys.append(ast.Constant("~~"))
-        node.values.append(ast.Constant(0))
+    if parts is not None:
+        parts.append(ast.Constant(0))
+        if isinstance(node, ast.Dict):
+            node.keys.append(ast.Constant(0))
         return node
     return ast.Constant(shift(literal(node)))
 

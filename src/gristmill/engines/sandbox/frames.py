@@ -84,7 +84,8 @@ def _take(report: Report, kind: object, parts: list[Any]) -> None:
         name, message, missing, stage, file = map(str, parts)
         report.raised = (name, message, missing, stage, file)
     else:
-        report.contradiction = "unknown or repeated frame"
+        lies = "an object of the code answers when it is compared with a value"
+        report.contradiction = lies if kind == "lies" else "unknown or repeated frame"
 
 
 def _take_plan(report: Report, kind: object, parts: list[Any]) -> None:

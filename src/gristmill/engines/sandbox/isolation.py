@@ -43,7 +43,10 @@ sys.path.insert(0, sys.argv[7])
 from gristmill.engines.sandbox.confine import main
 main([int(argument) for argument in sys.argv[1:7]], sys.argv[7])
 """
-INSIDE = ("launcher", "plan", "asserts", "canary", "mutants", "trees", "interpreter")
+INSIDE = (
+    *("launcher", "plan", "asserts", "canary", "compare", "guards", "mutants"),
+    *("trees", "interpreter"),
+)
 INSTALL = (
     "install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install "
     "bubblewrap) and allow user namespaces (sysctl user.max_user_namespaces above 0; on Ubuntu "

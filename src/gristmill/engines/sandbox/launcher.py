@@ -155,10 +155,8 @@ def run(package: "dict[str, Any]", emit: "Emit") -> int:
     sys.argv[:] = ["code.py"]
     counted = [0]
     where = "code"
-    function: Any = type(run)
-    shift = function(package["shift"], {"__builtins__": __builtins__})
     kept = {f"__gm_{name}__": getattr(builtins, name) for name in package["builtins"]}
-    given = tuple((checks(emit, counted) | truths(shift) | kept).items())
+    given = tuple((checks(emit, counted) | equip(package, space, emit) | kept).items())
     try:
         exec(package["code"], space)
         where = "tests"
@@ -171,6 +169,19 @@ def run(package: "dict[str, Any]", emit: "Emit") -> int:
             return 0 if code is None else code & 0xFF if type(code) is int else 1
         report(error, where, emit)
     return 0
+
+
+def equip(package: "dict[str, Any]", space: "dict[str, Any]", emit: "Emit") -> "dict[str, Any]":
+    """Return what tests that count their asserts call, taken before the code can change it."""
+    if "tools" not in package:
+        return {}
+    function: Any = type(run)
+    tools: dict[str, Any] = {"__builtins__": dict(vars(builtins))}
+    tools |= {"urandom": posix.urandom, "getframe": sys._getframe}
+    for name, code in package["tools"].items():
+        tools[name] = function(code, tools, name)
+    found: dict[str, Any] = tools["begin"](space, package, emit)
+    return found
 
 
 def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
@@ -209,32 +220,6 @@ def written(found: object) -> str:
         return f'["?",{kind},{int(bool(found))}]'
     except BaseException:  # noqa: BLE001 - the program may answer with anything
         return f'["?",{kind}]'
-
-
-def truths(shift: "Callable[[Any], Any]") -> "dict[str, Callable[..., Any]]":
-    """Return what the last assert goes through; `shift` changes a value for a canary, else not.
-
-    They answer the tests alone: whoever else asks is told the truth in every run.
-    """
-
-    def near(value: "Any") -> "Any":
-        return shift(value) if asked() else value
-
-    def equal(left: "Any", right: "Any") -> "Any":
-        # With a changed side only a lying `__eq__` answers yes.
-        if not asked():
-            return left == right
-        return (left == shift(right)) or (shift(left) == right)
-
-    def hold(value: "Any") -> "Any":
-        return value if not asked() or shift(True) else not value
-
-    return {"__gm_near__": near, "__gm_equal__": equal, "__gm_hold__": hold}
-
-
-def asked(frame: "Callable[[int], Any]" = sys._getframe) -> bool:
-    """Say whether the caller's caller is a line of the tests."""
-    return bool(frame(2).f_code.co_filename == "tests.py")
 
 
 def report(error: BaseException, where: str, emit: "Emit") -> None:

@@ -13,7 +13,7 @@ import builtins
 import warnings
 
 from gristmill.engines.sandbox.asserts import empty, to_asserts
-from gristmill.engines.sandbox.canary import chosen, shift
+from gristmill.engines.sandbox.canary import another
 from gristmill.engines.sandbox.trees import (
     FUNCTIONS,
     PREFIX,
@@ -56,15 +56,15 @@ def prepare(
         if trees[name] is None:
             return None
     plan, expected, names = choose(job, trees["code"], trees["tests"], encode)
+    # Nothing here may tell a canary run from the first: the program can read all of it.
+    package: dict[str, Any] = {"script": job["mode"] == "stdio", "builtins": names}
+    if plan[0] == '"asserts"':
+        from gristmill.engines.sandbox.guards import arm
+
+        package |= arm(trees["tests"], is_canary=job["canary"])
     if job["stub"]:
         trees["code"].body = empty(trees["code"].body)
     counted = change(trees["code"], job["mutant"]) if job["mutates"] else []
-    # Nothing here may tell a canary run from the first: the program can read all of it.
-    package: dict[str, Any] = {
-        "script": job["mode"] == "stdio",
-        "shift": chosen(canary=job["canary"]),
-        "builtins": names,
-    }
     for name, tree in trees.items():
         package[name] = attempt(tree, name, emit, quote)
         if package[name] is None:
@@ -100,7 +100,7 @@ def choose(
     names = settle(tests, code)
     found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
     if found is None:
-        n = to_asserts(tests, shift if job["canary"] else None)
+        n = to_asserts(tests, another if job["canary"] else None)
         return ['"asserts"', str(n), "false"], [], names
     strong = any(proves(*check) for check in found)
     plan = ['"values"', str(len(found)), "true" if strong else "false"]

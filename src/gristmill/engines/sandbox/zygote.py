@@ -51,8 +51,8 @@ for name, code in modules:
 module.main(config, control)
 """
 MODULES = (
-    *("trees", "asserts", "canary", "mutants", "plan", "interpreter", "launcher"),
-    *("calls", "doors", "reader", "root", "warm"),
+    *("trees", "canary", "asserts", "compare", "guards", "mutants", "plan"),
+    *("interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
 SCRATCH_FILES = {"/tmp": 2048, "/box": 1536, "/dev/shm": 512}
