@@ -54,6 +54,23 @@ def test_expected_values_stay_outside_when_the_tests_allow_it(sandbox: Sandbox) 
     assert (second.status, second.verified_by) == ("pass", "asserts")
 
 
+@pytest.mark.parametrize(
+    ("check", "by"),
+    [
+        ("''.join(f('ab')) == 'ab'", "values"),
+        ("sorted(f([2, 1])) == [1, 2]", "values"),
+        ("[9, 16].count(f(9)) == 1", "asserts"),
+        ("{9: 3}.get(f(9)) == 3", "asserts"),
+        ("sum([f(9) == 9, f(8) == 8]) == 2", "asserts"),
+    ],
+)
+def test_what_compares_inside_is_not_said_to_be_compared_outside(
+    sandbox: Sandbox, check: str, by: str
+) -> None:
+    (verdict,) = sandbox.run_all([Program("def f(x):\n    return x", f"assert {check}")])
+    assert (verdict.status, verdict.verified_by) == ("pass", by), verdict
+
+
 def test_a_loop_that_runs_already_is_no_hindrance(sandbox: Sandbox) -> None:
     async def many() -> list[str]:
         # A notebook calls run_all inside its loop, a stage awaits.

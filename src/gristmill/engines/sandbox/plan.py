@@ -38,6 +38,13 @@ NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar
 BUILTINS = frozenset(name for name in dir(builtins) if name[0] != "_") - {"super"}
 """The compiler looks for `super` by its name."""
 
+COMPARING = {
+    *("count", "index", "get", "setdefault", "pop", "remove", "discard", "__contains__", "__eq__"),
+    *("union", "intersection", "difference", "symmetric_difference"),
+    *("issubset", "issuperset", "isdisjoint"),
+}
+"""Methods of the built-in types that compare or look up what they are given."""
+
 
 def prepare(
     job: "dict[str, Any]",
@@ -248,13 +255,25 @@ def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, s
         guessable = value is None or type(value) is bool
         if isinstance(test.ops[0], ast.Is) and not guessable:
             return None
-        if guessable and not direct:
+        if (guessable and not direct) or compares(expression):
             return None
         try:
             literal(expression)
         except ValueError:
             return expression, direct, encode(value)
     return None
+
+
+def compares(expression: "Any") -> bool:
+    """Say whether its value may depend on what the code's own objects say to a comparison.
+
+    Such as `[1, 2].count(f(3))`: an object that is equal to everything would be counted twice.
+    """
+    return any(
+        isinstance(node, (ast.Compare, ast.BoolOp))
+        or (isinstance(node, ast.Attribute) and node.attr in COMPARING)
+        for node in walk(expression)
+    )
 
 
 def is_call(node: "Any", own: set[str]) -> bool:
