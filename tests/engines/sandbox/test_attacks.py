@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox
+from tests.engines.sandbox.conftest import BACKENDS
 
 FOLDER = Path(__file__).parent / "attacks"
 MODES = {
@@ -83,12 +84,19 @@ def test_quick_attacks_get_what_they_deserve(sandbox: Sandbox) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("attack", "mode"),
-    [pytest.param(a, mode, id=f"{a.name}-{mode}") for a in ATTACKS for mode in a.tests],
+    ("lone", "attack", "mode"),
+    [
+        pytest.param(backend, a, mode, id=f"{backend}-{a.name}-{mode}")
+        for backend in BACKENDS
+        for a in ATTACKS
+        for mode in (a.tests if backend == "zygote" else list(a.tests)[:1])
+    ],
+    indirect=["lone"],
 )
 def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
     lone: Sandbox, attack: Attack, mode: str
 ) -> None:
+    """Every mode on the default back end, one on the other: judging is the same code for both."""
     lone.run_all([BENIGN])
     before = settled(lone)
     limit = max(1.0, attack.max_wall_s - 2)
