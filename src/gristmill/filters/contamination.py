@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import pyarrow as pa
 from pydantic import Field, PrivateAttr, model_validator
@@ -24,23 +24,10 @@ from gristmill.formats.benchmarks import rows_of, verified
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
 from gristmill.text.overlaps import CONTAMINATED, MAX_RATE, METHODS, NGRAM, Method, Overlaps
-from gristmill.text.turns import Turn, turns
+from gristmill.text.turns import Texts, turns
 
 PIN = 12
 """Letters of a digest that a pin has."""
-
-
-class Texts(TypedDict):
-    """What it reads: everything that is said in a row."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    prompt: NotRequired[str | None]
-    chosen: NotRequired[str | None]
-    rejected: NotRequired[str | None]
-    flags: NotRequired[list[str] | None]
 
 
 class Found(TypedDict, total=False):

@@ -6,7 +6,7 @@ addresses, and phones without a country's code outside North America are not fou
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -16,20 +16,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
 from gristmill.text.personal import KINDS, Kind, personal
 from gristmill.text.redaction import FIELDS, Action, Span, counted, masked_row, spans_of, told
-from gristmill.text.turns import Turn
-
-
-class Texts(TypedDict):
-    """What it reads: everything that is said in a row."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    prompt: NotRequired[str | None]
-    chosen: NotRequired[str | None]
-    rejected: NotRequired[str | None]
-    flags: NotRequired[list[str] | None]
+from gristmill.text.turns import Texts
 
 
 class PersonalData(RowStage):

@@ -6,7 +6,7 @@ Source: our own, from the forms that the makers document. A value assigned to a 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -15,20 +15,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
 from gristmill.text.keys import keys
 from gristmill.text.redaction import FIELDS, Action, Span, counted, masked_row, spans_of, told
-from gristmill.text.turns import Turn
-
-
-class Texts(TypedDict):
-    """What it reads: everything that is said in a row."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    prompt: NotRequired[str | None]
-    chosen: NotRequired[str | None]
-    rejected: NotRequired[str | None]
-    flags: NotRequired[list[str] | None]
+from gristmill.text.turns import Texts
 
 
 class Secrets(RowStage):

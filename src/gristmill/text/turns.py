@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from gristmill.text.detectors import is_marker
 
@@ -13,6 +13,19 @@ class Turn(TypedDict):
 
     role: Literal["system", "user", "assistant"]
     content: str
+
+
+class Texts(TypedDict):
+    """Everything that can be said in a row, for stages that look at all of it."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+    prompt: NotRequired[str | None]
+    chosen: NotRequired[str | None]
+    rejected: NotRequired[str | None]
+    flags: NotRequired[list[str] | None]
 
 
 def question(instruction: str | None, given: str | None) -> str:
