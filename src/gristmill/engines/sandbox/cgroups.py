@@ -24,7 +24,7 @@ class Group:
     memory: Path
     pids: Path
     limited: tuple[int, int] = (0, 0)
-    """The limits that are set."""
+    """The limits that are set; zeros while that is not known."""
     events: int = -1
     """A descriptor of the file that counts what was killed, kept open: it is read often."""
 
@@ -37,6 +37,7 @@ class Group:
         """Set the limits of the next run, where they differ from the last one's."""
         if self.limited == (memory_mb, processes):
             return
+        self.limited = (0, 0)  # a write may be refused half way: then nothing is known to be set
         size = str(memory_mb << 20)
         (self.pids / "pids.max").write_text(str(processes))
         if self.version == 2:
