@@ -86,7 +86,7 @@ def lead_comparison(
     sides = [test.left, test.comparators[0]]
     for i, side in enumerate(sides):
         if is_literal(side) and not is_literal(sides[1 - i]):
-            sides[i] = place(changed(side, shift), node) if shift else side
+            sides[i] = place(another(side, shift), node) if shift else side
             test.left, test.comparators[0] = sides
             return
     local = names_of(scope_of(tree, node))
@@ -110,8 +110,16 @@ def is_literal(node: "Any") -> bool:
     return True
 
 
+def another(node: "Any", shift: "Shift") -> "Any":
+    """Return a literal of the same kind that means something else."""
+    before = literal(node)
+    while literal(node) == before:  # a key may be written twice, a set grow smaller
+        node = changed(node, shift)
+    return node
+
+
 def changed(node: "Any", shift: "Shift") -> "Any":
-    """Return another literal of the same kind."""
+    """Change one constant of a literal, or add one to an empty one."""
     parts = node.values if isinstance(node, ast.Dict) else getattr(node, "elts", None)
     if parts:
         i = pick(len(parts))
