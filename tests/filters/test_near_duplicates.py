@@ -1,3 +1,5 @@
+import json
+import pickle
 import random
 from typing import Any
 
@@ -6,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.errors import RecipeError
+from gristmill.errors import InputError, RecipeError
 from gristmill.filters.near_duplicates import NearDuplicates
 from gristmill.pipelines import Recipe
 from gristmill.pipelines.plan import check
-from gristmill.text.shingles import char_shingles, word_shingles
+from tests.text.test_shingles import slow as runs
 
 WORDS = [f"w{i}" for i in range(30)]
 
@@ -183,11 +185,10 @@ def test_a_column_that_nothing_writes_is_refused(fields, missing) -> None:
 
 def slow(rows: list[tuple[str, ...]], threshold: float, unit: str, n: int) -> list[bool]:
     """Every row against every row that stays."""
-    cut = word_shingles if unit == "words" else char_shingles
     kept: list[list[set[str]]] = []
     keep = []
     for row in rows:
-        fields = [set(cut(text, n)) for text in row]
+        fields = [{*runs(text, unit, n)} for text in row]
         shares = [
             min(len(a & b) / len(a | b) for a, b in zip(fields, other, strict=True) if a | b)
             for other in kept
@@ -226,6 +227,93 @@ def test_fields_are_compared_one_by_one_as_in_the_slow_version(rows, threshold, 
     for unit in ("words", "chars"):
         details = asked(*rows, threshold=threshold, ngram=n, unit=unit)
         assert [why is None for why in details] == slow(rows, threshold, unit, n)
+
+
+def scored(*scores: float | None, texts: tuple[str, ...] = ()) -> list[dict[str, Any]]:
+    text = "one two three four five six seven eight nine ten eleven"
+    rows = table(*(texts or (text, f"{text} twelve", "something else entirely")))
+    rows = rows.append_column("scores.mine.value", pa.array(scores, pa.float64()))
+    lines: list[dict[str, Any]] = one(best="scores.mine.value").decide(rows).to_pylist()
+    return lines
+
+
+def test_the_best_of_like_rows_stays_not_the_first() -> None:
+    lines = scored(1.0, 2.0, 0.0)
+    assert [line["keep"] for line in lines] == [False, True, True]
+    assert lines[0]["detail"] == "0.88 of r1"
+    assert [line["id"] for line in lines] == ["r0", "r1", "r2"]
+    assert [line["keep"] for line in scored(None, -1.0, None)] == [False, True, True]
+    assert [line["keep"] for line in scored(2.0, 2.0, 2.0)] == [True, False, True]
+    assert "scores.mine.value" in one(best="scores.mine.value").reads()
+
+
+def test_a_chain_keeps_its_best_row_and_what_is_not_like_it() -> None:
+    words = " ".join(WORDS[:20])
+    chain = words, f"{words} a b c", f"{words} a b c d e f g h i"
+    assert [line["keep"] for line in scored(1, 3, 2, texts=chain)] == [False, True, False]
+    assert [line["keep"] for line in scored(1, 2, 3, texts=chain)] == [True, False, True]
+
+
+@given(st.lists(sentences, max_size=12), st.randoms())
+@settings(max_examples=30, deadline=None)
+def test_with_distinct_scores_the_order_of_the_rows_changes_nothing(texts, rng) -> None:
+    rows = [
+        {"id": f"{i:02}", "instruction": text, "messages": None, "n": i}
+        for i, text in enumerate(texts)
+    ]
+    mixed = rng.sample(rows, len(rows))
+    columns = pa.schema(
+        {"id": pa.string(), "instruction": pa.string(), "messages": pa.null(), "n": pa.int64()}
+    )
+    first, second = (
+        one(ngram=1, best="n").decide(pa.Table.from_pylist(given, columns))
+        for given in (rows, mixed)
+    )
+    assert first.to_pylist() == second.sort_by("id").to_pylist()
+
+
+KNOWN = [
+    {"id": "old-1", "instruction": "one two three four five six seven eight nine ten eleven"},
+    {"id": "old-2", "instruction": "Name a tree."},
+]
+
+
+@pytest.fixture
+def published(tmp_path):
+    path = tmp_path / "published.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in KNOWN))
+    return path
+
+
+def test_a_row_like_one_of_another_dataset_leaves_with_its_id(published) -> None:
+    text = f"{KNOWN[0]['instruction']} twelve"
+    stage = one(against=[str(published)])
+    lines = decide(stage, "Another text.", text, "name a TREE", text)
+    assert [line["keep"] for line in lines] == [True, False, False, False]
+    assert lines[1]["detail"] == "0.88 of old-1 in published.jsonl"
+    assert lines[2]["detail"] == "1.00 of old-2 in published.jsonl"
+    assert all(line["keep"] for line in decide(one(), "Another text.", text))
+
+
+def test_another_content_of_the_dataset_is_another_stage(published, monkeypatch) -> None:
+    stage = one(against=[str(published)])
+    assert one(against=[str(published)], pin=stage.pin) == stage
+    moved = pickle.dumps(stage)
+    monkeypatch.chdir(published.parent)
+    assert one(against=["published.jsonl"]).pin == stage.pin
+    assert not decide(pickle.loads(moved), "Name a tree.")[0]["keep"]
+    published.write_text('{"instruction": "Name a fish."}\n')
+    assert one(against=[str(published)]).pin != stage.pin
+    with pytest.raises(InputError, match=f"expected {stage.pin}"):
+        one(against=[str(published)], pin=stage.pin)
+
+
+def test_another_dataset_that_cannot_be_compared_is_an_error(published, tmp_path) -> None:
+    with pytest.raises(InputError, match=r"^against: no file or folder"):
+        one(against=[str(tmp_path / "none.jsonl")])
+    stage = NearDuplicates(fields=("code",), against=(str(published),))
+    with pytest.raises(InputError, match=r"against: no row has \['code'\]"):
+        stage.decide(pa.table({"id": ["a"], "code": ["x"], "messages": pa.nulls(1)}))
 
 
 def test_nearly_every_pair_at_the_threshold_is_found() -> None:

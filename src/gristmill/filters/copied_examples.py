@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from gristmill.errors import InputError
-from gristmill.formats.files import contents
-from gristmill.formats.parts import READERS, parse
+from gristmill.formats.others import absolute, files, pinned
+from gristmill.formats.parts import parse
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.overlaps import Overlaps, Protected
 from gristmill.text.turns import Turn, turns
@@ -59,20 +56,14 @@ class CopiedExamples(RowStage):
     @model_validator(mode="before")
     @classmethod
     def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
-        if not isinstance(given.get("examples"), str):
-            return given
-        found = digest(_read(given["examples"]))[:12]
-        if given.get("pin") not in (None, "", found):
-            raise InputError(f"examples {given['examples']}: {found}, expected {given['pin']}")
-        return {**given, "pin": found}
+        return pinned(given, "examples")
 
     _file: str = PrivateAttr()
     """The file from anywhere: workers of a cluster start in other folders."""
 
     def model_post_init(self, _: Any) -> None:
         """Remember the folder that the recipe was checked in."""
-        path = Path(self.examples)
-        self._file = str(path.absolute()) if path.exists() else self.examples
+        (self._file,) = absolute([self.examples])
 
     def __call__(self, row: Texts) -> Nothing | Drop:
         """Look at one turn after the other."""
@@ -89,10 +80,7 @@ class CopiedExamples(RowStage):
 
 def _read(path: str) -> list[tuple[str, str]]:
     """Return name and text of everything long enough in a file, in order."""
-    try:
-        parts = [parse(name, data) for name, data in contents(path, (READERS,), [])]
-    except InputError as error:
-        raise InputError(f"examples: {str(error).removeprefix('seeds.path: ')}") from error
+    parts = [parse(name, data) for name, data in files(path, "examples")]
     return [
         (f"{part.name} line {line}", text)
         for part in parts

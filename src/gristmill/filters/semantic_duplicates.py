@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from gristmill.geometry.clusters import clusters
-from gristmill.geometry.picks import best_first, numbers
+from gristmill.geometry.picks import ranked
 from gristmill.geometry.vectors import located, unit
 from gristmill.geometry.walk import walk
 from gristmill.pipelines.stage import decisions
@@ -54,9 +54,8 @@ class SemanticDuplicates(VectorStage):
         points, order = located(table, self.column)
         points = unit(points)
         if self.best:
-            scores = numbers(table[self.best])[order]
-            ranked = best_first(np.where(np.isnan(scores), -np.inf, scores), np.arange(len(order)))
-            points, order = points[ranked], order[ranked]
+            ranks = ranked(table[self.best].take(order), np.arange(len(order)))
+            points, order = points[ranks], order[ranks]
         ids, n = table["id"].to_pylist(), len(table)
         similarity, detail, keep = np.full(n, np.nan), [""] * n, [True] * n
         for group in clusters(points, self.cells):

@@ -72,6 +72,12 @@ def best_first(scores: Numbers, order: Indices) -> Indices:
     return ranked
 
 
+def ranked(column: pa.ChunkedArray | pa.Array, order: Indices) -> Indices:
+    """Return the places in `order`, highest number first; those without one come last."""
+    scores = numbers(column)
+    return best_first(np.where(np.isnan(scores), -np.inf, scores), order)
+
+
 def picked(
     table: pa.Table,
     picks: Sequence[int] | Indices,

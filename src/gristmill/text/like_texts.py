@@ -6,28 +6,30 @@ propose, the true share decides.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-PERMUTATIONS = 250
+from gristmill.text.shingles import Hashes, Places, Shingles
+
+PERMUTATIONS = 128
 SEED = 1
 MISS_RATE = 0.001
 """Share of the pairs at the threshold that the bands may miss."""
 
-Hashes = np.ndarray[Any, np.dtype[np.int64]]
+Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass(eq=False, slots=True)
 class Text:
     """One distinct text."""
 
-    words: str
-    hashes: Hashes | None = None
-    """(n,) int64, sorted: its distinct shingles, once somebody asks; none where it says nothing."""
-    sketch: Any = None
+    hashes: Hashes
+    """(n,) uint64, sorted: its distinct shingles; none where it says nothing."""
+    keys: list[bytes]
+    """Its sketch, by band."""
     alike: dict[Text, float] = field(default_factory=dict)
     """Texts that were added, with their shares (0..1) at or above the threshold; its own is 1."""
     n_seen: int = -1
@@ -39,34 +41,34 @@ class Text:
 class LikeTexts:
     """Texts by place. One that comes again (a passage under many questions) costs a look-up.
 
-    Texts are sketched when `alike` is first asked, which many fields never are. That costs O(1)
-    for a text with few that are alike, O(those that are alike) else.
+    `alike` costs O(1) for a text with few that are alike, O(those that are alike) else.
     """
 
-    def __init__(self, threshold: float, shingles: Callable[[str], Iterator[str]]) -> None:
-        from rensa import RMinHash, RMinHashLSH
+    def __init__(self, threshold: float, texts: Shingles) -> None:
+        self.threshold = threshold
+        distinct = Distinct.of(texts)
+        known = texts.only(distinct.firsts)
+        keys = _band_keys(known, bands(threshold))
+        self.texts = [Text(known[i], keys[i]) for i in range(len(known))]
+        self.which = distinct.which
+        self.index: dict[tuple[int, bytes], list[Text]] = {}
+        self.n_indexed = 0
 
-        self.threshold, self.shingles, self.new_sketch = threshold, shingles, RMinHash
-        self.index = RMinHashLSH(threshold, PERMUTATIONS, bands(threshold))
-        self.by_words: dict[str, Text] = {}
-        self.waiting: list[Text] = []
-        self.indexed: list[Text] = []
-        self.silent: dict[Text, float] = {}
-
-    def find(self, words: str) -> Text:
-        """Return the text that was added with these words, else a new one."""
-        return self.by_words.get(words) or Text(words)
+    def __getitem__(self, i: int) -> Text:
+        """Return the text of a row; rows with the same shingles have the same."""
+        return self.texts[int(self.which[i])]
 
     def add(self, text: Text, place: int) -> None:
         """Remember that a text stands at a place."""
+        if not text.places:
+            self._find(text)
+            for other, share in text.alike.items():
+                other.alike[text] = share
+            for key in enumerate(text.keys):
+                self.index.setdefault(key, []).append(text)
+            text.alike[text] = 1.0
+            self.n_indexed += 1
         text.places.append(place)
-        if text.words not in self.by_words:
-            self.by_words[text.words] = text
-            self.waiting.append(text)
-
-    def says(self, text: Text) -> bool:
-        """Say whether there are any shingles in a text."""
-        return len(self._hashes(text)) > 0
 
     def share(self, one: Text, other: Text) -> float:
         """Return the Jaccard similarity of two texts, 0 if it is below the threshold.
@@ -75,54 +77,68 @@ class LikeTexts:
         """
         if one is other:
             return 1.0
-        a, b = self._hashes(one), self._hashes(other)
+        a, b = one.hashes, other.hashes
         small, large = sorted((len(a), len(b)))
         if small < self.threshold * large:
             return 0.0
         both = len(np.intersect1d(a, b, assume_unique=True))
-        share = both / (small + large - both) if large else 1.0
+        share = both / (small + large - both)
         return share if share >= self.threshold else 0.0
 
     def alike(self, text: Text) -> dict[Text, float]:
         """Return the added texts that are like a text, with their shares."""
-        for other in self.waiting:
-            self._insert(other)
-        self.waiting.clear()
-        if text.words not in self.by_words:
-            self._query(text)
+        if not text.places:
+            self._find(text)
         return text.alike
 
-    def _hashes(self, text: Text) -> Hashes:
-        if text.hashes is None:
-            text.hashes = _hashed(set(self.shingles(text.words)))
-        return text.hashes
-
-    def _query(self, text: Text) -> None:
-        if text.sketch is None:
-            shingles = list(dict.fromkeys(self.shingles(text.words)))
-            text.hashes = _hashed(shingles)
-            text.sketch = self.new_sketch(PERMUTATIONS, SEED)
-            text.sketch.update(shingles)
-        if not len(self._hashes(text)):
-            text.alike = self.silent
-        elif text.n_seen != len(self.indexed):
-            found = map(self.indexed.__getitem__, self.index.query(text.sketch))
+    def _find(self, text: Text) -> None:
+        if text.n_seen != self.n_indexed:
+            found = dict.fromkeys(
+                other for key in enumerate(text.keys) for other in self.index.get(key, ())
+            )
             text.alike = {other: share for other in found if (share := self.share(text, other))}
-            text.n_seen = len(self.indexed)
+            text.n_seen = self.n_indexed
 
-    def _insert(self, text: Text) -> None:
-        self._query(text)
-        if text.alike is not self.silent:
-            for other, share in text.alike.items():
-                other.alike[text] = share
-            self.index.insert(len(self.indexed), text.sketch)
-            self.indexed.append(text)
-        text.alike[text] = 1.0
-        text.sketch = None
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """Which texts of a field are the same."""
+
+    firsts: Places
+    """(m,) int64: the first place of every distinct text."""
+    which: Places
+    """(n,) int64: the distinct text of every place."""
+    counts: Places
+    """(m,) int64: how often it comes."""
+
+    @classmethod
+    def of(cls, texts: Shingles) -> Distinct:
+        """Compare texts by the shingles that they have."""
+        return cls(*np.unique(texts.names(), return_index=True, return_inverse=True,
+                              return_counts=True)[1:])  # fmt: skip
+
+
+def maybe_alike(texts: Shingles, threshold: float) -> Mask:
+    """Say for every text, (n,), whether another could be like it: most never are looked at again.
+
+    O(n); 600 bytes a text. It misses what the bands miss.
+    """
+    from rensa import RMinHashLSH
+
+    distinct = Distinct.of(texts)
+    index = RMinHashLSH(threshold, PERMUTATIONS, bands(threshold))
+    known = texts.only(distinct.firsts)
+    says = np.diff(known.starts) > 0
+    shares = np.zeros(len(known), bool)
+    shares[says] = index.query_duplicate_flags_matrix_one_shot(
+        _sketches(known.only(np.flatnonzero(says)))
+    )
+    found: Mask = (shares | (distinct.counts > 1))[distinct.which]
+    return found
 
 
 FEW = 32
-"""Places up to which comparing their texts costs less than sketching all texts of a field."""
+"""Places up to which comparing their texts costs less than asking another field."""
 
 
 def nearest(
@@ -155,15 +171,26 @@ def nearest(
     return (best[0], -best[1]) if best[0] else (0.0, 0)
 
 
-def _hashed(shingles: Collection[str]) -> Hashes:
-    """Return the hashes of distinct shingles, in order."""
-    found = np.fromiter(map(hash, shingles), np.int64, len(shingles))
-    found.sort()
-    return found
-
-
 def bands(threshold: float) -> int:
     """Return the fewest bands that propose a pair at the threshold often enough."""
     divisors = [n for n in range(1, PERMUTATIONS + 1) if PERMUTATIONS % n == 0]
     enough = (n for n in divisors if (1 - threshold ** (PERMUTATIONS // n)) ** n <= MISS_RATE)
     return next(enough, PERMUTATIONS)
+
+
+def _sketches(texts: Shingles) -> Any:
+    from rensa import RMinHash
+
+    return RMinHash.digest_matrix_from_flat_token_hashes(
+        texts.hashes, texts.starts.astype(np.uint64), PERMUTATIONS, SEED
+    )
+
+
+def _band_keys(texts: Shingles, n_bands: int) -> list[list[bytes]]:
+    """Return the sketch of every text in as many parts; texts that say nothing have the same."""
+    rows: Iterable[list[int]] = _sketches(texts).to_rows()
+    size = 4 * PERMUTATIONS // n_bands
+    return [
+        [sketch[i : i + size] for i in range(0, len(sketch), size)]
+        for sketch in (np.array(row, np.uint32).tobytes() for row in rows)
+    ]
