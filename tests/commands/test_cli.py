@@ -112,6 +112,13 @@ def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, p
     assert 0 < paid < 20
 
 
+def test_preview_runs_the_first_two_rounds(call) -> None:
+    stages = "stages=[{use: generators.responses, n: 1}]"
+    _, out, _ = call("preview", "tiny.yaml", "--set", stages, "--set", "rounds={n: 3}", *BARE)
+    assert "\n20 rows from 10 seeds\n20 calls made" in out
+    assert "uses these answers again" not in out, "a pool of ten seeds asks something else"
+
+
 def test_preview_names_what_left_and_what_failed_and_nothing_where_nothing_did(call) -> None:
     whole = ("preview", "tiny.yaml", "--set", "stages=[{use: generators.responses, n: 1}]", *BARE)
     _, out, _ = call(*whole)

@@ -49,3 +49,23 @@ def test_it_decides_as_the_paper_does_pair_by_pair(texts) -> None:
         assert line["keep"] == new
         if new:
             pool.append(text)
+
+
+def test_what_earlier_rounds_accepted_was_there_before() -> None:
+    # The worked case of Self-Instruct: eight seeds, and a task that is one of them again.
+    def table(texts: list[str]) -> pa.Table:
+        ids = [f"{len(texts)}-{i}" for i in range(len(texts))]
+        return pa.table({"id": ids, "instruction": texts, "messages": pa.nulls(len(texts))})
+
+    seeds = [f"a b {i} {i + 10} {i + 20} {i + 30}" for i in range(8)]
+    stage = RougeNovelty(neighbours=10)
+    new, copy = stage.decide(table(["c a b d", seeds[3]]), table(seeds)).to_pylist()
+    assert (new["keep"], copy["keep"]) == (True, False)
+    assert copy["detail"] == "ROUGE-L 1.00 with 8-3"
+    assert len(new["most_similar"]) == 8
+    assert new["most_similar"][0] == {"id": "8-0", "rouge": 2 * 2 / 10}
+    assert round(new["avg_similarity"], 9) == 0.4
+    assert [one["id"] for one in copy["most_similar"][:2]] == ["8-3", "2-0"]
+    assert round(copy["avg_similarity"], 9) == round((1 + 7 * 4 / 12 + 4 / 10) / 9, 9)
+    first = RougeNovelty().decide(table(["c a b d"]), table(seeds)).to_pylist()[0]
+    assert (first["most_similar"], first["avg_similarity"]) == (None, None)

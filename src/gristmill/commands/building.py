@@ -165,13 +165,17 @@ def _next(result: Result, told: dict[str, Any]) -> str:
 
 
 def do_preview(args: argparse.Namespace, screen: Screen) -> int:
-    """Run the first seeds of a recipe and show what comes out, without target and rounds.
+    """Run the first seeds of a recipe and show what comes out, without a target.
 
-    They are the seeds that the full run takes first, so it does not pay for them again.
+    They are the seeds that the full run takes first, so it does not pay for them again. Of rounds
+    the first two run, since some methods make nothing in the first; of those that train, one.
     """
     writable(args.workspace)
     order = order_of(args)
-    recipe = order.load().model_copy(update={"target": None, "budget": Budget(), "rounds": None})
+    recipe = order.load()
+    told = recipe.rounds
+    rounds = told.model_copy(update={"n": min(told.n, 2)}) if told and not told.train else None
+    recipe = recipe.model_copy(update={"target": None, "budget": Budget(), "rounds": rounds})
     prepared = prepare(recipe, allow_plugins=order.allow_plugins)
     _shape(prepared, screen)
     seeds = prepared.seeds
@@ -190,14 +194,14 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
         screen.line()
     for line in left_out(folder, result.note["input"]):
         screen.line(line)
-    told = summary(result)
+    note = summary(result)
     gone = list(_gone(result))
-    screen.line(f"{told['kept']} rows from {len(first)} seeds{'; these left:' if gone else ''}")
+    screen.line(f"{note['kept']} rows from {len(first)} seeds{'; these left:' if gone else ''}")
     for line in gone:
         screen.line(line)
-    seconds, calls = told["wall_s"], told["calls"]
-    screen.line(f"{calls['made']:,} calls made, {told['tokens']:,} tokens, {seconds:.1f} s")
-    screen.hint(f"next: {again(args, 'run')} (it uses these answers again)")
+    seconds, calls = note["wall_s"], note["calls"]
+    screen.line(f"{calls['made']:,} calls made, {note['tokens']:,} tokens, {seconds:.1f} s")
+    screen.hint(f"next: {again(args, 'run')}{'' if rounds else ' (it uses these answers again)'}")
     return 0
 
 

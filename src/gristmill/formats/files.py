@@ -14,8 +14,9 @@ from gristmill.errors import InputError
 from gristmill.formats.parts import suffix_of
 
 SHIPPED = "shipped:"
-"""Begins the path of seeds that come with the package, beside the recipes that name them."""
-RECIPES = Path(__file__).parents[1] / "recipes"
+"""Begins the path of what comes with the package: seeds beside the recipes that name them, worked
+examples beside their generators."""
+FOLDERS = [Path(__file__).parents[1] / name for name in ("recipes", "generators")]
 Groups = Sequence[Collection[str]]
 """Endings of the files of a folder that belong together, the group looked for first in front."""
 
@@ -23,7 +24,8 @@ Groups = Sequence[Collection[str]]
 def contents(path: str, groups: Groups, notes: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the name and content of every file that a path means, in order of name."""
     if path.startswith(SHIPPED):
-        path = str(RECIPES / path.removeprefix(SHIPPED))
+        paths = [folder / path.removeprefix(SHIPPED) for folder in FOLDERS]
+        path = str(next((found for found in paths if found.exists()), paths[0]))
     try:
         system, inner = fsspec.core.url_to_fs(path)
         if system.isdir(inner):

@@ -15,10 +15,11 @@ from gristmill.text.words import words
 
 def rouge_l(a: str, b: str) -> float:
     """Return the F-measure (0..1) of the longest common subsequence; symmetric; 0 when empty."""
-    return _f_measure(words(a), words(b))
+    return f_measure(words(a), words(b))
 
 
-def _f_measure(first: Sequence[str], second: Sequence[str]) -> float:
+def f_measure(first: Sequence[str], second: Sequence[str]) -> float:
+    """Return ROUGE-L of two lists of words."""
     common = common_length(first, second)
     return 2 * common / (len(first) + len(second)) if common else 0.0
 
@@ -32,7 +33,7 @@ def repeats(child: str, parent: str, rate: float = 0.9, added: int = 10) -> bool
     first, second = words(child), words(parent)
     if first == second:
         return True
-    return len(first) - len(second) < added and _f_measure(first, second) >= rate
+    return len(first) - len(second) < added and f_measure(first, second) >= rate
 
 
 def common_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:
