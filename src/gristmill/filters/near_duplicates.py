@@ -11,6 +11,7 @@ long input outweighs the instruction, so that all questions about a passage woul
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import chain, compress
 from typing import Annotated, Any, ClassVar, TypedDict
 
 import numpy as np
@@ -121,11 +122,13 @@ class NearDuplicates(TableStage):
         """Return the rows that in every field another may be like, and what each field has."""
         left, cut = np.arange(len(known) + len(table)), list[Shingles]()
         for name in self.fields:
-            of_known = [_text(row.get(name), row.get("messages"), name) for row in known]
-            texts = [*of_known, *_texts(table, name)]
-            cut.append(shingles((texts[i] for i in left.tolist()), self.unit, self.ngram))
+            is_left = np.zeros(len(known) + len(table), bool)
+            is_left[left] = True
+            of_known = (_text(row.get(name), row.get("messages"), name) for row in known)
+            texts = compress(chain(of_known, _texts(table, name)), is_left.tolist())
+            cut.append(shingles(texts, self.unit, self.ngram))
             maybe = np.flatnonzero(maybe_alike(cut[-1], self.threshold))
-            left, cut = left[maybe], [texts.only(maybe) for texts in cut]
+            left, cut = left[maybe], [found.only(maybe) for found in cut]
         return left, cut
 
 
