@@ -197,16 +197,17 @@ def script() -> Iterator[Callable[..., Script]]:
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Any]:
-    """Call one awaiting stage on one row; every role it needs is bound to the one engine."""
+    """Call one awaiting stage on one row; its roles share the one engine, or a dict names them."""
 
     def call(stage: Any, row: dict[str, Any], engine: Any, seed: int = 0) -> Any:
         answers = Answers(tmp_path / f"answers-{random.random()}")
-        client = Client(engine if isinstance(engine, Engine) else Echo(answer=engine), answers)
+        named = engine if isinstance(engine, dict) else dict.fromkeys(stage.needs(), engine)
+        engines = {r: e if isinstance(e, Engine) else Echo(answer=e) for r, e in named.items()}
+        clients = {id(e): Client(e, answers) for e in engines.values()}
+        roles = {role: clients[id(e)] for role, e in engines.items()}
 
         async def go() -> Any:
-            return await stage(
-                row, Context(dict.fromkeys(stage.needs(), client), seed, "label", "id")
-            )
+            return await stage(row, Context(roles, seed, "label", "id"))
 
         try:
             return asyncio.run(go())

@@ -8,25 +8,19 @@ and never run; types are not checked.
 
 from __future__ import annotations
 
-import inspect
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Op
-from gristmill.engines.sandbox.program import Program
+from gristmill.engines.sandbox.inspecting import MAX_CHARS, found, inspection
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import code_facts
 from gristmill.text.fences import python_code
 from gristmill.text.python_source import BANNED
 from gristmill.text.tested_code import PLACEHOLDER
-
-MAX_CHARS = 100_000
-"""Of the code: more is no answer, and fits no cell of the sandbox."""
-ASK = "{source}\n\nimport json\nprint(json.dumps(facts({code!r})))\n"
 
 
 class Nothing(TypedDict):
@@ -66,21 +60,22 @@ class CodeRules(RowStage):
             return Drop("no_code", "no closed Python block in the output")
         if len(code) > MAX_CHARS:
             return Drop("code_too_long", f"{len(code)} > {MAX_CHARS} characters")
-        if found := PLACEHOLDER.search(code):
-            return Drop("unfinished", found[0])
-        ask = ASK.format(source=inspect.getsource(code_facts), code=code)
-        verdict = await ctx.sandbox.run(Program("", cells=(ask,), timeout_s=self.timeout_s))
-        if verdict.status != "pass":
+        if place := PLACEHOLDER.search(code):
+            return Drop("unfinished", place[0])
+        ask = inspection(code_facts, "facts", code, timeout_s=self.timeout_s)
+        verdict = await ctx.sandbox.run(ask)
+        facts = found(verdict)
+        if facts is None:
             return Drop("does_not_compile", f"{verdict.status}: {verdict.detail}")
         whole: Nothing = {}
-        return next(self._broken(json.loads(verdict.cells[0]["stdout"])), whole)
+        return next(self._broken(facts), whole)
 
     def _broken(self, facts: Mapping[str, Any]) -> Iterator[Drop]:
         if error := facts.get("error"):
             yield Drop("does_not_compile", error)
             return
-        if found := sorted({*facts["imports"]} & {*self.banned}):
-            yield Drop("banned_import", ", ".join(found))
+        if banned := sorted({*facts["imports"]} & {*self.banned}):
+            yield Drop("banned_import", ", ".join(banned))
         if facts["stubs"]:
             yield Drop("unfinished", ", ".join(facts["stubs"]))
         if self.needs_docstring and facts["undocumented"]:
