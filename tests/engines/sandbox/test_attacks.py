@@ -2,7 +2,8 @@
 
 Every file of `attacks/` is one: a number of the project's attack list, what it may get, and the
 program. Where `pass` is expected, the program looks for a way out and gives the right values only
-when it found none.
+when it found none. Each of the others has a twin that does the same kind of thing honestly, below
+its code or in the file that it names, and that must pass.
 """
 
 import ast
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.engines.sandbox.cgroups import Group
 from tests.engines.sandbox.conftest import BACKENDS
 
 FOLDER = Path(__file__).parent / "attacks"
@@ -42,19 +44,30 @@ class Attack:
     name: str
     head: dict[str, str] = field(default_factory=dict)
     code: str = ""
+    twin: str = ""
 
     @classmethod
     def load(cls, path: Path) -> "Attack":
         head, _, code = path.read_text().partition("---\n")
         lines = dict(line.split(": ", 1) for line in head.splitlines())
+        code, _, twin = code.partition("--- twin\n")
+        if "twin" in lines:
+            twin = cls.load(path.with_stem(lines["twin"])).twin
         if "generate" in lines:
             code = eval(lines["generate"])
-        return cls(path.stem, lines, code)
+        return cls(path.stem, lines, code, twin)
 
     @property
     def tests(self) -> dict[str, str]:
-        if "tests" in self.head:
-            return {"own": self.head["tests"].replace("\\n", "\n")}
+        return self._tests("tests")
+
+    @property
+    def twin_tests(self) -> dict[str, str]:
+        return self._tests("twin_tests" if "twin_tests" in self.head else "tests")
+
+    def _tests(self, name: str) -> dict[str, str]:
+        if name in self.head:
+            return {"own": self.head[name].replace("\\n", "\n")}
         return {k: v for k, v in MODES.items() if self.head.get("mode", k) == k}
 
     @property
@@ -64,6 +77,11 @@ class Attack:
     @property
     def max_wall_s(self) -> float:
         return float(self.head.get("max_wall", 3))
+
+
+def modes(backend: str) -> int:
+    """Return how many modes of a program run there: judging is the same code for both."""
+    return len(MODES) if backend == "zygote" else 1
 
 
 ATTACKS = [Attack.load(path) for path in sorted(FOLDER.iterdir())]
@@ -83,20 +101,38 @@ def test_quick_attacks_get_what_they_deserve(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.slow
+def test_the_honest_twin_of_every_attack_passes(sandbox: Sandbox) -> None:
+    twins = {
+        (attack.twin, tests): f"{attack.name}, {mode}"
+        for attack in ATTACKS
+        if attack.twin and (groups(sandbox) or "cgroup" not in attack.head)
+        for mode, tests in list(attack.twin_tests.items())[: modes(sandbox.backend)]
+    }
+    programs = [Program(*twin, timeout_s=10, memory_mb=256) for twin in twins]
+    verdicts = dict(zip(twins.values(), sandbox.run_all(programs), strict=True))
+    assert {name: v for name, v in verdicts.items() if v.status != "pass"} == {}
+    assert alive(sandbox) == []
+
+
+def test_every_attack_that_may_not_pass_has_a_twin() -> None:
+    assert [a.name for a in ATTACKS if a.expect != {"pass"} and not a.twin] == []
+    assert [a.name for a in ATTACKS if (a.twin, a.twin_tests) == (a.code, a.tests)] == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("lone", "attack", "mode"),
     [
         pytest.param(backend, a, mode, id=f"{backend}-{a.name}-{mode}")
         for backend in BACKENDS
         for a in ATTACKS
-        for mode in (a.tests if backend == "zygote" else list(a.tests)[:1])
+        for mode in list(a.tests)[: modes(backend)]
     ],
     indirect=["lone"],
 )
 def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
     lone: Sandbox, attack: Attack, mode: str
 ) -> None:
-    """Every mode on the default back end, one on the other: judging is the same code for both."""
     lone.run_all([BENIGN])
     before = settled(lone)
     limit = max(1.0, attack.max_wall_s - 2)
@@ -168,12 +204,17 @@ def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
     return {name: found for name, found in after.items() if not found <= before[name]}
 
 
+def groups(sandbox: Sandbox) -> list[Group]:
+    """Return the slots' control groups, none where the machine has none."""
+    assert sandbox._state
+    return [group for group in sandbox._state.groups if group]
+
+
 def memory_mb(sandbox: Sandbox) -> float:
     """Return what the slots' control groups hold."""
-    assert sandbox._state
     names = {1: "memory.usage_in_bytes", 2: "memory.current"}
-    groups = [group for group in sandbox._state.groups if group]
-    return sum(int((g.memory / names[g.version]).read_text()) for g in groups) / (1 << 20)
+    used = [int((g.memory / names[g.version]).read_text()) for g in groups(sandbox)]
+    return sum(used) / (1 << 20)
 
 
 def descendants(pid: int) -> list[int]:
@@ -194,17 +235,15 @@ def alive(sandbox: Sandbox) -> list[str]:
 
     A warm interpreter and its reader are there, and the two processes of its next run.
     """
-    state = sandbox._state
-    assert state is not None
-    groups = [group for group in state.groups if group]
-    waiting = 4 if state.backend == "zygote" else 0
+    assert sandbox._state
+    waiting = 4 if sandbox._state.backend == "zygote" else 0
     for _ in range(100):
-        found = [(g.pids / "cgroup.procs").read_text().split() for g in groups]
+        found = [(g.pids / "cgroup.procs").read_text().split() for g in groups(sandbox)]
         left = [pid for pids in found if len(pids) > waiting for pid in pids]
         if not left:
             break
         time.sleep(0.01)
-    return left if groups else []
+    return left
 
 
 def test_the_attack_list_is_covered() -> None:
