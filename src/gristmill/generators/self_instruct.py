@@ -20,6 +20,7 @@ from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.instances import Instance, brought
 from gristmill.text.task_rules import MODALITIES, TASK_FLAWS, one_line, task_flaw
 
 TASKS = "Below is a list of tasks for a text assistant. No two of them are alike.\n\n"
@@ -30,13 +31,6 @@ CLASSIFICATION = (
 NEXT = re.compile(r"\n\s*\d+\s?\.\s")
 LAST = 16
 """The number at which a list is long enough."""
-
-
-class Instance(TypedDict):
-    """An input and its output."""
-
-    input: str
-    output: str
 
 
 class Seed(TypedDict):
@@ -86,7 +80,8 @@ class SelfInstruct(RowStage):
     async def __call__(self, row: Seed, ctx: Context) -> list[Task | Drop] | Drop:
         """Ask for one list, and look at every task of it alone."""
         if not ctx.round:
-            return [_seed(row)]
+            task, (given, output) = row["instruction"], brought(row)
+            return [Task(instruction=task, input=given, output=output, gen=None, shown=[])]
         shown = self._draw(row["instruction"], ctx)
         reply = await complete(ctx.llm("generator"), self.request(shown), self.sampling)
         if isinstance(reply, Drop):
@@ -125,10 +120,3 @@ def listed(text: str) -> list[str]:
 
 def _sample(texts: Any, k: int, ctx: Context) -> list[str]:
     return [texts[i].as_py() for i in ctx.rng.sample(range(len(texts)), k=min(k, len(texts)))]
-
-
-def _seed(row: Seed) -> Task:
-    first = next(iter(row.get("instances") or ()), Instance(input="", output=""))
-    given, output = row.get("input") or first["input"], row.get("output") or first["output"]
-    task = row["instruction"]
-    return Task(instruction=task, input=given or None, output=output or None, gen=None, shown=[])

@@ -6,6 +6,8 @@ Source: Wang et al., "Self-Instruct", arXiv:2212.10560, appendix A; the publishe
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 from gristmill.text import detectors
 
@@ -14,6 +16,13 @@ OUTPUT = re.compile(r"(?im)^[ \t]*output[ \t]*:")
 INPUT = re.compile(r"(?im)^[ \t]*input[ \t]*:")
 LABEL = re.compile(r"(?im)^[ \t]*class label[ \t]*:")
 """Markers count at the beginning of a line only: answers may have the same words."""
+
+
+class Instance(TypedDict):
+    """An input and its output."""
+
+    input: str
+    output: str
 
 
 def input_first(text: str) -> list[tuple[str, str | None]]:
@@ -48,3 +57,10 @@ def flaw(given: str, output: str | None) -> str | None:
         "refusal": detectors.declines(output or ""),
     }
     return next((code for code, is_so in flaws.items() if is_so), None)
+
+
+def brought(row: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return input and output that a seed task brings, as columns or as its first instance."""
+    first: Mapping[str, Any] = next(iter(row.get("instances") or ()), {})
+    given, output = (row.get(name) or first.get(name) or None for name in ("input", "output"))
+    return None if given and detectors.is_marker(given) else given, output
