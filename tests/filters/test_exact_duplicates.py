@@ -73,3 +73,11 @@ def test_an_empty_table_stays_empty() -> None:
     names = ("id", "instruction", "messages")
     table = pa.table({name: pa.array([], pa.string()) for name in names})
     assert len(ExactDuplicates(fields=("instruction",)).decide(table)) == 0
+
+
+def test_a_row_of_another_dataset_leaves_with_its_id(published) -> None:
+    texts = ["name a TREE", "Name a fish.", ""]
+    rows = pa.table({"id": ["a", "b", "c"], "instruction": texts, "messages": pa.nulls(3)})
+    stage = ExactDuplicates(fields=("instruction",), against=(str(published),))
+    found = stage.decide(rows)
+    assert found["detail"].to_pylist() == ["of old-2 in published.jsonl", None, None]

@@ -1,4 +1,3 @@
-import json
 import pickle
 import random
 from typing import Any
@@ -12,6 +11,7 @@ from gristmill.errors import InputError, RecipeError
 from gristmill.filters.near_duplicates import NearDuplicates
 from gristmill.pipelines import Recipe
 from gristmill.pipelines.plan import check
+from tests.filters.conftest import KNOWN
 from tests.text.test_shingles import slow as runs
 
 WORDS = [f"w{i}" for i in range(30)]
@@ -270,19 +270,6 @@ def test_with_distinct_scores_the_order_of_the_rows_changes_nothing(texts, rng) 
         for given in (rows, mixed)
     )
     assert first.to_pylist() == second.sort_by("id").to_pylist()
-
-
-KNOWN = [
-    {"id": "old-1", "instruction": "one two three four five six seven eight nine ten eleven"},
-    {"id": "old-2", "instruction": "Name a tree."},
-]
-
-
-@pytest.fixture
-def published(tmp_path):
-    path = tmp_path / "published.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in KNOWN))
-    return path
 
 
 def test_a_row_like_one_of_another_dataset_leaves_with_its_id(published) -> None:

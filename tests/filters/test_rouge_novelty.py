@@ -69,3 +69,10 @@ def test_what_earlier_rounds_accepted_was_there_before() -> None:
     assert round(copy["avg_similarity"], 9) == round((1 + 7 * 4 / 12 + 4 / 10) / 9, 9)
     first = RougeNovelty().decide(table(["c a b d"]), table(seeds)).to_pylist()[0]
     assert (first["most_similar"], first["avg_similarity"]) == (None, None)
+
+
+def test_an_instruction_of_another_dataset_is_not_new(published) -> None:
+    texts = ["Name a tall tree.", "Name a fish in the river."]
+    rows = pa.table({"id": ["a", "b"], "instruction": texts, "messages": pa.nulls(2)})
+    found = RougeNovelty(against=(str(published),)).decide(rows)
+    assert found["detail"].to_pylist() == ["ROUGE-L 0.86 with old-2 in published.jsonl", None]

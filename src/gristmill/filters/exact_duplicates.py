@@ -11,8 +11,10 @@ from typing import Annotated, ClassVar, Literal, TypedDict
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.formats.others import Against
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.storage.ids import digest
+from gristmill.storage.rows import Row
 from gristmill.text.shingles import same
 from gristmill.text.turns import parts
 
@@ -21,7 +23,7 @@ class Nothing(TypedDict):
     """It writes no columns."""
 
 
-class ExactDuplicates(TableStage):
+class ExactDuplicates(Against, TableStage):
     """Keep the first row of each text in canonical order; the detail names it.
 
     Of a conversation with several questions, all that was said counts, not its first turn alone.
@@ -45,12 +47,16 @@ class ExactDuplicates(TableStage):
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nothing]:
         """O(n): one short name per row is remembered."""
-        first = dict[str, str]()
+        known, first = self.known(self.fields[:1]), dict[str, str]()
+        for row, name in zip(known.rows, known.names, strict=True):
+            first.setdefault(self._text(row) or name, name)
         ids, earlier = table["id"].to_pylist(), []
         for batch in table.to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                said = [[same(text) for text in parts(row, field)] for field in self.fields]
-                name = digest(said) if any(said) else row["id"]
-                earlier.append(first.setdefault(name, row["id"]))
+                earlier.append(first.setdefault(self._text(row) or row["id"], row["id"]))
         keep = [before == row_id for before, row_id in zip(earlier, ids, strict=True)]
         return decisions(table, keep, "exact_duplicate", [f"of {before}" for before in earlier])
+
+    def _text(self, row: Row) -> str | None:
+        said = [[same(text) for text in parts(row, field)] for field in self.fields]
+        return digest(said) if any(said) else None

@@ -16,10 +16,10 @@ from typing import Annotated, Any, ClassVar, TypedDict
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field
 
 from gristmill.formats.columns import as_text
-from gristmill.formats.others import Others, absolute, others, pinned, require
+from gristmill.formats.others import Against, Others
 from gristmill.geometry.picks import ranked
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.storage.rows import Row
@@ -37,7 +37,7 @@ class Nearest(TypedDict):
     """0..1: likeness to the nearest row that stays, of those at or above the threshold."""
 
 
-class NearDuplicates(TableStage):
+class NearDuplicates(Against, TableStage):
     """Keep the best of like rows, else the first; the detail names it and their likeness.
 
     Two rows are as like as the field in which they are least alike, and a field that only one of
@@ -60,23 +60,7 @@ class NearDuplicates(TableStage):
     a number only."""
     best: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
     """Column of a number, higher is better; rows without one come last. None, and among equals:
-    the first in canonical order stays."""
-    against: tuple[str, ...] = ()
-    """Files, folders or patterns of other datasets, such as `runs/NAME/dataset/data`: rows like one
-    of theirs leave, whatever their score."""
-    pin: str = ""
-    """Of `against`; filled in from the files, an error where it differs."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
-        return pinned(given)
-
-    _files: tuple[str, ...] = PrivateAttr()
-
-    def model_post_init(self, _: Any) -> None:
-        """Remember the folder that the recipe was checked in."""
-        self._files = absolute(self.against)
+    the first in canonical order stays. A row of another dataset stays whatever its score."""
 
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
@@ -88,8 +72,7 @@ class NearDuplicates(TableStage):
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Nearest]:
         """O(n) sketches, and a comparison per proposed pair of texts; 1 KB a row of 80 words."""
-        known, n = others(self._files, self.pin), len(table)
-        require(known, {*self.fields} - self.optional())
+        known, n = self.known({*self.fields} - self.optional()), len(table)
         order = ranked(table[self.best], np.arange(n)) if self.best else np.arange(n)
         found = self._walk(known, table.take(order) if self.best else table)
         place_of = np.empty(n, np.int64)

@@ -13,6 +13,7 @@ from typing import Annotated, ClassVar, Literal, TypedDict
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.formats.others import Against
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.rouge import f_measure
@@ -39,7 +40,7 @@ class Nearest(TypedDict):
     """0..1: mean ROUGE-L with all of them; None when there are none or it was not asked for."""
 
 
-class RougeNovelty(TableStage):
+class RougeNovelty(Against, TableStage):
     """Keep the first of like rows in canonical order; the detail names it and their ROUGE-L.
 
     A text without words is new. Scripts without spaces have few words: see `near_duplicates`.
@@ -69,7 +70,7 @@ class RougeNovelty(TableStage):
 
     def decide(self, table: pa.Table, pool: pa.Table | None = None) -> Annotated[pa.Table, Nearest]:
         """(n, 2) -> (n, 7); O(pairs that share one of their rarest words). `pool` was before."""
-        before, texts = [] if pool is None else self._texts(pool), self._texts(table)
+        before, texts = self._others() + self._texts(pool), self._texts(table)
         known = LikeRouge(self.threshold, [said for _, said in before + texts])
         for place, (_, said) in enumerate(before):
             known.add(said, place)
@@ -89,10 +90,17 @@ class RougeNovelty(TableStage):
         }
         return decisions(table, keep, "not_novel", detail, rouge=rouge, **columns)
 
-    def _texts(self, table: pa.Table) -> list[tuple[str, list[str]]]:
+    def _texts(self, table: pa.Table | None) -> list[tuple[str, list[str]]]:
         """Return id and words of every row."""
-        rows = table.select(["id", self.field, "messages"]).to_pylist()
+        names = ["id", self.field, "messages"]
+        rows = [] if table is None else table.select(names).to_pylist()
         return [(row["id"], words("\n".join(parts(row, self.field)))) for row in rows]
+
+    def _others(self) -> list[tuple[str, list[str]]]:
+        """Return the same of other datasets."""
+        known = self.known([self.field])
+        texts = ("\n".join(parts(row, self.field)) for row in known.rows)
+        return [(name, words(text)) for name, text in zip(known.names, texts, strict=True)]
 
     def _near(
         self, said: list[str], there: list[tuple[str, list[str]]]

@@ -12,6 +12,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, PrivateAttr, model_validator
+
 from gristmill.errors import InputError
 from gristmill.formats.files import contents
 from gristmill.formats.parts import parse
@@ -31,7 +33,7 @@ class Others:
     rows: list[Row]
 
 
-def pinned(given: dict[str, Any], name: str = "against") -> dict[str, Any]:
+def pinned(given: dict[str, Any], name: str) -> dict[str, Any]:
     """Return parameters with the `pin` of the files that one of them names.
 
     Raises:
@@ -57,7 +59,7 @@ def absolute(paths: Sequence[str]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1)
-def others(paths: tuple[str, ...], pin: str) -> Others:
+def _others(paths: tuple[str, ...], pin: str) -> Others:
     """Read the rows of files once per process and pin, in whatever shape a seed may have."""
     found = Others([], [])
     for path in paths:
@@ -71,11 +73,33 @@ def others(paths: tuple[str, ...], pin: str) -> Others:
     return found
 
 
-def require(found: Others, columns: Collection[str]) -> None:
-    """Refuse other rows without a column that is compared."""
-    have = {name for row in found.rows for name in row}
-    if found.rows and (missing := sorted({*columns} - have)):
-        raise InputError(f"against: no row has {missing}, only {sorted(have)}")
+class Against(BaseModel):
+    """What filters that compare rows have in common: other datasets to compare with."""
+
+    against: tuple[str, ...] = ()
+    """Files, folders or patterns of other datasets, such as `runs/NAME/dataset/data`: rows like one
+    of theirs leave."""
+    pin: str = ""
+    """Of `against`; filled in from the files, an error where it differs."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return pinned(given, "against")
+
+    _files: tuple[str, ...] = PrivateAttr()
+
+    def model_post_init(self, _: Any) -> None:
+        """Remember the folder that the recipe was checked in."""
+        self._files = absolute(self.against)
+
+    def known(self, columns: Collection[str]) -> Others:
+        """Return the other rows; InputError where none of them has a column that is compared."""
+        found = _others(self._files, self.pin)
+        have = {name for row in found.rows for name in row}
+        if found.rows and (missing := sorted({*columns} - have)):
+            raise InputError(f"against: no row has {missing}, only {sorted(have)}")
+        return found
 
 
 def files(path: str, name: str) -> Iterator[tuple[str, bytes]]:
