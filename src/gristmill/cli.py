@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     _recipe_options(preview)
     _run_options(preview)
     preview.add_argument("-n", type=_positive, default=10, help="seeds to run (10)")
+    _proving(commands)
     found = _add(commands, "list", "looking", "list recipes, stages or runs")
     found.add_argument("what", nargs="?", choices=("recipes", "stages", "runs"), help="all if left")
     show = _add(commands, "show", "looking", "show a recipe, a stage, a run or a row")
@@ -73,6 +74,22 @@ def parser() -> argparse.ArgumentParser:
     _sharing(commands)
     _benchmarks(commands)
     return top
+
+
+def _proving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    prove = _add(commands, "prove", "proving", "measure whether a recipe's selection beats chance")
+    _recipe_options(prove)
+    prove.add_argument(
+        "more", metavar="RECIPE", nargs="*", help="further recipes for the same table"
+    )
+    prove.add_argument(
+        "--seeds", type=_positive, default=5, help="trainings of every arm, 3 at least (5)"
+    )
+    held = prove.add_mutually_exclusive_group()
+    held.add_argument(
+        "--held-out", type=_positive, default=200, metavar="N", help="seeds to measure on (200)"
+    )
+    held.add_argument("--test", metavar="PATH", help="rows with answers to measure on instead")
 
 
 def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

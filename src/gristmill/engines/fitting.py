@@ -14,14 +14,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from gristmill.engines.buckets import WAVE, Work, cut
-from gristmill.engines.lanes import find_device
+from gristmill.engines.lanes import find_device, quiet_loading
 from gristmill.engines.logprobs import MAX_LOGITS
 from gristmill.engines.models import locate
 from gristmill.engines.reader import Reader, Span
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_drawing = Lock()
 MAX_NORM = 1.0
 """Gradients longer than this are scaled down, as the trainers of the field do by default."""
 
@@ -61,6 +60,7 @@ class Fit:
         name = request.model or how.model
         revision = request.revision if request.model else how.revision
         where = str(locate(name, revision))
+        quiet_loading()
         self.how, self.request, self.stopping = how, request, stopping
         self.kept = AutoConfig.from_pretrained(where, revision=revision).dtype or torch.float32
         self.tokenizer: Any = AutoTokenizer.from_pretrained(where, revision=revision)
@@ -226,8 +226,7 @@ class Fit:
         config = LoraConfig(
             r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM"
         )
-        # Their first values come from torch's own generator: one at a time, and put back.
-        with _drawing, torch.random.fork_rng():
+        with torch.random.fork_rng():  # their first values come from torch's own generator
             torch.manual_seed(int(digest("lora", self.request.seed)[:15], 16))
             self.model = get_peft_model(self.model, config)
 

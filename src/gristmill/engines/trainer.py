@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from threading import Event
+from threading import Event, Lock
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, PrivateAttr
@@ -29,6 +29,10 @@ from gristmill.engines.requests import Op
 from gristmill.engines.training import Train, Trained
 from gristmill.errors import EngineError, RequirementError
 from gristmill.storage.ids import digest
+
+_loading = Lock()
+"""Loading is for one lane at a time: transformers imports its parts when they are first asked for,
+and what LoRA begins with comes from torch's one generator."""
 
 
 class Trainer(Engine):
@@ -124,7 +128,8 @@ class Trainer(Engine):
         if self._stopping is None:
             raise EngineError("the trainer is not started")
         try:
-            fit: Any = Fit(self, request, self._stopping)
+            with _loading:
+                fit: Any = Fit(self, request, self._stopping)
             return fit.run(self._folder / request.key(self.identity))  # type: ignore[no-any-return]
         except RuntimeError as error:  # torch: out of memory, no kernel
             raise EngineError(f"training failed: {error}; lower batch_tokens?") from error

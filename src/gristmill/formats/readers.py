@@ -132,8 +132,10 @@ def read(spec: SeedSpec) -> Seeds:
     return from_parts(parts, hashed.hexdigest(), notes, spec)
 
 
-def from_rows(rows: Sequence[Row]) -> Seeds:
-    """Take rows that are in memory as if they had been read."""
+def from_rows(rows: Sequence[Row] | Seeds) -> Seeds:
+    """Take rows that are in memory as if they had been read; what was read stays as it is."""
+    if isinstance(rows, Seeds):
+        return rows
     part = Part("rows")
     for number, row in enumerate(rows, 1):
         part.add(number, row)

@@ -53,7 +53,7 @@ class Prepared:
 
 def prepare(
     recipe: Recipe,
-    seeds: Sequence[Row] | None = None,
+    seeds: Sequence[Row] | Seeds | None = None,
     engines: Mapping[str, Engine] | None = None,
     *,
     allow_plugins: bool = False,

@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.publishing import contamination, facts
+from gristmill.publishing import contamination, facts, proof
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -98,6 +98,7 @@ def render(run: RunFiles) -> str:
         ("Yield", _yield(run)),
         ("Verification", _verification(run)),
         ("Contamination", contamination.section(run)),
+        ("Does the selection pay?", proof.section(run)),
         ("Examples of what was rejected", _rejected(run)),
         ("Sources", _sources(run)),
         ("Models", _models(run)),
