@@ -5,17 +5,12 @@ import pyarrow as pa
 import pytest
 
 from gristmill.engines.client import Client
+from gristmill.engines.sandbox.agreement import consensus, similarity, steady, winner
 from gristmill.engines.sandbox.program import Verdict
 from gristmill.engines.sandbox.values import form
 from gristmill.pipelines import Context
 from gristmill.storage.answers import Answers
-from gristmill.verifiers.functional_consensus import (
-    FunctionalConsensus,
-    consensus,
-    similarity,
-    steady,
-    winner,
-)
+from gristmill.verifiers.functional_consensus import FunctionalConsensus
 
 CALLS = ["f(1)", "f(2)", "f(3)"]
 A, C, D = ["1", "4", "9"], ["1", "4", "8"], [None, None, None]
