@@ -2,7 +2,7 @@
 
 Requests travel in batches, answers come back one by one as they finish: none waits for the
 slowest of its batch. An actor holds at most its engine's `window` of requests; the others wait
-here, in the order of submission. None takes a CPU from Ray's own count.
+here, in the order of `planner.py`. None takes a CPU from Ray's own count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections import deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.host import Host, Outcome, result
+from gristmill.engines.planner import Waiting
 from gristmill.engines.requests import Request
 from gristmill.errors import EngineError, EngineLost
 
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 BATCH = 64
 WAIT_S = 0.005
-"""A message holds up to so many requests, or what arrived in so many seconds."""
+"""A message holds up to so many requests; it leaves when what arrives had so many seconds."""
 RESTARTS = 3
 """Deaths in a row, without one answer between them, after which an engine stays dead."""
 
@@ -52,7 +52,7 @@ class Pool:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.replicas: list[Replica] = []
-        self._waiting: deque[tuple[Request, asyncio.Future[Any]]] = deque()
+        self._waiting: Waiting[asyncio.Future[Any]] = Waiting(0)
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -65,6 +65,8 @@ class Pool:
         if getattr(self.engine, "everywhere", False):
             places = [*await asyncio.to_thread(cluster.nodes)]
         self.replicas = [Replica(self._actor(node), node) for node in places]
+        is_planned = getattr(self.engine, "order", "arrival") == "planned"
+        self._waiting = Waiting(len(places), is_planned=is_planned)
         await asyncio.gather(*(self._begin(replica) for replica in self.replicas))
         self.resume()
 
@@ -103,16 +105,17 @@ class Pool:
         if all(replica.deaths > RESTARTS for replica in self.replicas):
             future.set_exception(EngineError(self._epitaph()))
             return future
-        self._waiting.append((request, future))
-        if len(self._waiting) >= BATCH:
-            self._send()
-        elif self._timer is None:
+        self._waiting.add(request, future)
+        if self._timer is None:
             self._timer = loop.call_later(WAIT_S, self._send)
         return future
 
     async def metrics(self) -> dict[str, float]:
-        """Return the counters of all actors, added up."""
-        total: dict[str, float] = {}
+        """Return the counters of all actors, added up, and those of the plan."""
+        total = {
+            "planner:prompt_characters": float(self._waiting.characters),
+            "planner:shared_characters": float(self._waiting.saved),
+        }
         for replica in self.replicas:
             for name, value in (await replica.actor.metrics.remote()).items():
                 total[name] = total.get(name, 0.0) + value
@@ -134,11 +137,8 @@ class Pool:
             replica = min(ready, key=lambda r: len(r.in_hand) / r.window)
             size = min(BATCH, replica.window - len(replica.in_hand))
             size = min(size, -(-len(self._waiting) // len(ready)))  # some for the others, too
-            batch: list[tuple[int, Request, asyncio.Future[Any]]] = []
-            while self._waiting and len(batch) < size:
-                request, future = self._waiting.popleft()
-                if not future.done():
-                    batch.append((next(self._numbers), request, future))
+            taken = self._waiting.take(self.replicas.index(replica), size)
+            batch = [(next(self._numbers), *item) for item in taken if not item[1].done()]
             for number, request, future in batch:
                 replica.in_hand[number] = (request, future)
                 future.add_done_callback(partial(self._give_up, replica, number))
@@ -160,7 +160,9 @@ class Pool:
                 for number, made in await replica.actor.poll.remote():
                     replica.deaths = 0
                     if number in replica.in_hand:
-                        _settle(replica.in_hand.pop(number)[1], made)
+                        request, future = replica.in_hand.pop(number)
+                        self._waiting.lengths.learn(request, made[1])
+                        _settle(future, made)
                 self._send()
             except ray.exceptions.RayError as error:
                 if not await self._replace(replica, str(error)):
@@ -229,10 +231,9 @@ class Pool:
 
     def _fail_all(self, error: EngineError) -> None:
         held = [future for r in self.replicas for _, future in r.in_hand.values()]
-        for future in [*held, *(future for _, future in self._waiting)]:
+        for future in [*held, *(future for _, future in self._waiting.clear())]:
             if not future.done():
                 future.set_exception(error)
-        self._waiting.clear()
 
 
 def _settle(future: asyncio.Future[Any], made: Outcome) -> None:

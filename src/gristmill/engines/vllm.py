@@ -59,6 +59,8 @@ class Vllm(Engine):
     """GPUs that share the weights."""
     replicas: int = Field(default=1, ge=1)
     """Engines side by side, each in its own Ray actor; in one process there is always one."""
+    order: Literal["planned", "arrival"] = "planned"
+    """How requests leave for the Ray actors: those that begin alike together, or as they come."""
     enforce_eager: bool | None = None
     """Skip compilation; by default only without a GPU."""
     seed: int = 0
