@@ -1,0 +1,1 @@
+"""Constraints: the catalogue of instructions that a program can check."""

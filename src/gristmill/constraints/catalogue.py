@@ -1,0 +1,187 @@
+"""All types of constraints by id, and what judges a response by them: strictly or loosely.
+
+Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models",
+arXiv:2311.07911, section 2.3 (strict and loose).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from gristmill.constraints import ifeval
+from gristmill.constraints.kinds import Kind, Verdict
+from gristmill.errors import InputError
+
+MAX_CHARS = 1_000_000
+"""A longer response is an error: at this length every check still takes less than 5 s."""
+
+KINDS: dict[str, Kind] = {
+    "keywords:existence": Kind(ifeval.existence, "Use these keywords: {keywords}."),
+    "keywords:frequency": Kind(
+        ifeval.frequency, "The word {keyword} appears {relation} {frequency} times."
+    ),
+    "keywords:forbidden_words": Kind(
+        ifeval.forbidden_words, "Do not use these words: {forbidden_words}."
+    ),
+    "keywords:letter_frequency": Kind(
+        ifeval.letter_frequency, "The letter {letter} appears {let_relation} {let_frequency} times."
+    ),
+    "language:response_language": Kind(
+        ifeval.response_language, "Write all of it in the language with the ISO code {language}."
+    ),
+    "length_constraints:number_sentences": Kind(
+        ifeval.number_sentences, "Write {relation} {num_sentences} sentences."
+    ),
+    "length_constraints:number_paragraphs": Kind(
+        ifeval.number_paragraphs,
+        "Write exactly {num_paragraphs} paragraphs with a line of three stars, ***, between them.",
+    ),
+    "length_constraints:number_words": Kind(
+        ifeval.number_words, "Write {relation} {num_words} words."
+    ),
+    "length_constraints:nth_paragraph_first_word": Kind(
+        ifeval.nth_paragraph_first_word,
+        "Write exactly {num_paragraphs} paragraphs with one blank line between them; paragraph "
+        "number {nth_paragraph} begins with the word {first_word}.",
+    ),
+    "detectable_content:number_placeholders": Kind(
+        ifeval.number_placeholders,
+        "Leave at least {num_placeholders} placeholders in square brackets, such as [name].",
+    ),
+    "detectable_content:postscript": Kind(
+        ifeval.postscript, "End with a postscript that begins with {postscript_marker}"
+    ),
+    "detectable_format:number_bullet_lists": Kind(
+        ifeval.number_bullet_lists,
+        "Write exactly {num_bullets} bullet points, each a line that begins with a star: * like "
+        "this.",
+    ),
+    "detectable_format:constrained_response": Kind(
+        ifeval.constrained_response,
+        "Answer with one of these: " + " ".join(ifeval.ANSWERS),
+    ),
+    "detectable_format:number_highlighted_sections": Kind(
+        ifeval.number_highlighted_sections,
+        "Highlight at least {num_highlights} passages with stars, *like this*.",
+    ),
+    "detectable_format:multiple_sections": Kind(
+        ifeval.multiple_sections,
+        "Write at least {num_sections} sections, each headed by {section_spliter} and its number.",
+    ),
+    "detectable_format:json_format": Kind(ifeval.json_format, "Write nothing but JSON."),
+    "detectable_format:title": Kind(
+        ifeval.title, "Give it a title in double angular brackets, <<like this>>."
+    ),
+    "combination:two_responses": Kind(
+        ifeval.two_responses,
+        "Give two different answers with six stars, ******, between them and nowhere else.",
+    ),
+    "combination:repeat_prompt": Kind(
+        ifeval.repeat_prompt,
+        "First repeat this word for word, with nothing before it, then answer: {prompt_to_repeat}",
+    ),
+    "startend:end_checker": Kind(
+        ifeval.end_checker, "End with exactly these words and nothing after them: {end_phrase}"
+    ),
+    "startend:quotation": Kind(ifeval.quotation, "Put all of it in double quotation marks."),
+    "change_case:capital_word_frequency": Kind(
+        ifeval.capital_word_frequency,
+        "Words in capital letters alone appear {capital_relation} {capital_frequency} times.",
+    ),
+    "change_case:english_capital": Kind(
+        ifeval.english_capital, "Write all of it in English and in capital letters."
+    ),
+    "change_case:english_lowercase": Kind(
+        ifeval.english_lowercase, "Write all of it in English, without a capital letter."
+    ),
+    "punctuation:no_comma": Kind(ifeval.no_comma, "Do not use a comma."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """A type and its parameters, as `constraint` has checked them."""
+
+    cid: str
+    params: Mapping[str, Any]
+
+    @property
+    def text(self) -> str:
+        """The sentence that asks a model for it."""
+        return KINDS[self.cid].text(self.params)
+
+
+def constraint(cid: str, params: Mapping[str, Any]) -> Constraint:
+    """Return a constraint with checked parameters; a prefix such as `en:` of the id is left out.
+
+    Raises:
+        InputError: there is no such type, or a parameter is missing, unknown or out of range.
+    """
+    known = cid if cid in KINDS else cid.removeprefix("en:")
+    if known not in KINDS:
+        near = get_close_matches(known, KINDS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "KINDS of the catalogue has all"
+        raise InputError(f"there is no constraint '{cid:.60}'; {hint}")
+    return Constraint(known, KINDS[known].params(known, params))
+
+
+def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> Verdict:
+    """Judge a response; loosely, it passes when any of its `variants` does.
+
+    Raises:
+        RequirementError: a language is to be told, and the package that tells it is missing.
+    """
+    text = response or ""
+    if not text.strip():
+        return Verdict("fail", "no response")
+    if len(text) > MAX_CHARS:
+        return Verdict("error", f"{len(text)} characters, {MAX_CHARS} are judged at most")
+    first = _judged(wanted, text)
+    if strict or first.passed:
+        return first
+    others = (_judged(wanted, other) for other in variants(text))
+    return next((verdict for verdict in others if verdict.passed), first)
+
+
+def variants(text: str) -> Iterator[str]:
+    """Return the other forms that count loosely: without stars, without first or last line."""
+    lines = text.split("\n")
+    parts = ["\n".join(some).strip() for some in (lines[1:], lines[:-1], lines[1:-1])]
+    for part in dict.fromkeys([*parts, *(part.replace("*", "") for part in (text, *parts))]):
+        if part != text and part.strip():
+            yield part
+
+
+def check_ifeval(
+    instruction_ids: Sequence[str],
+    kwargs: Sequence[Mapping[str, Any] | None],
+    response: str | None,
+    strict: bool = True,
+) -> list[bool]:
+    """Return whether a response follows each instruction; what cannot be judged is False.
+
+    Args:
+        instruction_ids: Types of IFEval, with or without the prefix `en:`.
+        kwargs: The parameters of each; those that are None are not there.
+        response: What a model wrote; a missing or blank one follows nothing.
+        strict: False counts an instruction as followed when any of the variants follows it.
+
+    Raises:
+        InputError: a type or parameter is unknown, missing or out of range.
+        RequirementError: a language is to be told, and the package that tells it is missing.
+    """
+    if len(instruction_ids) != len(kwargs):
+        raise InputError(f"{len(instruction_ids)} instruction_ids, but {len(kwargs)} kwargs")
+    wanted = [constraint(i, k or {}) for i, k in zip(instruction_ids, kwargs, strict=True)]
+    return [check(each, response, strict=strict).passed for each in wanted]
+
+
+def _judged(wanted: Constraint, text: str) -> Verdict:
+    try:
+        holds, measured = KINDS[wanted.cid].check(text, **wanted.params)
+    except RecursionError:
+        return Verdict("error", "it nests too deep to be read")
+    return Verdict("pass" if holds else "fail", measured)

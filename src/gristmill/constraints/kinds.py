@@ -1,0 +1,84 @@
+"""What a checkable constraint is: structured parameters, a template that says them, a check.
+
+Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models",
+arXiv:2311.07911, section 2 (verifiable instructions).
+Nothing here reads a text to find out what it asks for. A check is pure and linear in the length of
+the response; whatever goes wrong in one is an `error`, which no caller counts as a pass.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+
+from gristmill.errors import InputError
+from gristmill.text.mistakes import explain
+
+Outcome = Literal["pass", "fail", "error"]
+Count = Annotated[int, Field(ge=0)]
+Phrase = Annotated[str, Field(pattern=r"\S")]
+"""A text that is not blank."""
+Phrases = Annotated[list[Phrase], Field(min_length=1)]
+
+
+class Found(NamedTuple):
+    """What a check saw: whether the constraint holds, and what was measured."""
+
+    holds: bool
+    measured: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a check said; `error` means that nothing could be told, and never passes."""
+
+    outcome: Outcome
+    measured: str
+
+    @property
+    def passed(self) -> bool:
+        """Only a pass passes."""
+        return self.outcome == "pass"
+
+
+class Kind:
+    """One type of constraint: the keywords of its check are the schema of its parameters."""
+
+    def __init__(self, check: Callable[..., Found], template: str) -> None:
+        """Take a check `(text, *, ...) -> Found` and a template with its keywords in braces."""
+        hints = get_type_hints(check, include_extras=True)
+        fields: dict[str, Any] = {
+            name: (hints[name], ... if p.default is p.empty else p.default)
+            for name, p in inspect.signature(check).parameters.items()
+            if p.kind is p.KEYWORD_ONLY
+        }
+        self.check = check
+        self.template = template
+        self.schema: type[BaseModel] = create_model(
+            check.__name__, __config__=ConfigDict(extra="forbid"), **fields
+        )
+
+    def params(self, cid: str, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters, checked; one that is None is not there.
+
+        Raises:
+            InputError: one is missing, unknown or out of range.
+        """
+        there = {name: value for name, value in given.items() if value is not None}
+        try:
+            return dict(self.schema(**there))
+        except ValidationError as error:
+            why = explain(error, self.schema.model_fields)
+            raise InputError(f"constraint '{cid}': {why}") from error
+
+    def text(self, params: Mapping[str, Any]) -> str:
+        """Return the sentence that asks for it."""
+        return self.template.format_map({name: _said(value) for name, value in params.items()})
+
+
+def _said(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
