@@ -1,0 +1,113 @@
+"""Judge a response by the constraints of its row, each strictly and loosely.
+
+Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models",
+arXiv:2311.07911, section 2. The catalogue is in `gristmill.constraints`; `check_ifeval` judges a
+response without a run.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, TypedDict
+
+from gristmill.constraints.catalogue import Constraint, check, check_ifeval, constraint
+from gristmill.constraints.kinds import Verdict
+from gristmill.errors import InputError
+from gristmill.pipelines.stage import RowStage
+
+__all__ = ["Constraints", "check_ifeval"]
+
+
+class Judged(TypedDict):
+    """What it writes. `passed` is None when a constraint could not be judged and none failed.
+
+    The lists have one value per constraint, in order; there, too, None is what could not be judged.
+    """
+
+    passed: bool | None
+    status: str
+    detail: str
+    strict: list[bool | None]
+    loose: list[bool | None]
+    measured: list[str]
+    """What the strict check saw: a count, a language, the keywords that are missing."""
+
+
+class Constraints(RowStage):
+    """Check every constraint of the row on `output`; all must hold."""
+
+    of: str = "constraints"
+    """Column with a list of constraints, `cid` and `params` each. It, or any part, may be JSON."""
+    kwargs: str = ""
+    """Column with their parameters where `of` has ids alone, as in the files of IFEval."""
+    mode: Literal["strict", "loose"] = "strict"
+    """Which of the two decides `passed`; IFEval reports both."""
+
+    def reads(self) -> frozenset[str]:
+        """The columns are parameters."""
+        return frozenset({"output", self.of, self.kwargs} - {""})
+
+    def __call__(self, row: dict[str, Any]) -> Judged:
+        """Check one by one; a constraint that is none is an error of its own."""
+        given = listed(row[self.of])
+        params = listed(row[self.kwargs]) if self.kwargs else [None] * len(given)
+        if not given or len(params) != len(given):
+            why = f"{len(given)} constraints, {len(params)} of them with parameters"
+            return judged("no_constraints", why, [], [])
+        wanted = [read(one, more) for one, more in zip(given, params, strict=True)]
+        strict = [judge(one, row["output"], strict=True) for one in wanted]
+        loose = [
+            first if first.passed else judge(one, row["output"], strict=False)
+            for one, first in zip(wanted, strict, strict=True)
+        ]
+        deciding = strict if self.mode == "strict" else loose
+        outcomes = [verdict.outcome for verdict in deciding]
+        status = next((bad for bad in ("fail", "error") if bad in outcomes), "pass")
+        why = "; ".join(
+            f"{one.cid if isinstance(one, Constraint) else 'none'}: {verdict.measured}"
+            for one, verdict in zip(wanted, deciding, strict=True)
+            if not verdict.passed
+        )
+        return judged(status, why, strict, loose)
+
+
+def listed(value: Any) -> list[Any]:
+    """Return what a column holds as a list: itself, or read from JSON; empty where it is none."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return []
+    return value if isinstance(value, list) else []
+
+
+def read(one: Any, params: Any) -> Constraint | Verdict:
+    """Return a constraint as a row has it, or the error that it is."""
+    try:
+        if isinstance(one, dict):
+            one, params = one.get("cid"), one.get("params")
+        if isinstance(params, str):
+            params = json.loads(params)
+        if not isinstance(one, str) or not isinstance(params, dict | None):
+            return Verdict("error", "no cid with params")
+        return constraint(one, params or {})
+    except (InputError, ValueError, RecursionError) as error:
+        return Verdict("error", str(error))
+
+
+def judge(one: Constraint | Verdict, response: str | None, *, strict: bool) -> Verdict:
+    """Return the verdict; what is no constraint has its own already."""
+    return one if isinstance(one, Verdict) else check(one, response, strict=strict)
+
+
+def judged(status: str, detail: str, strict: list[Verdict], loose: list[Verdict]) -> Judged:
+    """Return the columns."""
+    told = {"pass": True, "fail": False}
+    return {
+        "passed": told.get(status),
+        "status": status,
+        "detail": detail,
+        "strict": [told.get(verdict.outcome) for verdict in strict],
+        "loose": [told.get(verdict.outcome) for verdict in loose],
+        "measured": [verdict.measured for verdict in strict],
+    }
