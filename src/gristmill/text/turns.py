@@ -15,6 +15,12 @@ class Turn(TypedDict):
     content: str
 
 
+class WholeTurn(Turn):
+    """A message as a row's `messages` keep it; `extra` is JSON of what else it carries."""
+
+    extra: str | None
+
+
 class Texts(TypedDict):
     """Everything that can be said in a row, for stages that look at all of it."""
 
