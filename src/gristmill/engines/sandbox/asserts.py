@@ -8,15 +8,16 @@ is changed where the sides are compared.
 import _ast as ast
 
 from gristmill.engines.sandbox.canary import pick
-from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, call, literal, place, statement, walk
+from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, at, call, literal, statement, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from gristmill.engines.sandbox.trees import Nodes
+
     Shift = Callable[[Any], Any]
-    Blocks = dict[int, list[Any]]
 
 SCOPES = (
     *FUNCTIONS,
@@ -30,23 +31,68 @@ SCOPES = (
 CLOSE = {"isclose", "allclose", "approx", "assertAlmostEqual"}
 
 
-def to_asserts(tree: "ast.Module", shift: "Shift | None") -> int:
-    """Follow every assert by a call that counts it; `shift` makes one of them false."""
-    asserts = sorted(
-        (n for n in walk(tree) if isinstance(n, ast.Assert) and not never_true(n)),
-        key=lambda node: (node.lineno, node.col_offset),
-    )
-    around: Blocks = {}
-    for i, node in enumerate(asserts):
-        around[id(node)] = [node, statement(call(PREFIX + "check__", i), node)]
-    if asserts:
-        lead(tree, asserts, around, shift)
-    for node in walk(tree):
-        for field in ("body", "orelse", "finalbody"):
-            block = getattr(node, field, None)
-            if isinstance(block, list):
-                block[:] = [line for item in block for line in around.get(id(item), [item])]
-    return len(asserts)
+class Asserts:
+    """The asserts of a text, and what is done about them, by the ids of its nodes."""
+
+    def __init__(self, nodes: "Nodes", shift: "Shift | None") -> None:
+        """Follow every assert by a call that counts it; `shift` makes one of them false."""
+        self.nodes, self.shift = nodes, shift
+        self.all = sorted(
+            (node for node in nodes.of(ast.Assert) if not never_true(node)),
+            key=lambda node: (node.lineno, node.col_offset),
+        )
+        self.lines = {
+            id(node): [node, statement(call(PREFIX + "check__", node, i))]
+            for i, node in enumerate(self.all)
+        }
+        """What stands in the place of a statement."""
+        self.leads: dict[int, str] = {}
+        """What an expression goes through."""
+        if self.all:
+            self.lead()
+
+    def lead(self) -> None:
+        """Lead one assert that allows it through what a canary run makes false."""
+        equalities = [node for node in self.all if is_equality(node.test)]
+        if equalities:
+            self.lead_comparison(equalities[pick(len(equalities))])
+            return
+        for node in reversed(self.all):
+            for part in walk(node.test):
+                if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
+                    self.leads[id(part.right)] = "near"
+                    return
+                if isinstance(part, ast.Call) and called(part) in CLOSE and len(part.args) > 1:
+                    self.leads[id(part.args[1])] = "near"
+                    return
+        self.leads[id(self.all[-1].test)] = "hold"
+
+    def lead_comparison(self, node: "Any") -> None:
+        """Change the expected side before the other is evaluated, else compare in the driver."""
+        test = node.test
+        sides = [test.left, test.comparators[0]]
+        for i, side in enumerate(sides):
+            if is_literal(side) and not is_literal(sides[1 - i]):
+                sides[i] = another(side, self.shift) if self.shift else side
+                test.left, test.comparators[0] = sides
+                return
+        local = names_of(self.scope_of(node))
+        for side, other in (sides, sides[::-1]):
+            parts = walk(other)
+            calls = any(isinstance(part, ast.Call) for part in parts)
+            used = {part.id for part in parts if isinstance(part, ast.Name)}
+            if calls and isinstance(side, ast.Name) and side.id in local - used:
+                value = call(PREFIX + "near__", node, at(ast.Name(side.id, ast.Load()), node))
+                target = at(ast.Name(side.id, ast.Store()), node)
+                self.lines[id(node)].insert(0, at(ast.Assign([target], value), node))
+                return
+        self.leads[id(test)] = "equal"
+
+    def scope_of(self, node: "Any") -> "Any":
+        """Return the innermost function around a statement, or the module."""
+        functions = self.nodes.of(*FUNCTIONS)
+        around = [f for f in functions if f.lineno <= node.lineno <= f.end_lineno]
+        return max(around, key=lambda f: f.lineno, default=self.nodes.all[0])
 
 
 def never_true(node: "ast.Assert") -> bool:
@@ -54,51 +100,9 @@ def never_true(node: "ast.Assert") -> bool:
     return isinstance(node.test, ast.Constant) and not node.test.value
 
 
-def lead(
-    tree: "ast.Module", asserts: "list[ast.Assert]", around: "Blocks", shift: "Shift | None"
-) -> None:
-    """Lead one assert that allows it through what a canary run makes false."""
-    equalities = [node for node in asserts if is_equality(node.test)]
-    if equalities:
-        lead_comparison(tree, equalities[pick(len(equalities))], around, shift)
-        return
-    for node in reversed(asserts):
-        for part in walk(node.test):
-            if isinstance(part, ast.BinOp) and isinstance(part.op, ast.Sub):
-                part.right = place(call(PREFIX + "near__", part.right), node)
-                return
-            if isinstance(part, ast.Call) and called(part) in CLOSE and len(part.args) > 1:
-                part.args[1] = place(call(PREFIX + "near__", part.args[1]), node)
-                return
-    asserts[-1].test = place(call(PREFIX + "hold__", asserts[-1].test), asserts[-1])
-
-
 def is_equality(test: "Any") -> bool:
     """Say whether a condition is one `==`."""
     return isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
-
-
-def lead_comparison(
-    tree: "ast.Module", node: "ast.Assert", around: "Blocks", shift: "Shift | None"
-) -> None:
-    """Change the expected side before the other is evaluated, else compare in the driver."""
-    test: Any = node.test
-    sides = [test.left, test.comparators[0]]
-    for i, side in enumerate(sides):
-        if is_literal(side) and not is_literal(sides[1 - i]):
-            sides[i] = place(another(side, shift), node) if shift else side
-            test.left, test.comparators[0] = sides
-            return
-    local = names_of(scope_of(tree, node))
-    for side, other in (sides, sides[::-1]):
-        calls = any(isinstance(part, ast.Call) for part in walk(other))
-        used = {part.id for part in walk(other) if isinstance(part, ast.Name)}
-        if calls and isinstance(side, ast.Name) and side.id in local - used:
-            value = call(PREFIX + "near__", ast.Name(side.id, ast.Load()))
-            line = ast.Assign([ast.Name(side.id, ast.Store())], value)
-            around[id(node)].insert(0, place(line, node))
-            return
-    node.test = place(call(PREFIX + "equal__", *sides), node)
 
 
 def is_literal(node: "Any") -> bool:
@@ -126,29 +130,24 @@ def changed(node: "Any", shift: "Shift") -> "Any":
         parts[i] = changed(parts[i], shift)
         return node
     if parts is not None:
-        parts.append(ast.Constant(0))
+        parts.append(at(ast.Constant(0), node))
         if isinstance(node, ast.Dict):
-            node.keys.append(ast.Constant(0))
+            node.keys.append(at(ast.Constant(0), node))
         return node
-    return ast.Constant(shift(literal(node)))
-
-
-def scope_of(tree: "ast.Module", node: "Any") -> "Any":
-    """Return the innermost function around a statement, or the module."""
-    around = [f for f in walk(tree) if isinstance(f, FUNCTIONS) and any(n is node for n in walk(f))]
-    return max(around, key=lambda f: f.lineno, default=tree)
+    return at(ast.Constant(shift(literal(node))), node)
 
 
 def names_of(scope: "Any") -> set[str]:
     """Return the names that may be bound again in a scope without changing its meaning."""
     shared: set[str] = set()
-    found = {arg.arg for arg in walk(scope) if isinstance(arg, ast.arg)}
-    for node in walk(scope):
+    parts = walk(scope)
+    found = {part.arg for part in parts if isinstance(part, ast.arg)}
+    for node in parts:
         if isinstance(node, (ast.Global, ast.Nonlocal)):
             shared.update(node.names)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
-    inner = [n for n in walk(scope) if isinstance(n, SCOPES) and n is not scope]
+    inner = [n for n in parts if isinstance(n, SCOPES) and n is not scope]
     # A function or comprehension inside may have bound it instead: then better leave it alone.
     hidden = {
         getattr(n, "id", getattr(n, "arg", ""))
@@ -170,12 +169,12 @@ def empty(block: "list[Any]") -> "list[Any]":
         return []
     for node in block:
         if isinstance(node, FUNCTIONS):
-            node.body = [place(ast.Pass(), node)]
+            node.body = [at(ast.Pass(), node)]
             node.decorator_list = []
         elif isinstance(node, ast.ClassDef):
             methods = [part for part in node.body if isinstance(part, FUNCTIONS)]
-            node.body = empty(methods) or [place(ast.Pass(), node)]
+            node.body = empty(methods) or [at(ast.Pass(), node)]
             node.bases, node.keywords, node.decorator_list = [], [], []
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
-            node.value.body = place(ast.Constant(None), node)
+            node.value.body = at(ast.Constant(None), node)
     return block

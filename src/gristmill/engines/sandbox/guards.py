@@ -8,56 +8,69 @@ import _ast as ast
 
 from gristmill.engines.sandbox import canary, compare
 from gristmill.engines.sandbox.asserts import called
-from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, walk
+from gristmill.engines.sandbox.trees import FIELDS, PREFIX, at, call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gristmill.engines.sandbox.asserts import Asserts
+    from gristmill.engines.sandbox.trees import Nodes
+
 OPERATORS = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt"}
 OPERATORS |= {ast.GtE: "ge", ast.In: "in", ast.NotIn: "not_in"}
-NAMES, IMPORTS = (ast.Name, ast.Attribute), (ast.Import, ast.ImportFrom)
-LEAVES = {ast.Name, ast.Constant, ast.Load, ast.Store, *OPERATORS}
-BINDING = {
-    *FUNCTIONS,
-    ast.ClassDef,
-    ast.ExceptHandler,
-    ast.MatchAs,
-    ast.MatchStar,
-    ast.MatchMapping,
-}
+COMPARING = {ast.Compare, ast.BinOp, ast.Call}
+NAMES = {ast.Name, ast.Attribute}
 ASKING = {"isclose", "allclose", "approx", "count", "index", "issubset", "issuperset"}
 """Methods and functions that compare what they are given."""
 STATEFUL = {"sys", "unittest", "mock"}
 """Modules of which tests set what they read again."""
 
 
-def arm(tests: "ast.Module", *, is_canary: bool) -> "dict[str, Any]":
+def arm(nodes: "Nodes", asserts: "Asserts", *, is_canary: bool) -> "dict[str, Any]":
     """Change the tests; return what the program's process needs to run them."""
-    nodes = walk(tests)
-    names = {n.id for n in nodes if type(n) is ast.Name and type(n.ctx) is ast.Load}
+    names = {node.id for node in nodes.loaded()}
     taken = Taken(nodes)
-    changed: dict[int, Any] = {}
-    for node in reversed(nodes):  # parts come before what they are part of
-        if type(node) not in LEAVES:
-            for field in node._fields:
-                child = getattr(node, field, None)
-                if type(child) is list:
-                    child[:] = [changed.get(id(item), item) for item in child]
-                elif id(child) in changed:
-                    setattr(node, field, changed[id(child)])
-        instead = taken.instead(node) if type(node) in NAMES else guarded(node)
+    looked_at = COMPARING | NAMES if taken.modules or taken.parts else COMPARING
+    leads = asserts.leads
+    changed: dict[int, list[Any]] = dict(asserts.lines)
+    parents = {id(parent) for node, parent in nodes.pairs() if id(node) in changed}
+    for node, parent in reversed(nodes.pairs()):  # parts come before what they are part of
+        if id(node) in parents:
+            replace(node, changed)
+        instead, kind, led = node, type(node), leads.get(id(node))
+        if led == "equal":
+            instead = through(led, node, node.left, *node.comparators)
+        elif kind in looked_at:
+            instead = taken.instead(node) if kind in NAMES else guarded(node)
+        if led in ("near", "hold"):
+            instead = through(led, node, instead)
         if instead is not node:
-            changed[id(node)] = instead
+            changed[id(node)] = [instead]
+            parents.add(id(parent))
+    tools = {"shift": canary.chosen(canary=is_canary)}
+    return {"tools": tools, "names": sorted(names), "taken": taken.wanted()}
+
+
+def replace(node: "Any", changed: "dict[int, list[Any]]") -> None:
+    """Put what stands instead of them into the place of parts of a node."""
+    for field in FIELDS[type(node)]:
+        child = getattr(node, field, None)
+        if type(child) is list:
+            child[:] = [new for item in child for new in changed.get(id(item), (item,))]
+        elif id(child) in changed:
+            setattr(node, field, changed[id(child)][0])
+
+
+def codes() -> "dict[str, Any]":
+    """Return what runs beside the program, as code; `shift` comes with each run."""
     kind = type(arm)
-    tools = {
+    return {
         name: found.__code__
         for module in (canary, compare)
         for name, found in vars(module).items()
-        if type(found) is kind
+        if type(found) is kind and name != "shift"
     }
-    tools["shift"] = canary.chosen(canary=is_canary)
-    return {"tools": tools, "names": sorted(names), "taken": taken.wanted()}
 
 
 def guarded(node: "Any") -> "Any":
@@ -65,12 +78,10 @@ def guarded(node: "Any") -> "Any":
     if type(node) is ast.Compare and all(type(op) in OPERATORS for op in node.ops):
         if len(node.ops) == 1:
             operator = OPERATORS[type(node.ops[0])]
-            return through(
-                "compare", node, at(ast.Constant(operator), node), node.left, *node.comparators
-            )
+            return through("compare", node, operator, node.left, *node.comparators)
         node.left, *node.comparators = map(alone, (node.left, *node.comparators))
     elif type(node) is ast.BinOp and type(node.op) is ast.Sub:
-        return through("compare", node, at(ast.Constant("sub"), node), node.left, node.right)
+        return through("compare", node, "sub", node.left, node.right)
     elif type(node) is ast.Call:
         name = called(node)
         if name in ASKING or name.startswith("assert"):
@@ -84,51 +95,29 @@ def alone(node: "Any") -> "Any":
 
 
 def through(name: str, near: "Any", *args: "Any") -> "Any":
-    """Return a call of the harness at a place; `trees.place` would look at every part again."""
-    function = at(ast.Name(f"{PREFIX}{name}__", ast.Load()), near)
-    return at(ast.Call(function, list(args), []), near)
-
-
-def at(node: "Any", near: "Any") -> "Any":
-    """Return a new node with the place of another."""
-    node.lineno, node.col_offset = near.lineno, near.col_offset
-    node.end_lineno, node.end_col_offset = near.end_lineno, near.end_col_offset
-    return node
-
-
-def bound(nodes: "list[Any]") -> set[str]:
-    """Return every name that a text gives a value, but by an import."""
-    names = set()
-    for node in nodes:
-        kind = type(node)
-        if kind is ast.Name:
-            if type(node.ctx) is not ast.Load:
-                names.add(node.id)
-        elif kind is ast.arg:
-            names.add(node.arg)
-        elif kind in BINDING:
-            names.add(getattr(node, "name", getattr(node, "rest", "")) or "")
-    return names
+    """Return a call of the harness."""
+    return call(f"{PREFIX}{name}__", near, *args)
 
 
 class Taken:
     """Names for what tests use of modules."""
 
-    def __init__(self, nodes: "list[Any]") -> None:
+    def __init__(self, nodes: "Nodes") -> None:
         self.found: dict[str, tuple[str, str]] = {}
         self.modules: dict[str, str] = {}
         self.parts: dict[str, tuple[str, str]] = {}
-        own = bound(nodes)
-        for node in nodes:
-            if type(node) in IMPORTS:
-                self.note(node)
+        imports = nodes.of(ast.Import, ast.ImportFrom)
+        if not imports:
+            return
+        for node in imports:
+            self.note(node)
         stored = {
             getattr(node.value, "id", "")
-            for node in nodes
-            if type(node) is ast.Attribute and type(node.ctx) is not ast.Load
+            for node in nodes.of(ast.Attribute)
+            if type(node.ctx) is not ast.Load
         }
         for names in (self.modules, self.parts):
-            for name in own | stored | STATEFUL:
+            for name in nodes.bound() | stored | STATEFUL:
                 names.pop(name, None)
 
     def note(self, node: "Any") -> None:

@@ -12,15 +12,19 @@ import _ast as ast
 import builtins
 import warnings
 
-from gristmill.engines.sandbox.asserts import empty, to_asserts
+from gristmill.engines.sandbox.asserts import Asserts, empty
 from gristmill.engines.sandbox.canary import another
 from gristmill.engines.sandbox.trees import (
     FUNCTIONS,
+    NOWHERE,
+    ONLY_TREE,
     PREFIX,
+    Code,
+    Nodes,
+    at,
     call,
     level,
     literal,
-    place,
     statement,
     walk,
 )
@@ -33,8 +37,6 @@ if TYPE_CHECKING:
     Encode = Callable[..., str]
     Check = tuple[bool, str]
 
-ONLY_TREE = 0x400
-NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
 BUILTINS = frozenset(name for name in dir(builtins) if name[0] != "_") - {"super"}
 """The compiler looks for `super` by its name."""
 
@@ -57,61 +59,58 @@ def prepare(
         emit('"plan"', '"cells"', str(len(job["cells"])), "false", "[]")
         return {"cells": job["cells"]}
     warnings.simplefilter("ignore")  # they would be the parser's words in the program's output
-    trees: dict[str, Any] = {}
-    for name in ("code", "tests"):
-        trees[name] = attempt(job[name], name, emit, quote, ONLY_TREE)
-        if trees[name] is None:
-            return None
-    plan, expected, names = choose(job, trees["code"], trees["tests"], encode)
-    # Nothing here may tell a canary run from the first: the program can read all of it.
-    package: dict[str, Any] = {"script": job["mode"] == "stdio", "builtins": names}
-    if plan[0] == '"asserts"':
-        from gristmill.engines.sandbox.guards import arm
-
-        package |= arm(trees["tests"], is_canary=job["canary"])
+    code = Code(job["code"], attempt(job["code"], "code", emit, quote))
+    tests = attempt(job["tests"], "tests", emit, quote, ONLY_TREE) if code.compiled else None
+    if tests is None:
+        return None
+    plan, expected, package = choose(job, code, tests, encode)
     if job["stub"]:
-        trees["code"].body = empty(trees["code"].body)
-    counted = change(trees["code"], job["mutant"]) if job["mutates"] else []
-    for name, tree in trees.items():
-        package[name] = attempt(tree, name, emit, quote)
-        if package[name] is None:
-            return None
+        code.change().body = empty(code.tree.body)
+    counted = mutated(code, job["mutant"]) if job["mutates"] else []
+    package["code"] = attempt(code.tree, "code", emit, quote) if code.is_changed else code.compiled
+    package["tests"] = attempt(tests, "tests", emit, quote) if package["code"] else None
+    if package["tests"] is None:
+        return None
     emit('"plan"', *plan, "[" + ",".join(expected) + "]", *counted)
     return package
 
 
-def change(code: "ast.Module", mutant: "int | None") -> list[str]:
+def mutated(code: Code, mutant: "int | None") -> list[str]:
     """Make the mutant that is asked for; return the number of those that could be made."""
     from gristmill.engines.sandbox.mutants import mutate, places
 
     if mutant is None:
-        return [str(len(places(code)))]
-    mutate(code, mutant)
+        return [str(len(places(code.tree)))]
+    mutate(code.change(), mutant)
     return []
 
 
 def choose(
-    job: "dict[str, Any]",
-    code: "ast.Module",
-    tests: "ast.Module",
-    encode: "Encode",
-) -> "tuple[list[str], list[str], list[str]]":
-    """Rewrite the tests for their mode; return the plan, what is expected, their builtins."""
+    job: "dict[str, Any]", code: Code, tests: "ast.Module", encode: "Encode"
+) -> "tuple[list[str], list[str], dict[str, Any]]":
+    """Rewrite the tests for their mode; return the plan, what is expected, what they need."""
+    # Nothing of the last may tell a canary run from the first: the program can read all of it.
+    needs: dict[str, Any] = {"script": job["mode"] == "stdio", "builtins": []}
     if job["mode"] == "stdio":
-        return ['"stdio"', "1", "false"], [], []
+        return ['"stdio"', "1", "false"], [], needs
     cut_guard(code, only_with_input=not job["has_stdin"] and not job["stub"])
     if job["mode"] == "calls":
         tests.body[:] = [attempt_call(i, text) for i, text in enumerate(job["calls"])]
-        return ['"calls"', str(len(job["calls"])), "false"], [], []
-    call_tests(tests)
-    names = settle(tests, code)
-    found = None if job["mode"] == "asserts" else to_values(tests, functions(code), encode)
+        return ['"calls"', str(len(job["calls"])), "false"], [], needs
+    nodes = Nodes(tests)
+    call_tests(tests, nodes)
+    own = nodes.bound() | imported(nodes)
+    needs["builtins"] = settle(nodes, own, code)
+    found = None if job["mode"] == "asserts" else to_values(nodes, own, code, encode)
     if found is None:
-        n = to_asserts(tests, another if job["canary"] else None)
-        return ['"asserts"', str(n), "false"], [], names
+        from gristmill.engines.sandbox.guards import arm
+
+        asserts = Asserts(nodes, another if job["canary"] else None)
+        needs |= arm(nodes, asserts, is_canary=job["canary"])
+        return ['"asserts"', str(len(asserts.all)), "false"], [], needs
     strong = any(proves(*check) for check in found)
     plan = ['"values"', str(len(found)), "true" if strong else "false"]
-    return plan, [text for _, text in found], names
+    return plan, [text for _, text in found], needs
 
 
 def attempt(
@@ -131,35 +130,37 @@ def attempt_call(i: int, text: str) -> "Any":
     made: Any
     try:
         expression = compile(text.strip(), "calls.py", "eval", ONLY_TREE, True).body
-        made = ast.Lambda(no_arguments, expression)
-        compile(ast.Expression(place(made, expression)), "calls.py", "eval", 0, True)
+        made = at(ast.Lambda(no_arguments, expression), expression)
+        compile(ast.Expression(made), "calls.py", "eval", 0, True)
     except BaseException:  # noqa: BLE001 - a hostile text may do anything to a parser
-        made = ast.Constant(None)
-    return statement(call(PREFIX + "attempt__", i, made), None)
+        made = None
+    return statement(call(PREFIX + "attempt__", NOWHERE, i, made))
 
 
-def cut_guard(tree: "ast.Module", *, only_with_input: bool) -> None:
+def cut_guard(code: Code, *, only_with_input: bool) -> None:
     """Drop the main guard and what follows it: always in a stub, else when it asks for input."""
-    asks = any(isinstance(node, ast.Name) and node.id == "input" for node in walk(tree))
-    if only_with_input and not asks:
+    if not code.may_say("__name__") or (only_with_input and not code.may_say("input")):
         return
-    for i, node in enumerate(tree.body):
+    names = [node.id for node in walk(code.tree) if isinstance(node, ast.Name)]
+    if only_with_input and "input" not in names:
+        return
+    for i, node in enumerate(code.tree.body):
         if isinstance(node, ast.If) and any(
             isinstance(part, ast.Name) and part.id == "__name__" for part in walk(node.test)
         ):
-            del tree.body[i:]
+            del code.change().body[i:]
             return
 
 
-def call_tests(tree: "ast.Module") -> None:
+def call_tests(tree: "ast.Module", nodes: Nodes) -> None:
     """Call `test_*` functions that nothing calls, as pytest would."""
-    used = {n.id for n in walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    used = {node.id for node in nodes.loaded()}
     for node in list(tree.body):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
             args = node.args
             needed = len(args.posonlyargs) + len(args.args) - len(args.defaults)
             if node.name not in used and not needed:
-                tree.body.append(statement(call(node.name), node))
+                tree.body.append(statement(call(node.name, node)))
 
 
 def functions(tree: "ast.Module") -> set[str]:
@@ -171,49 +172,44 @@ def functions(tree: "ast.Module") -> set[str]:
     return named
 
 
-def bound(tree: "ast.Module") -> set[str]:
-    """Return every name that the tests give a value: it no longer means the code's function."""
-    names = set()
-    for node in walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            names.add(node.id)
-        elif isinstance(node, ast.arg):
-            names.add(node.arg)
-        elif isinstance(node, NAMED) and node.name:
-            names.add(node.name)
-        elif isinstance(node, (ast.Import, ast.ImportFrom)):
-            names |= {(alias.asname or alias.name).split(".")[0] for alias in node.names}
-    return names
+def imported(nodes: Nodes) -> set[str]:
+    """Return every name that an import of the tests gives a value."""
+    imports = nodes.of(ast.Import, ast.ImportFrom)
+    return {(a.asname or a.name).split(".")[0] for node in imports for a in node.names}
 
 
-def settle(tests: "ast.Module", code: "ast.Module") -> list[str]:
+def settle(nodes: Nodes, own: set[str], code: Code) -> list[str]:
     """Let builtin names of the tests mean the interpreter's own; return those that they use.
 
-    A name that the code gives a function is left to it where the tests ask for nothing else of the
-    code: then it is what they test. Nor can anything be said of names beside a star import.
+    What the tests give a value themselves is their own. A name that the code gives a function is
+    left to it where the tests ask for nothing else of the code: then it is what they test. Nor can
+    anything be said of names beside a star import.
     """
-    own = bound(tests)
     if "*" in own:
         return []
-    used = [n for n in walk(tests) if isinstance(n, ast.Name) and n.id not in own]
+    used = [node for node in nodes.loaded() if node.id not in own]
     names = {node.id for node in used} & BUILTINS
-    tested = names & functions(code)
-    if len(tested) == 1 and not any(node.id not in dir(builtins) for node in used):
-        names -= tested
+    if not names.isdisjoint(code.compiled.co_names):  # where a function's name would be
+        tested = names & functions(code.tree)
+        if len(tested) == 1 and not any(node.id not in dir(builtins) for node in used):
+            names -= tested
     for node in used:
         if node.id in names:
             node.id = PREFIX + node.id + "__"
     return sorted(names)
 
 
-def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[Check] | None":
+def to_values(nodes: Nodes, named: set[str], code: Code, encode: "Encode") -> "list[Check] | None":
     """Replace asserts by calls; return (is a direct call, expected) each, or None.
 
     No call says where it stood or what is asked of it: the place of `f(x)` in `assert not f(x)`
     would tell the answer.
     """
-    named = bound(tree)
-    own = set() if "*" in named else defined - named
+    tree = nodes.all[0]
+    asserts = [node for node in tree.body if isinstance(node, ast.Assert)]
+    if not asserts or len(asserts) < len(nodes.of(ast.Assert)):
+        return None
+    own = set() if "*" in named else functions(code.tree) - named
     checks: list[Check] = []
     body = []
     for node in tree.body:
@@ -222,14 +218,10 @@ def to_values(tree: "ast.Module", defined: set[str], encode: "Encode") -> "list[
             if found is None:
                 return None
             expression, direct, text = found
-            body.append(statement(call(PREFIX + "value__", len(checks), expression), node))
+            body.append(statement(call(PREFIX + "value__", node, len(checks), expression)))
             checks.append((direct, text))
-        elif any(isinstance(part, ast.Assert) for part in walk(node)):
-            return None
         else:
             body.append(node)
-    if not checks:
-        return None
     tree.body[:] = body
     level(tree)
     return checks

@@ -8,20 +8,31 @@ if TYPE_CHECKING:
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 PREFIX = "__gm_"
-NOWHERE = {"lineno": 1, "col_offset": 0, "end_lineno": 1, "end_col_offset": 0}
+ONLY_TREE = 0x400
+TEXTS = {"id", "attr", "ctx", "op", "ops", "arg", "kind", "type_comment", "lineno", "level"}
+"""Fields that hold no node, or one without parts that nobody asks for by itself."""
+FIELDS: "dict[Any, tuple[str, ...]]" = {
+    kind: tuple(name for name in kind._fields if name not in TEXTS)
+    for kind in vars(ast).values()
+    if type(kind) is type and issubclass(kind, ast.AST)
+}
+FIELDS |= dict.fromkeys((ast.Constant, ast.Global, ast.Nonlocal), ())
+NAMED = (*FUNCTIONS, ast.ClassDef, ast.ExceptHandler, ast.MatchAs, ast.MatchStar)
+NOWHERE = ast.Pass(lineno=1, col_offset=0, end_lineno=1, end_col_offset=0)
 
 
-def walk(node: "Any") -> "list[Any]":
-    """Return a node and everything under it, as it is now."""
-    found = [node]
-    tree = ast.AST
+def walk(node: "Any", above: "list[Any] | None" = None) -> "list[Any]":
+    """Return a node and everything under it but operators; `above` gets what each is part of."""
+    found, kinds = [node], FIELDS
     for node in found:  # grows while it is read
-        for field in node._fields:
+        for field in kinds[type(node)]:
             child = getattr(node, field, None)
-            if isinstance(child, tree):
+            if type(child) is list:
+                found += [item for item in child if type(item) in kinds]
+            elif type(child) in kinds:
                 found.append(child)
-            elif child.__class__ is list:
-                found += [item for item in child if isinstance(item, tree)]
+        if above is not None:
+            above += [node] * (len(found) - len(above) - 1)
     return found
 
 
@@ -47,29 +58,83 @@ def literal(node: "Any") -> "Any":
     raise ValueError
 
 
-def call(name: str, *args: "Any") -> "ast.Call":
-    """Return a call of a name; numbers become constants."""
-    nodes: list[Any] = [arg if isinstance(arg, ast.AST) else ast.Constant(arg) for arg in args]
-    return ast.Call(ast.Name(name, ast.Load()), nodes, [])
+def at(node: "Any", near: "Any") -> "Any":
+    """Return a new node with the place of another."""
+    node.lineno, node.col_offset = near.lineno, near.col_offset
+    node.end_lineno, node.end_col_offset = near.end_lineno, near.end_col_offset
+    return node
 
 
-def statement(expression: "Any", near: "Any") -> "Any":
-    """Return an expression as a statement of the line of `near`."""
-    return place(ast.Expr(expression), near)
+def call(name: str, near: "Any", *args: "Any") -> "Any":
+    """Return a call of a name, at the place of `near`; what is no node becomes a constant."""
+    nodes: list[Any] = [
+        arg if isinstance(arg, ast.AST) else at(ast.Constant(arg), near) for arg in args
+    ]
+    return at(ast.Call(at(ast.Name(name, ast.Load()), near), nodes, []), near)
+
+
+def statement(expression: "Any") -> "Any":
+    """Return an expression as a statement of its line."""
+    return at(ast.Expr(expression), expression)
 
 
 def level(tree: "Any") -> None:
     """Put every node at one place: nothing of how the text was laid out remains."""
     for part in walk(tree):
-        for name in getattr(part, "_attributes", ()):
-            setattr(part, name, NOWHERE[name])
+        at(part, NOWHERE)
 
 
-def place(node: "Any", near: "Any") -> "Any":
-    """Give every new node a line, so that it can be compiled."""
-    at = {name: getattr(near, name, value) for name, value in NOWHERE.items()}
-    for part in walk(node):
-        for name, value in at.items():
-            if not hasattr(part, name) and name in getattr(part, "_attributes", ()):
-                setattr(part, name, value)
-    return node
+class Nodes:
+    """All of a text, in order: what something is part of comes before it. Made once per text."""
+
+    def __init__(self, tree: "ast.Module") -> None:
+        self.above: list[Any] = []
+        """What each node but the first is part of."""
+        self.all = walk(tree, self.above)
+        self.kinds: dict[Any, list[Any]] = {}
+        for node in self.all:
+            self.kinds.setdefault(type(node), []).append(node)
+
+    def pairs(self) -> "list[tuple[Any, Any]]":
+        """Return every node with what it is part of."""
+        return list(zip(self.all, [None, *self.above], strict=True))
+
+    def of(self, *kinds: "Any") -> "list[Any]":
+        """Return the nodes of some kinds."""
+        return [node for kind in kinds for node in self.kinds.get(kind, ())]
+
+    def loaded(self) -> "list[Any]":
+        """Return the names that are read."""
+        return [node for node in self.of(ast.Name) if type(node.ctx) is ast.Load]
+
+    def bound(self) -> set[str]:
+        """Return every name that is given a value, but by an import."""
+        names = {node.id for node in self.of(ast.Name) if type(node.ctx) is not ast.Load}
+        names |= {node.arg for node in self.of(ast.arg)}
+        names |= {node.name or "" for node in self.of(*NAMED)}
+        return names | {node.rest or "" for node in self.of(ast.MatchMapping)}
+
+
+class Code:
+    """The program: compiled as it was written, and its tree for those who look or change."""
+
+    def __init__(self, text: str, compiled: "Any") -> None:
+        self.text, self.compiled = text, compiled
+        self.is_changed = False
+        self.parsed: Any = None
+
+    @property
+    def tree(self) -> "Any":
+        """The syntax tree of a text that could be compiled."""
+        if self.parsed is None:
+            self.parsed = compile(self.text, "code.py", "exec", ONLY_TREE, True)
+        return self.parsed
+
+    def change(self) -> "Any":
+        """Return the tree; it is what will be compiled."""
+        self.is_changed = True
+        return self.tree
+
+    def may_say(self, word: str) -> bool:
+        """Say whether a name may occur; some letters beyond ASCII are read as others."""
+        return word in self.text or not self.text.isascii()

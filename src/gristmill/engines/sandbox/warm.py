@@ -19,7 +19,7 @@ import signal
 import sys
 from contextlib import suppress
 
-from gristmill.engines.sandbox import calls, launcher
+from gristmill.engines.sandbox import calls, guards, launcher
 from gristmill.engines.sandbox.doors import HEAD, receive, send
 from gristmill.engines.sandbox.reader import Reader
 from gristmill.engines.sandbox.root import build_root, mount_proc, write
@@ -90,6 +90,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     sys.path += config["paths"]
     for name in config["preload"]:
         __import__(name)
+    launcher.TOOLS.append(launcher.furnish(guards.codes()))
     jail = Jail(config, has_proc=has_proc, is_mapped=is_mapped)
     gc.collect()
     gc.freeze()
