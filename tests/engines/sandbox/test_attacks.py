@@ -36,6 +36,7 @@ ELSEWHERE = {
     80: "timing and caches of the processor: out of scope, see SECURITY.md",
 }
 """Why a listed attack has no file."""
+Footprint = dict[str, Any]
 BENIGN = Program("def f(x):\n    return x * x", MODES["values"])
 
 
@@ -78,6 +79,13 @@ class Attack:
     def max_wall_s(self) -> float:
         return float(self.head.get("max_wall", 3))
 
+    @property
+    def limit_s(self) -> float:
+        """Return little where only the limit ends it, much where it is the program that ends."""
+        if "timeout" not in self.expect:
+            return 5.0
+        return 0.5 if self.expect == {"timeout"} else max(1.0, self.max_wall_s - 2)
+
 
 def modes(backend: str) -> int:
     """Return how many modes of a program run there: judging is the same code for both."""
@@ -119,6 +127,16 @@ def test_every_attack_that_may_not_pass_has_a_twin() -> None:
     assert [a.name for a in ATTACKS if (a.twin, a.twin_tests) == (a.code, a.tests)] == []
 
 
+@pytest.fixture(scope="module")
+def baseline(lone: Sandbox) -> Footprint:
+    """Return the footprint before the first attack: none after it may be larger.
+
+    One that is smaller is no trace: at the first look something may still have been going.
+    """
+    lone.run_all([BENIGN])
+    return settled(0.5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("lone", "attack", "mode"),
@@ -131,11 +149,9 @@ def test_every_attack_that_may_not_pass_has_a_twin() -> None:
     indirect=["lone"],
 )
 def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
-    lone: Sandbox, attack: Attack, mode: str
+    lone: Sandbox, baseline: Footprint, attack: Attack, mode: str
 ) -> None:
-    lone.run_all([BENIGN])
-    before = settled(lone)
-    limit = max(1.0, attack.max_wall_s - 2)
+    limit = attack.limit_s
     program = Program(attack.code, attack.tests[mode], timeout_s=limit, memory_mb=256)
     for _ in range(2 if "twice" in attack.head else 1):
         (verdict,) = lone.run_all([program])
@@ -148,8 +164,7 @@ def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
     ended = time.monotonic()
     assert {verdict.status for verdict in lone.run_all([BENIGN] * 10)} == {"pass"}
     # Not one look: an init that is going and a place half made add up to a place.
-    # Less than before is no trace: on a busy machine the init of the run before was still going.
-    while (more := grown(before, settled(lone, 0.05))) and time.monotonic() < ended + SETTLED_S:
+    while (more := grown(baseline, settled(0.05))) and time.monotonic() < ended + SETTLED_S:
         continue
     assert more == {}
     assert alive(lone) == []
@@ -158,9 +173,10 @@ def test_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing(
 
 @pytest.mark.slow
 def test_hostile_and_honest_programs_side_by_side_get_the_same_verdicts(sandbox: Sandbox) -> None:
+    # Every run of bubblewrap starts anew: there is little that one could leave to another.
     hostile = [
         Program(attack.code, next(iter(attack.tests.values())), timeout_s=10, memory_mb=256)
-        for attack in QUICK[::2]
+        for attack in QUICK[:: 2 if sandbox.backend == "zygote" else 6]
     ]
     mixed = [program for each in hostile for program in (each, BENIGN, BENIGN)]
     statuses = [verdict.status for verdict in sandbox.run_all(mixed)]
@@ -178,17 +194,17 @@ def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
     assert not list(Path("/dev/shm").glob("left"))
 
 
-def settled(sandbox: Sandbox, quiet_s: float = 0.2) -> dict[str, Any]:
+def settled(quiet_s: float) -> Footprint:
     """Return the footprint once the place of the next run is ready: it no longer changes."""
-    found, changed = footprint(sandbox), time.monotonic()
+    found, changed = footprint(), time.monotonic()
     while time.monotonic() < changed + quiet_s:
         time.sleep(0.02)
-        if (now := footprint(sandbox)) != found:
+        if (now := footprint()) != found:
             found, changed = now, time.monotonic()
     return found
 
 
-def footprint(sandbox: Sandbox) -> dict[str, Any]:
+def footprint() -> Footprint:
     """Return what a run may not change: processes below us, mounts, folders, descriptors."""
     left = {str(path) for name in ("/tmp", "/dev/shm") for path in Path(name).glob("left*")}
     return {
@@ -199,7 +215,7 @@ def footprint(sandbox: Sandbox) -> dict[str, Any]:
     }
 
 
-def grown(before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+def grown(before: Footprint, after: Footprint) -> Footprint:
     """Return what of a footprint is more than it was: larger numbers, new names."""
     return {name: found for name, found in after.items() if not found <= before[name]}
 
