@@ -125,7 +125,12 @@ def drop(pool: Pool) -> None:
     pool.writer.close()
 
 
-@pytest.mark.parametrize("sabotage", [kill, drop])
+def freeze(pool: Pool) -> None:
+    pool.patience = 2
+    pool.process.send_signal(signal.SIGSTOP)
+
+
+@pytest.mark.parametrize("sabotage", [kill, drop, freeze])
 def test_a_pool_that_goes_in_the_middle_of_runs_changes_no_label(using: Using, sabotage) -> None:
     async def do(node: NodeSandbox) -> Any:
         idle, first = await warm(node), pool_of(node)

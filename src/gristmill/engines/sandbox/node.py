@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 AHEAD = 4
 """Programs in hand per slot: one runs, the others are there when it ends."""
+PATIENCE = 60
+"""Beats of its pool process that may be missing in a row before it is killed."""
 START_S = 120.0 + INSTALL_S
 """How long probing the machine may take, and installing the packages of a recipe's profiles."""
 
@@ -181,6 +183,9 @@ class Pool:
         self.process, self.reader, self.writer = process, reader, writer
         self.slots = 0
         self.is_lost = False
+        self.patience = PATIENCE
+        self.heard = 0
+        """Messages that came."""
         self.in_hand: dict[int, asyncio.Future[Verdict]] = {}
         self.numbers = itertools.count()
         self.listener: asyncio.Task[None] | None = None
@@ -226,16 +231,32 @@ class Pool:
 
     async def listen(self) -> None:
         """Hand verdicts to those who wait for them, until the process has gone."""
+        watcher = asyncio.create_task(self.watch())
         try:
             with suppress(EOFError, OSError):
                 while True:
                     number, name, told = json.loads(await serve.receive(self.reader))
+                    self.heard += 1
                     settle(self.in_hand.get(number), name, told)
         finally:
+            watcher.cancel()
             self.is_lost = True
             for future in self.in_hand.values():
                 if not future.done():
                     future.set_exception(EngineLost("the sandbox's process is gone"))
+
+    async def watch(self) -> None:
+        """Kill a process that hangs: from then on it is one that died.
+
+        Beats are counted, no clock is read: where this process itself was held up, one is missing.
+        """
+        silent = 0
+        while silent < self.patience:
+            before = self.heard
+            await asyncio.sleep(serve.BEAT_S)
+            silent = silent + 1 if self.heard == before else 0
+        log.error("sandbox_pool=%d silent_s=%d", self.process.pid, silent * serve.BEAT_S)
+        self.process.kill()
 
     async def close(self) -> None:
         """Close our end of the socket, which ends the process; wait until it has gone."""

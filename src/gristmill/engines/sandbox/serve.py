@@ -23,6 +23,8 @@ from gristmill.errors import EngineRefused
 
 MAX_BYTES = 1 << 28
 """Length of a message at most."""
+BEAT_S = 1.0
+"""How often this process says that it is there."""
 ENDING_S = 2.0
 """How long slots may take to be given back; what is left then dies with this process."""
 
@@ -54,13 +56,21 @@ class Server:
         sandbox = Sandbox(**loads(await receive(self.reader)))
         name, why = await outcome(sandbox.start())
         self.tell(sandbox.workers, (name, why or ""))
+        beating = asyncio.create_task(self.beat())
         try:
             with suppress(EOFError, OSError):
                 while True:
                     self.take(sandbox, *loads(await receive(self.reader)))
         finally:
+            beating.cancel()
             end_after(ENDING_S)
             await sandbox.stop()
+
+    async def beat(self) -> None:
+        """Say something that no program waits for, for as long as this loop runs."""
+        while True:
+            await asyncio.sleep(BEAT_S)
+            self.tell(-1, ("ok", None))
 
     def take(self, sandbox: Sandbox, number: int, fields: dict[str, Any] | None) -> None:
         """Begin with a program, or give one up."""
