@@ -5,11 +5,13 @@ import json
 import os
 import warnings
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.engines.sandbox.trees import level
 
 HONEST = {
     "threads": """
@@ -198,31 +200,41 @@ FLIPS: dict[type, Any] = {
 
 
 def mutant(code: str) -> str | None:
-    """Flip the last operator that has an opposite."""
+    """Flip the last operator that has an opposite; 2 + 2 for 2 * 2 is the same program."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(code)
-    for node in reversed(list(ast.walk(tree))):
-        if isinstance(node, ast.BinOp) and type(node.op) in FLIPS:
-            node.op = FLIPS[type(node.op)]()
-            return ast.unparse(tree)
-        if isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPS:
-            node.ops[0] = FLIPS[type(node.ops[0])]()
-            return ast.unparse(tree)
+        original = compiled(tree)
+        for node in reversed(list(ast.walk(tree))):
+            if isinstance(node, ast.BinOp) and type(node.op) in FLIPS:
+                node.op = FLIPS[type(node.op)]()
+            elif isinstance(node, ast.Compare) and type(node.ops[0]) in FLIPS:
+                node.ops[0] = FLIPS[type(node.ops[0])]()
+            else:
+                continue
+            if compiled(tree) != original:
+                return ast.unparse(tree)
     return None
+
+
+def compiled(tree: ast.Module) -> CodeType:
+    level(tree)
+    return compile(tree, "code.py", "exec")
 
 
 @pytest.mark.slow
 @needs_data
 def test_mutants_of_reference_solutions_fail(sandbox: Sandbox) -> None:
+    """All of them on the default back end, some on the other: judging is the same code for both."""
+    programs = list(benchmark_programs().values())[:: 1 if sandbox.backend == "zygote" else 5]
     mutants = [
-        Program(changed, program.tests, timeout_s=2)
-        for name, program in list(benchmark_programs().items())[::5]
+        Program(changed, program.tests, timeout_s=1)
+        for program in programs
         if (changed := mutant(program.code))
     ]
     passed = [
         p for p, v in zip(mutants, sandbox.run_all(mutants), strict=True) if v.status == "pass"
     ]
-    assert len(mutants) > 80
+    assert len(mutants) > 0.6 * len(programs)
     # A flip may change nothing that can be seen, such as > for >= where the two never meet.
     assert len(passed) <= 0.05 * len(mutants), "\n---\n".join(p.code for p in passed)
