@@ -28,11 +28,11 @@ Using = Callable[..., Any]
 
 
 @pytest.fixture
-def using(lone: Sandbox) -> Using:
+def using(chosen: Sandbox) -> Using:
     """Run a test's coroutine on a started node with one slot, and end the node."""
 
     def use(do: Callable[[NodeSandbox], Awaitable[Any]], **changes: Any) -> Any:
-        sandbox = Sandbox(**{"workers": 1, "backend": lone.backend, **changes})
+        sandbox = Sandbox(**{"workers": 1, **changes})
 
         async def go() -> Any:
             node = NodeSandbox.of(sandbox)
@@ -86,7 +86,7 @@ async def until_in_a_run(pool: Pool, idle: int) -> None:
     await asyncio.sleep(0.1)
 
 
-def test_many_programs_get_the_verdicts_that_they_get_here(using: Using, lone: Sandbox) -> None:
+def test_many_programs_get_the_verdicts_that_they_get_here(using: Using, chosen: Sandbox) -> None:
     programs = [
         SQUARE, WRONG,
         replace(SQUARE, code=f"{SQUARE.code}\nx = '\ud800'"),
@@ -102,7 +102,7 @@ def test_many_programs_get_the_verdicts_that_they_get_here(using: Using, lone: S
     def told(verdict: Any) -> Any:
         return replace(verdict, wall_ms=0, cpu_ms=0)
 
-    assert list(map(told, using(do))) == list(map(told, lone.run_all(programs)))
+    assert list(map(told, using(do))) == list(map(told, chosen.run_all(programs)))
 
 
 def test_an_error_is_the_same_error_here(using: Using) -> None:
@@ -215,9 +215,8 @@ def test_no_more_programs_are_there_than_it_has_use_for(using: Using) -> None:
     assert using(do, workers=2) == (2 * AHEAD, 2 * AHEAD, {"pass"})
 
 
-def test_workers_that_nobody_named_are_the_cores_of_the_machine(lone: Sandbox) -> None:
-    sandbox = Sandbox(backend=lone.backend)
-    owner = Owner(sandbox)
+def test_workers_that_nobody_named_are_the_cores_of_the_machine(chosen: Sandbox) -> None:
+    owner = Owner(Sandbox())
     assert "workers" not in owner.config
 
     async def go() -> int:

@@ -15,9 +15,9 @@ import pytest
 from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.engines.sandbox.cgroups import make_group
 from gristmill.engines.sandbox.judge import judge
-from gristmill.engines.sandbox.process import execute
 from gristmill.engines.sandbox.profiles import BARE
 from gristmill.engines.sandbox.zygote import RUNS, Slot, Zygote
+from tests.engines.sandbox.conftest import BACKENDS, opened
 from tests.engines.sandbox.test_attacks import QUICK, descendants, open_files
 from tests.engines.sandbox.test_benign import CHECKS, HONEST
 
@@ -222,22 +222,19 @@ def test_runs_do_not_share_their_random_numbers(slot: Slot) -> None:
 
 
 @pytest.mark.slow
-def test_both_back_ends_give_the_same_statuses(slot: Slot) -> None:
+def test_both_back_ends_give_the_same_statuses() -> None:
     programs = [Program(code, tests) for code in HONEST.values() for tests in CHECKS.values()]
     programs += [
         Program(attack.code, tests, timeout_s=10, memory_mb=256)
         for attack in QUICK
         for tests in attack.tests.values()
     ]
-    cold_group = make_group()
-    different = []
-    for program in programs:
-        ours = judge(program, slot.execute).status
-        theirs = judge(program, lambda *job: execute(*job, cold_group)).status
-        if ours != theirs:
-            different.append((program.code[:200], ours, theirs))
-    if cold_group:
-        cold_group.remove()
+    told = [
+        [verdict.status for verdict in sandbox.run_all(programs)]
+        for backend in BACKENDS
+        for sandbox in opened(backend, 2)
+    ]
+    different = [(p.code[:200], a, b) for p, a, b in zip(programs, *told, strict=True) if a != b]
     assert len(programs) > 100
     assert different == []
 
