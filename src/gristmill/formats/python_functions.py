@@ -1,4 +1,4 @@
-"""Seeds from Python source: documented functions of the standard library or of your own files.
+"""Seeds from Python source: functions of the standard library, a package or your own files.
 
 Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, section 3.1; what makes a function a seed
 is in `text/python_source.py`.
@@ -18,7 +18,7 @@ import sysconfig
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
-from importlib.util import decode_source
+from importlib.util import decode_source, find_spec
 from pathlib import Path
 
 import orjson
@@ -34,6 +34,7 @@ from gristmill.text.python_source import Function, functions
 
 log = logging.getLogger(__name__)
 
+PACKAGE = "package:"
 LEFT_OUT = frozenset(
     (
         "test",
@@ -58,7 +59,7 @@ def functions_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
     sources = [
         (path == "stdlib", *file)
         for path in paths
-        for file in (_stdlib() if path == "stdlib" else contents(path, [{".py"}], notes))
+        for file in (_stdlib() if path == "stdlib" else _files(path, notes))
     ]
     for _, name, _ in sources:
         if not name.endswith(".py"):
@@ -113,6 +114,26 @@ def _parsed(sources: Iterable[tuple[bool, str, bytes]]) -> tuple[list[Part], str
     left_out = ", ".join(f"{why} {n}" for why, n in sorted(ends.items()) if why != "kept")
     said = f"{ends['kept']} of {ends.total()} functions taken; left out: {left_out or 0}"
     return parts, said
+
+
+def _files(path: str, notes: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a path, or of an installed package, `package:name`; nothing is imported.
+
+    Raises InputError for a package that is not installed.
+    """
+    if not path.startswith(PACKAGE):
+        yield from contents(path, [{".py"}], notes)
+        return
+    name = path.removeprefix(PACKAGE)
+    spec = find_spec(name) if name.isidentifier() else None
+    if spec is None or not (spec.submodule_search_locations or spec.has_location):
+        raise InputError(
+            f"seeds.path: no package '{name}' of Python files is installed here; install it, or "
+            "name a folder"
+        )
+    for root in spec.submodule_search_locations or [str(spec.origin)]:
+        for file, data in contents(root, [{".py"}], notes):
+            yield f"{name}/{file}" if spec.submodule_search_locations else file, data
 
 
 def _digest(sources: Iterable[tuple[bool, str, bytes]]) -> str:

@@ -91,6 +91,28 @@ def calls(text: str, name: str) -> list[str]:
     ]
 
 
+def flaw(code: str, stub: str) -> str:
+    """Say why code is no whole version of the function that a stub stands for; "" if it is."""
+    made = part(code, stub, [])
+    if "error" in made:
+        return str(made["error"])
+    if made["stubs"]:
+        return f"{', '.join(made['stubs'])} is still open"
+    checks = [n for n in _parsed(code).body if isinstance(n, ast.Assert) or _is_test(n)]
+    return f"it brings tests: line {checks[0].lineno}" if checks else ""
+
+
+def prefix(code: str, name: str) -> str:
+    """Return what stands above a function, its signature and its docstring."""
+    found = outline(code, name)
+    opening = found["stub"].removesuffix("raise NotImplementedError").rstrip()
+    return f"{found['context']}\n\n\n{opening}".strip()
+
+
+def _is_test(node: ast.stmt) -> bool:
+    return getattr(node, "name", "").lower().startswith("test")
+
+
 def joined(context: str, functions: Sequence[Mapping[str, Any]]) -> str:
     """Return a program of the `code` and `imports` of functions, in their order."""
     imports = dict.fromkeys(line for f in functions for line in f["imports"])
