@@ -212,3 +212,20 @@ def test_costs_are_of_every_command_that_paid_and_a_replay_pays_nothing(
     both = dict(facts.costs(RunFiles.open(first.path)))
     assert both["calls made"] == dict(paid)["calls made"] + 7
     assert "in 2 commands" in report.write(first.path).read_text()
+
+
+def test_what_engines_reused_is_told_beside_the_plan(finished) -> None:
+    path = finished()
+    assert "Prompt tokens reused" not in report.write(path).read_text()
+    counters = {
+        "vllm:prefix_cache_queries": 200.0,
+        "vllm:prefix_cache_hits": 150.0,
+        "planner:prompt_characters": 1000.0,
+        "planner:shared_characters": 760.0,
+    }
+    bill = BILL | {"engines": {"generator": counters}}
+    (path / "costs" / "2-1.json").write_text(json.dumps(bill))
+    assert facts.prefix_hits(RunFiles.open(path)) == (0.75, 0.76)
+    text = report.write(path).read_text()
+    assert "Prompt tokens reused" in text
+    assert "76% by plan" in text

@@ -111,13 +111,19 @@ class Pool:
         return future
 
     async def metrics(self) -> dict[str, float]:
-        """Return the counters of all actors, added up, and those of the plan."""
+        """Return the counters of all actors that live, added up, and those of the plan."""
+        import ray
+
         total = {
             "planner:prompt_characters": float(self._waiting.characters),
             "planner:shared_characters": float(self._waiting.saved),
         }
         for replica in self.replicas:
-            for name, value in (await replica.actor.metrics.remote()).items():
+            try:
+                found = await replica.actor.metrics.remote() if replica.is_ready else {}
+            except ray.exceptions.RayError:
+                continue  # it died just now: what listens to it starts another
+            for name, value in found.items():
                 total[name] = total.get(name, 0.0) + value
         return total
 

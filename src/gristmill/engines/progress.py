@@ -24,6 +24,8 @@ LOOK_S = 0.5
 LOOKS_PER_BILL = 20
 """A command that is killed leaves a bill that is ten seconds old at most."""
 LOOKS_PER_FILE = 4
+TELL_S = 2.0
+"""How long an engine has to tell its counters: nothing waits for one that hangs."""
 PROGRESS = "progress.json"
 """The last look at a run under way, two seconds old at most: what `status` shows."""
 
@@ -65,6 +67,8 @@ class Meter:
     kept: int = 0
     timeline: list[list[float]] = field(default_factory=list)
     """[seconds, rows done, tokens made] of this process, in order."""
+    engines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Counters of the engines that have any, by the first role that asked each."""
     _base: int = 0
     _entered: float = field(default_factory=time.monotonic)
     _ended: bool = False
@@ -117,7 +121,21 @@ class Meter:
             task.cancel()
             self._note()
             self.write_bill()
+            await self.measure()
+            self.write_bill()
             self._forget()
+
+    async def measure(self) -> None:
+        """Read the counters of the engines that run; one that cannot tell now keeps its last."""
+        seen: set[int] = set()
+        for role, client in sorted(self.clients.items()):
+            read = getattr(client.engine, "metrics", None)
+            if read is None or id(client.engine) in seen:
+                continue
+            seen.add(id(client.engine))
+            with suppress(TimeoutError):
+                if found := await asyncio.wait_for(read(), TELL_S):
+                    self.engines[role] = found
 
     def write_bill(self) -> None:
         """Keep what this command paid for so far; one that only replayed leaves no bill."""
@@ -131,6 +149,7 @@ class Meter:
             "replayed": now.replayed,
             "tokens": now.tokens,
             "timeline": self.timeline,
+            "engines": self.engines,
         }
         write_text(self.bills / f"{self._name}.json", json.dumps(bill))
 
@@ -153,6 +172,7 @@ class Meter:
             if number % LOOKS_PER_FILE == 0:
                 await asyncio.to_thread(self.write_progress, self.look())
             if number % LOOKS_PER_BILL == LOOKS_PER_BILL - 1:
+                await self.measure()
                 await asyncio.to_thread(self.write_bill)
             await asyncio.sleep(LOOK_S)
 

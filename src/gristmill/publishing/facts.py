@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -273,3 +274,19 @@ def costs(run: RunFiles) -> list[tuple[str, float]]:
     }
     sums = [(name, sum(bill[column] for bill in run.bills)) for name, column in paid.items()]
     return [used, *(sums if run.bills else [])]
+
+
+def prefix_hits(run: RunFiles) -> tuple[float, float] | None:
+    """Return the share of prompt tokens that engines found computed, and the planned share.
+
+    The plan counts characters (`engines/planner.py`), vLLM tokens. None when no engine told.
+    """
+    total: Counter[str] = Counter()  # of floats: a Counter adds them as well
+    for bill in run.bills:
+        for counters in bill.get("engines", {}).values():
+            total.update(counters)
+    asked = total["vllm:prefix_cache_queries"]
+    if not asked:
+        return None
+    planned = total["planner:shared_characters"] / max(1.0, total["planner:prompt_characters"])
+    return total["vllm:prefix_cache_hits"] / asked, planned

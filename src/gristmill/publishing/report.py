@@ -89,6 +89,8 @@ def _tiles(run: RunFiles) -> list[tuple[str, str, str]]:
         made, wall_s = (sum(bill[name] for bill in run.bills) for name in ("made", "wall_s"))
         remark = f"in {n} commands" if n > 1 else "in one command"
         tiles += [("Calls made", _number(made), remark), ("Wall time", _time(wall_s), remark)]
+    if hits := facts.prefix_hits(run):
+        tiles.append(("Prompt tokens reused", _share(hits[0]), f"{_share(hits[1])} by plan"))
     return tiles
 
 
