@@ -1,8 +1,9 @@
 """`build-dataset doctor`: what it looks at, and that it tells no secret."""
 
 import json
+import re
 
-from gristmill.commands.doctor import gpu, machine_lines, token_file
+from gristmill.commands.doctor import TOKENS, gpu, machine_lines, token_file
 
 SECRET = "hf_never_to_be_seen"
 
@@ -24,6 +25,19 @@ def test_doctor_probes_every_back_end_and_names_what_is_missing(call, monkeypatc
         assert line["state"] == "ok" or line["note"], line
     zygote = [line for line in told["lines"] if line["part"] == "sandbox: zygote"]
     assert len(zygote) in (1, 14)
+    (group,) = [line for line in told["lines"] if line["name"] == "control group"]
+    assert group["state"] == ("ok" if group["note"].startswith("version ") else "weaker")
+
+
+def test_what_is_missing_is_named_below_the_table(call, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    for name in TOKENS:
+        monkeypatch.delenv(name, raising=False)
+    _, out, _ = call("doctor")
+    (last,) = [line for line in out.splitlines() if line.startswith("missing here: ")]
+    assert "Hub token" in last
+    assert "package Ray" not in last
+    assert re.search(r"^package +Ray +ok +\d+\.\d+\S*: several engines", out, re.MULTILINE)
 
 
 def test_a_token_is_found_but_never_shown(tmp_path) -> None:

@@ -6,8 +6,9 @@ import argparse
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Line:
 
 def do_doctor(args: argparse.Namespace, screen: Screen) -> int:
     """Look at everything; 0 when programs can be isolated here, else 2."""
-    lines = [*sandbox_lines(), *profile_lines(), *machine_lines(os.environ)]
+    lines = [*sandbox_lines(), group_line(), *profile_lines(), *machine_lines(os.environ)]
     chosen, refusal = chosen_backend()
     if args.json:
         told = [
@@ -51,6 +52,7 @@ def do_doctor(args: argparse.Namespace, screen: Screen) -> int:
     else:
         rows = [[line.part, line.name, line.state, line.note] for line in lines]
         screen.table(["part", "name", "state", "note"], rows)
+        screen.line(f"missing here: {', '.join(lacking(lines)) or 'nothing'}")
         screen.line(f"programs run in: {chosen}" if chosen else refusal)
     return 0 if chosen else RequirementError.exit_code
 
@@ -88,6 +90,25 @@ def sandbox_lines() -> Iterator[Line]:
                 yield Line(part, probe.name, state, f"{probe.trouble}: {probe.fix}")
 
 
+def group_line() -> Line:
+    """Try to make a control group, which counts the memory and processes of a whole run."""
+    from gristmill.engines.sandbox.cgroups import make_group
+    from gristmill.engines.sandbox.probe import CGROUP
+
+    group = make_group()
+    if not group:
+        note = f"none, see the gaps in SECURITY.md: {CGROUP}"
+        return Line("machine", "control group", "weaker", note)
+    group.remove()
+    return Line("machine", "control group", "ok", f"version {group.version}")
+
+
+def lacking(lines: Sequence[Line]) -> list[str]:
+    """Name what is missing; of the sandbox's back ends the last line says enough."""
+    parts = ("machine", "package", "Hub", "programs")
+    return [f"{x.part} {x.name}" for x in lines if x.state == "missing" and x.part in parts]
+
+
 def profile_lines() -> Iterator[Line]:
     """Look for the packages and tools of each profile of programs."""
     from gristmill.engines.sandbox.profiles import NAMES, find_profile
@@ -102,8 +123,10 @@ def machine_lines(environment: Mapping[str, str]) -> Iterator[Line]:
     """Look for everything else that a run may want; no secret is read out."""
     yield gpu()
     for name, (module, use, fix) in PACKAGES.items():
-        found = find_spec(module) is not None
-        yield Line("package", name, "ok" if found else "missing", use if found else fix)
+        state, note = "missing", fix
+        if find_spec(module):
+            state, note = "ok", f"{installed(module)}: {use}"
+        yield Line("package", name, state, note)
     has_token = any(environment.get(name) for name in TOKENS) or token_file(environment).is_file()
     fix = "set HF_TOKEN to publish, or to read private and gated repositories"
     yield Line("Hub", "token", "ok" if has_token else "missing", "present" if has_token else fix)
@@ -111,6 +134,12 @@ def machine_lines(environment: Mapping[str, str]) -> Iterator[Line]:
         is_off = environment.get(name) == value
         yield Line("telemetry", name, "ok" if is_off else "missing",
                    "off" if is_off else f"set it to {value}")  # fmt: skip
+
+
+def installed(module: str) -> str:
+    """Return the version of a module's package; one that is no package of its own has none."""
+    names = packages_distributions().get(module, [])
+    return version(names[0]) if names else "unknown version"
 
 
 def token_file(environment: Mapping[str, str]) -> Path:
