@@ -13,12 +13,15 @@ from typing import Any
 
 from gristmill.constraints import ifeval
 from gristmill.constraints.kinds import Kind, Verdict
+from gristmill.constraints.mul_dim import MUL_DIM
+from gristmill.constraints.names import NAMES, Named
+from gristmill.constraints.parts import Scope, parts_of
 from gristmill.errors import InputError
 
 MAX_CHARS = 1_000_000
 """A longer response is an error: at this length every check still takes less than 5 s."""
 
-KINDS: dict[str, Kind] = {
+IFEVAL: dict[str, Kind] = {
     "keywords:existence": Kind(ifeval.existence, "Use these keywords: {keywords}."),
     "keywords:frequency": Kind(
         ifeval.frequency, "The word {keyword} appears {relation} {frequency} times."
@@ -99,6 +102,15 @@ KINDS: dict[str, Kind] = {
     ),
     "punctuation:no_comma": Kind(ifeval.no_comma, "Do not use a comma."),
 }
+KINDS = IFEVAL | MUL_DIM
+IN_WORDS: dict[Scope, str] = {
+    "response": "",
+    "reasoning": "For your reasoning, before the answer: ",
+    "each_paragraph": "For each paragraph: ",
+    "each_line": "For each line: ",
+    "each_bullet": "For each bullet point: ",
+    "each_cell": "For each cell of a table: ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,25 +119,36 @@ class Constraint:
 
     cid: str
     params: Mapping[str, Any]
+    scope: Scope = "response"
 
     @property
     def text(self) -> str:
         """The sentence that asks a model for it."""
-        return KINDS[self.cid].text(self.params)
+        return IN_WORDS[self.scope] + KINDS[self.cid].text(self.params)
 
 
-def constraint(cid: str, params: Mapping[str, Any]) -> Constraint:
-    """Return a constraint with checked parameters; a prefix such as `en:` of the id is left out.
+def constraint(cid: str, params: Mapping[str, Any], scope: str | None = None) -> Constraint:
+    """Return a constraint with checked parameters, under the name that the catalogue has for it.
+
+    Args:
+        cid: An id of `KINDS`, with or without the prefix `en:`, or one of `NAMES`.
+        params: Its parameters; those that are None are not there.
+        scope: Which part of a response is judged; None is what the name says, or all of it.
 
     Raises:
-        InputError: there is no such type, or a parameter is missing, unknown or out of range.
+        InputError: there is no such type or scope, or a parameter is missing, unknown or out of
+            range.
     """
-    known = cid if cid in KINDS else cid.removeprefix("en:")
-    if known not in KINDS:
-        near = get_close_matches(known, KINDS, n=1)
+    known = cid.removeprefix("en:")
+    named = NAMES.get(known, Named(known))
+    if named.cid not in KINDS:
+        near = get_close_matches(known, [*KINDS, *NAMES], n=1)
         hint = f"did you mean '{near[0]}'?" if near else "KINDS of the catalogue has all"
         raise InputError(f"there is no constraint '{cid:.60}'; {hint}")
-    return Constraint(known, KINDS[known].params(known, params))
+    if scope not in (None, *IN_WORDS):
+        raise InputError(f"there is no scope '{scope:.60}'; it is one of {sorted(IN_WORDS)}")
+    part = named.scope if scope is None else next(x for x in IN_WORDS if x == scope)
+    return Constraint(named.cid, KINDS[named.cid].params(cid, {**named.params, **params}), part)
 
 
 def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> Verdict:
@@ -139,11 +162,15 @@ def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> V
         return Verdict("fail", "no response")
     if len(text) > MAX_CHARS:
         return Verdict("error", f"{len(text)} characters, {MAX_CHARS} are judged at most")
-    first = _judged(wanted, text)
-    if strict or first.passed:
-        return first
-    others = (_judged(wanted, other) for other in variants(text))
-    return next((verdict for verdict in others if verdict.passed), first)
+    verdict = Verdict("fail", f"nothing there for scope {wanted.scope}")
+    for part in parts_of(text, wanted.scope):
+        verdict = _judged(wanted, part)
+        if not (strict or verdict.passed):
+            others = (_judged(wanted, other) for other in variants(part))
+            verdict = next((other for other in others if other.passed), verdict)
+        if not verdict.passed:
+            break
+    return verdict
 
 
 def variants(text: str) -> Iterator[str]:

@@ -48,8 +48,19 @@ class Verdict:
 class Kind:
     """One type of constraint: the keywords of its check are the schema of its parameters."""
 
-    def __init__(self, check: Callable[..., Found], template: str) -> None:
-        """Take a check `(text, *, ...) -> Found` and a template with its keywords in braces."""
+    def __init__(
+        self,
+        check: Callable[..., Found],
+        template: str | Mapping[str, str],
+        refuse: Callable[[Mapping[str, Any]], str | None] = lambda _: None,
+    ) -> None:
+        """Take a check, its sentence, and what parameters that fit one by one may lack together.
+
+        Args:
+            check: `(text, *, ...) -> Found`, linear in the length of the text.
+            template: A sentence with the keywords in braces; one per `op` where there are several.
+            refuse: Gives the complaint about parameters, or None.
+        """
         hints = get_type_hints(check, include_extras=True)
         fields: dict[str, Any] = {
             name: (hints[name], ... if p.default is p.empty else p.default)
@@ -58,6 +69,7 @@ class Kind:
         }
         self.check = check
         self.template = template
+        self.refuse = refuse
         self.schema: type[BaseModel] = create_model(
             check.__name__, __config__=ConfigDict(extra="forbid"), **fields
         )
@@ -70,14 +82,19 @@ class Kind:
         """
         there = {name: value for name, value in given.items() if value is not None}
         try:
-            return dict(self.schema(**there))
+            params = dict(self.schema(**there))
         except ValidationError as error:
             why = explain(error, self.schema.model_fields)
             raise InputError(f"constraint '{cid}': {why}") from error
+        if complaint := self.refuse(params):
+            raise InputError(f"constraint '{cid}': {complaint}")
+        return params
 
     def text(self, params: Mapping[str, Any]) -> str:
         """Return the sentence that asks for it."""
-        return self.template.format_map({name: _said(value) for name, value in params.items()})
+        said = {name: _said(value) for name, value in params.items()}
+        template = self.template if isinstance(self.template, str) else self.template[said["op"]]
+        return template.format_map(said)
 
 
 def _said(value: Any) -> str:

@@ -37,7 +37,8 @@ class Constraints(RowStage):
     """Check every constraint of the row on `output`; all must hold."""
 
     of: str = "constraints"
-    """Column with a list of constraints, `cid` and `params` each. It, or any part, may be JSON."""
+    """Column with a list of constraints, `cid` and `params` each, `scope` where not all of
+    the output is meant. It, or any part of it, may be JSON."""
     kwargs: str = ""
     """Column with their parameters where `of` has ids alone, as in the files of IFEval."""
     mode: Literal["strict", "loose"] = "strict"
@@ -84,13 +85,14 @@ def listed(value: Any) -> list[Any]:
 def read(one: Any, params: Any) -> Constraint | Verdict:
     """Return a constraint as a row has it, or the error that it is."""
     try:
+        scope = None
         if isinstance(one, dict):
-            one, params = one.get("cid"), one.get("params")
+            one, params, scope = one.get("cid"), one.get("params"), one.get("scope")
         if isinstance(params, str):
             params = json.loads(params)
         if not isinstance(one, str) or not isinstance(params, dict | None):
             return Verdict("error", "no cid with params")
-        return constraint(one, params or {})
+        return constraint(one, params or {}, scope)
     except (InputError, ValueError, RecursionError) as error:
         return Verdict("error", str(error))
 
