@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gristmill.errors import InputError
 from gristmill.formats import columns as cols
 from gristmill.formats.files import contents
+from gristmill.formats.git_commits import edits_of
 from gristmill.formats.parts import (
     LANGS,
     READERS,
@@ -47,8 +48,8 @@ class SeedSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    use: Literal["files", "python_functions"] = "files"
-    """What to take from the files: their rows, or the documented functions in them."""
+    use: Literal["files", "python_functions", "git_commits"] = "files"
+    """What to take from the files: their rows, the documented functions in them, the edits."""
     path: str | list[str] = Field(min_length=1)
     """A file, folder, glob, URL, `hub:owner/name`, a list of them; `stdlib` for functions."""
     map: dict[str, str] = {}
@@ -119,6 +120,8 @@ def read(spec: SeedSpec) -> Seeds:
     paths = [spec.path] if isinstance(spec.path, str) else spec.path
     if spec.use == "python_functions":
         return from_parts(*functions_of(paths), spec)
+    if spec.use == "git_commits":
+        return from_parts(*edits_of(paths), spec)
     parts: list[Part] = []
     hashed, notes = blake2b(digest_size=16), list[str]()
     for path in paths:
