@@ -86,11 +86,10 @@ def reweighted(weights: Numbers, gains: Numbers, rule: str) -> Numbers:
     "softmax", of their code, forgets the shares.
     """
     if rule == "softmax":
-        raised = np.exp(gains - gains.max(initial=-np.inf)) if len(gains) else gains
-    else:
-        least, spread = gains.min(initial=np.inf), np.ptp(gains) if len(gains) else 0.0
-        lift = 0.0 if least > 0 else (0.01 * spread or 1.0) - least
-        raised = weights * (gains + lift)
+        return softmax(gains)
+    least, spread = gains.min(initial=np.inf), np.ptp(gains) if len(gains) else 0.0
+    lift = 0.0 if least > 0 else (0.01 * spread or 1.0) - least
+    raised = weights * (gains + lift)
     shares: Numbers = raised / raised.sum()
     return shares
 
@@ -101,7 +100,25 @@ def skill_shares(adjacency: Numbers, losses: Sequence[Numbers], eta: float, wind
     Chen et al., arXiv:2307.14430, algorithm 1; before the first losses all are taken as 1.
     """
     seen = losses[-window:] or [np.ones(adjacency.shape[1])]
-    power = eta * (adjacency @ np.sum(seen, axis=0))
-    raised = np.exp(power - power.max(initial=0))
+    return softmax(eta * (adjacency @ np.sum(seen, axis=0)))
+
+
+def source_step(
+    logits: Numbers, aware: Numbers, alone: Numbers, alpha: float, rate: float
+) -> Numbers:
+    """Return the next logits of the sources' shares, (k,), from their mean losses, (k,), (k,).
+
+    Pan et al., arXiv:2406.19976: `aware` are the losses of the model that also sees the validation
+    rows, `alone` those of the one that does not; a source on which the first is better gains.
+    """
+    p = softmax(logits)
+    gap = aware - alone
+    stepped: Numbers = logits - rate * alpha * p * (gap - p @ gap)
+    return stepped
+
+
+def softmax(logits: Numbers) -> Numbers:
+    """Return shares, (k,) -> (k,), that sum to 1."""
+    raised = np.exp(logits - logits.max(initial=-np.inf))
     shares: Numbers = raised / raised.sum()
     return shares
