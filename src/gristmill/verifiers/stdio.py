@@ -39,8 +39,8 @@ class Judged(TypedDict):
 class Stdio(RowStage):
     """Join the code blocks of `output`, run them once per input; all outputs must be right.
 
-    The profile says the language. Each run compiles C++ anew, within the limits of the run; an SQL
-    program finds the tables that its input makes.
+    The profile says the language. C++ is compiled once, in a run of its own under the same limits;
+    an SQL program finds the tables that its input makes.
     """
 
     inputs: str = "inputs"

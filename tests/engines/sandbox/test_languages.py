@@ -1,10 +1,15 @@
 """Programs in other languages: judged by what they print, compiled and run inside alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox, languages
+from gristmill.engines.sandbox.builds import Builds
+from gristmill.engines.sandbox.judge import judge
 from gristmill.engines.sandbox.languages import LANGUAGES
-from gristmill.engines.sandbox.profiles import find_profile
+from gristmill.engines.sandbox.profiles import BARE, find_profile
+from gristmill.engines.sandbox.watch import Limits, Outcome
 from gristmill.errors import InputError, RequirementError
 
 DOUBLE = {
@@ -76,6 +81,27 @@ def test_the_compiler_s_words_are_the_detail_of_an_error(sandbox: Sandbox, name:
     assert told.detail.startswith("CompileError in the code: code.cpp: In function"), told.detail
     assert "retrun" in told.detail
     assert silent.status in ("error", "oom", "timeout"), silent
+
+
+@pytest.mark.parametrize("name", needs("cpp"))
+def test_a_program_is_compiled_once_for_all_its_inputs(chosen: Sandbox, name: str) -> None:
+    chosen.run_all([])
+    state, builds, were_builds = chosen._state, Builds(), []
+    assert state
+
+    def execute(job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+        were_builds.append(b"\nbuild(" in job)
+        return state.execute(job, stdin, limits, lane=state.lane(BARE), stop=state.stopping)
+
+    def statuses(code: str, *inputs: int) -> list[str]:
+        asked = [replace(program(name, code), stdin=f"{i}\n", stdout=f"{2 * i}") for i in inputs]
+        return [judge(one, execute, find_profile(name), builds).status for one in asked]
+
+    assert statuses(DOUBLE[name], 1, 2, 3) == ["pass"] * 3
+    assert were_builds == [True, False, False, False]
+    were_builds.clear()
+    assert statuses("int main() { retrun 0; }", 1, 2) == ["error"] * 2
+    assert were_builds == [True, True]
 
 
 PROBE = """

@@ -18,25 +18,19 @@ class CompileError(Exception):
     """What the compiler said."""
 
 
-def hand_over(code: str, file: str, given: str, commands: list[tuple[str, ...]]) -> "NoReturn":
-    """Write the program, compile it if there is more than one command, and become the last."""
-    write(file, code.encode())
+def hand_over(file: str, content: bytes, given: str, command: tuple[str, ...]) -> "NoReturn":
+    """Write the program and become its tool, or the program itself where it was built."""
+    write(file, content, 0o700)
     if given:
         write(given, read(0))
-    # The interpreter ignores these, and what is ignored stays so over an exec.
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)
-    for command in commands[:-1]:
-        build(command)
-        # Copied, because the degraded back end lets no linker mark what it wrote as a program.
-        fd = posix.open(BUILT, posix.O_RDONLY)
-        write(commands[-1][0], read(fd), 0o700)
-        posix.close(fd)
-    posix.execv(commands[-1][0], commands[-1])
+    expect_signals()
+    posix.execv(command[0], command)
 
 
-def build(command: tuple[str, ...]) -> None:
-    """Run a compiler; raises CompileError with its first words when it fails."""
+def build(file: str, content: bytes, command: tuple[str, ...]) -> None:
+    """Run a compiler and print what it built; raises CompileError with its first words."""
+    write(file, content)
+    expect_signals()
     words = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
     actions = [
         (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", posix.O_RDONLY, 0),
@@ -45,12 +39,16 @@ def build(command: tuple[str, ...]) -> None:
     ]
     child = posix.posix_spawn(command[0], command, posix.environ, file_actions=actions)
     code = posix.waitstatus_to_exitcode(posix.waitpid(child, 0)[1])
-    fd = posix.open(MESSAGES, posix.O_RDONLY)
-    said = posix.read(fd, MAX_MESSAGE).decode("utf-8", "replace")
-    posix.close(fd)
-    posix.unlink(MESSAGES)
     if code:
+        said = read(posix.open(MESSAGES, posix.O_RDONLY))[:MAX_MESSAGE].decode("utf-8", "replace")
         raise CompileError(said.strip() or f"the compiler ended with {code}")
+    put(1, read(posix.open(BUILT, posix.O_RDONLY)).hex().encode())
+
+
+def expect_signals() -> None:
+    """Undo what the interpreter ignores: what is ignored stays so over an exec."""
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def read(fd: int) -> bytes:
@@ -64,6 +62,11 @@ def read(fd: int) -> bytes:
 def write(path: str, content: bytes, mode: int = 0o600) -> None:
     """Write a file."""
     fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC, mode)
+    put(fd, content)
+    posix.close(fd)
+
+
+def put(fd: int, content: bytes) -> None:
+    """Write all of it to a descriptor."""
     while content:
         content = content[posix.write(fd, content) :]
-    posix.close(fd)

@@ -15,6 +15,7 @@ from marshal import dumps
 from random import Random
 from typing import Any, Literal
 
+from gristmill.engines.sandbox.builds import Builds
 from gristmill.engines.sandbox.endings import ending, escaped, lacks, text, weigh_end
 from gristmill.engines.sandbox.frames import Report, read
 from gristmill.engines.sandbox.process import Limits, Outcome
@@ -25,8 +26,10 @@ from gristmill.engines.sandbox.stdio import difference, lines
 from gristmill.engines.sandbox.streams import CAPS
 from gristmill.engines.sandbox.values import is_comparable, is_same, show
 
-HARNESS = "12"
+HARNESS = "13"
 """Raise it when the same program can get another verdict: it is part of every key."""
+MAX_BUILT = 33 << 20
+"""Bytes that a compiler may print: twice the largest file, as digits."""
 UNTOLD: frozenset[Status] = frozenset({"timeout", "oom", "output_limit", "infra_error"})
 """How a control run may end without telling anything about the tests."""
 Mode = Literal["auto", "asserts"]
@@ -34,22 +37,42 @@ Execute = Callable[[bytes, bytes, Limits], Outcome]
 Judged = Callable[..., tuple[Verdict, Report]]
 
 
-def judge(program: Program, execute: Execute, profile: Profile = BARE) -> Verdict:
+def judge(
+    program: Program, execute: Execute, profile: Profile = BARE, builds: Builds | None = None
+) -> Verdict:
     """Run a program as often as its verdict needs: once, or up to three times before a pass.
 
     Mutants, where they are asked for, are a run each. Cells are run and not judged. The profile is
-    the one that the program names; `execute` runs where its packages are.
+    the one that the program names; `execute` runs where its packages are. What has to be compiled
+    is taken from `builds`, or compiled in a run of its own.
     """
     if program.cells:
         return trace(program, execute, profile.modules)
     run = partial(_run, execute=execute, profile=profile)
-    verdict, report = run(program)
+    digits = _build(program, run, builds or Builds()) if profile.builds else ""
+    if isinstance(digits, Verdict):
+        return digits
+    verdict, report = run(program, digits=digits)
     if verdict.status != "pass" or report.plan is None or program.calls:
         return verdict
     doubted = _doubt(program, run, verdict, report)
     if doubted or not program.mutants:
         return doubted or verdict
     return _try_mutants(program, run, verdict, report.places)
+
+
+def _build(program: Program, run: Judged, builds: Builds) -> str | Verdict:
+    """Return what a program is compiled to, or the verdict when it is to nothing."""
+    told: list[Verdict] = []
+
+    def make() -> str:
+        verdict, report = run(replace(program, stdin=""), room=MAX_BUILT)
+        told.append(verdict)
+        # It came to its end within the limits; that it did not print the expected output is clear.
+        is_built = report.ended and verdict.status in ("pass", "fail")
+        return verdict.stdout.strip() if is_built else ""
+
+    return builds.find(program, make) or told[-1]
 
 
 def _doubt(program: Program, run: Judged, verdict: Verdict, report: Report) -> Verdict | None:
@@ -115,11 +138,13 @@ def _run(
     canary: bool = False,
     mutant: int | None = None,
     profile: Profile = BARE,
+    digits: str = "",
+    room: int = 0,
 ) -> tuple[Verdict, Report]:
     nonce = secrets.token_hex(16)
     own = "calls" if program.calls else mode if program.stdout is None else "stdio"
     job = {
-        "code": profile.script(clean(program.code)),
+        "code": profile.script(clean(program.code), digits),
         "tests": clean(program.tests),
         "calls": [clean(text) for text in program.calls],
         "has_stdin": bool(program.stdin),
@@ -129,9 +154,8 @@ def _run(
         "mutant": mutant,
         "mutates": bool(program.mutants) and not (stub or canary),
     }
-    limits = Limits(
-        program.timeout_s, program.memory_mb, _room(program), address_mb=profile.address_mb
-    )
+    room = room or _room(program)
+    limits = Limits(program.timeout_s, program.memory_mb, room, address_mb=profile.address_mb)
     outcome = execute(nonce.encode() + dumps(job), clean(program.stdin).encode(), limits)
     report = read(bytes(outcome.output["frames"]), nonce)
     status, detail = _weigh(outcome, report, program, profile)

@@ -2,7 +2,8 @@
 
 A program in another language is a Python script inside: it writes the program into its folder
 and becomes the tool by exec. So it lives under the same namespaces, filter and limits as any
-other, in both back ends, and C++ is compiled there too, never outside.
+other, in both back ends, and C++ is compiled there too, never outside: in a run of its own, whose
+output is the program that the runs after it start.
 """
 
 from __future__ import annotations
@@ -49,10 +50,20 @@ class Language:
         """Say how to get the tool."""
         return f"apt-get install {self.package} (it is looked for in {SEARCHED})"
 
-    def script(self, code: str) -> str:
-        """Return the Python script that a program in this language is inside."""
-        commands = [(self.path, *self.steps), *([(self.run,)] if self.run else [])]
-        return f"{_driver()}\nhand_over({code!r}, {self.file!r}, {self.given!r}, {commands!r})\n"
+    def script(self, code: str, digits: str = "") -> str:
+        """Return the Python script that a program in this language is inside.
+
+        One that has to be built first prints what it is built to; with that it then runs.
+        """
+        command = (self.path, *self.steps)
+        text = f"{code!r}.encode()"
+        if digits:
+            call = f"hand_over({self.run!r}, bytes.fromhex({digits!r}), '', {(self.run,)!r})"
+        elif self.run:
+            call = f"build({self.file!r}, {text}, {command!r})"
+        else:
+            call = f"hand_over({self.file!r}, {text}, {self.given!r}, {command!r})"
+        return f"{_driver()}\n{call}\n"
 
 
 LANGUAGES = {

@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field, PrivateAttr
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Op
 from gristmill.engines.sandbox.backends import Backend, Slots, Wish, choose, describe
+from gristmill.engines.sandbox.builds import Builds
 from gristmill.engines.sandbox.cgroups import Group, sweep
 from gristmill.engines.sandbox.isolation import find_bubblewrap
 from gristmill.engines.sandbox.judge import HARNESS, judge
@@ -186,6 +187,7 @@ class _State:
         self.made = self.lane(BARE).made
         self.groups = [slot.group for slot in self.made.all]
         self.gate = Gate()
+        self.builds = Builds()
         self.stopping = threading.Event()
         self.threads = ThreadPoolExecutor(workers, thread_name_prefix="sandbox")
         self.profile = profile(self.groups[0], backend)
@@ -216,7 +218,7 @@ class _State:
         lane = self.lane(wanted if wanted.paths else BARE)
         execute = partial(self.execute, lane=lane, stop=stop)
         for _ in range(ATTEMPTS):
-            verdict = judge(program, execute, wanted)
+            verdict = judge(program, execute, wanted, self.builds)
             if verdict.status != "infra_error" or stop.is_set():
                 break
         return replace(verdict, profile=f"{self.profile}, {wanted.identity}")

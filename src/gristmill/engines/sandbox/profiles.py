@@ -58,9 +58,14 @@ class Profile:
         """Return the address space that its interpreter may reserve at least, in MiB."""
         return self.language.address_mb if self.language else 0
 
-    def script(self, code: str) -> str:
+    @property
+    def builds(self) -> bool:
+        """Say whether its programs are compiled before they run."""
+        return bool(self.language and self.language.run)
+
+    def script(self, code: str, digits: str = "") -> str:
         """Return the Python that runs inside: the code itself, or what hands over to its tool."""
-        return self.language.script(code) if self.language else code
+        return self.language.script(code, digits) if self.language else code
 
 
 BARE = Profile(

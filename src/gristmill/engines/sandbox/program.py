@@ -161,7 +161,7 @@ class Program:
     """What it finds: `bare` is the standard library; `numpy`, `solver` (SciPy) and `sympy` (SymPy
     and Math-Verify) have more; `cpp`, `javascript`, `bash` and `sql` are other languages, for
     `stdout` only. The sandbox may have `profiles` of its own, and refuses what does not exist.
-    To compile C++ is part of the run and of its limits."""
+    C++ is compiled once for all inputs, in a run of its own that has the same limits."""
     mutants: int = 0
     """For a pass: at most so many small mistakes are made in the code, one at a time, to see
     whether it still passes. One more run each."""
