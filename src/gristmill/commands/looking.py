@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import asdict
 from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.commands.finding import ended, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
+from gristmill.commands.systems import FOLDERS, System, systems
 from gristmill.errors import InputError
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
-
-FOLDERS = ("generators", "filters", "verifiers", "scorers", "selectors")
 
 
 def do_list(args: argparse.Namespace, screen: Screen) -> int:
@@ -32,6 +31,8 @@ def do_list(args: argparse.Namespace, screen: Screen) -> int:
         found["stages"] = list(_stages())
     if args.what in (None, "runs"):
         found["runs"] = list(_runs(args.workspace))
+    if args.what == "systems":
+        found["systems"] = [_published(system) for system in systems() if system.source]
     if args.json:
         screen.result(found)
         return 0
@@ -57,11 +58,18 @@ def _about(text: str) -> str:
 
 
 def _stages() -> Iterator[dict[str, Any]]:
-    """Read the files without importing them: some import much."""
-    for folder in FOLDERS:
-        for path in sorted((Path(__file__).parents[1] / folder).glob("[!_]*.py")):
-            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-            yield {"name": f"{folder}.{path.stem}", "about": text.partition("\n")[0]}
+    for system in systems():
+        yield {"name": system.name, "about": system.about}
+
+
+def _published(system: System) -> dict[str, Any]:
+    papers = ", ".join(f"arXiv:{paper}" for paper in system.papers) or system.source
+    recipes = ", ".join(system.recipes) or "none"
+    return {
+        **asdict(system),
+        "papers": system.papers,
+        "about": f"{papers}; recipes: {recipes}",
+    }
 
 
 def _runs(workspace: Path) -> Iterator[dict[str, Any]]:

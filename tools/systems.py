@@ -1,0 +1,51 @@
+"""Write docs/systems.md: which publication stands behind which stage, and what tests hold it.
+
+Usage: python tools/systems.py. A test fails when the page is not what this writes.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+
+from gristmill.commands.systems import System, systems
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "systems.md"
+HEAD = """# Systems
+
+Every stage with the publication that it implements, where it differs, the recipes that use it and
+the tests that hold it. `python tools/systems.py` writes this page from the docstrings and the
+recipes; `build-dataset list systems` prints the same.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    parts = [HEAD]
+    for folder, found in groupby(systems(), lambda system: system.name.partition(".")[0]):
+        parts += [f"## {folder.capitalize()}\n", *map(entry, found)]
+    return "\n".join(parts)
+
+
+def entry(system: System) -> str:
+    """Return the entry of one stage."""
+    folder, _, name = system.name.partition(".")
+    lines = [f"### `{system.name}`\n", system.about + "\n"]
+    if system.source:
+        lines.append(f"- **Source:** {system.source}")
+    if system.papers:
+        links = [f"[{paper}](https://arxiv.org/abs/{paper})" for paper in system.papers]
+        lines.append(f"- **arXiv:** {', '.join(links)}")
+    if system.differs:
+        lines.append(f"- **Differs:** {system.differs}")
+    if system.recipes:
+        lines.append(f"- **Recipes:** {', '.join(f'`{recipe}`' for recipe in system.recipes)}")
+    test = Path("tests") / folder / f"test_{name}.py"
+    if (ROOT / test).is_file():
+        lines.append(f"- **Tests:** [`{test}`](../{test})")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
