@@ -6,7 +6,7 @@ Read from the details of the rows that left and the evidence of those that staye
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 from gristmill.text.overlaps import CONTAMINATED, HIT, MAX_RATE, METHODS, NGRAM
 
-USE = "filters.contamination"
+METHODS_OF = {"filters.contamination": METHODS, "filters.semantic_contamination": ("embedding",)}
+"""The stages that look, and by what unless told otherwise."""
 NEVER = "No row was compared with a benchmark: no stage of the recipe does that."
 
 
@@ -29,6 +30,7 @@ class Compared:
     dropped: Counter[tuple[str, str]]
     kept: Counter[tuple[str, str]]
     """Of the dataset's rows."""
+    methods: Sequence[str]
 
     @property
     def max_rate(self) -> float:
@@ -39,9 +41,12 @@ class Compared:
 def compared(run: RunFiles) -> list[Compared]:
     """Return every use of the stage in a run, in order."""
     stages = run.recipe.get("stages") or []
-    uses = {label: i for i, (label, use) in enumerate(run.uses.items()) if use == USE}
-    return [Compared(label, stages[i], _dropped(run, label), _kept(run, label))
-            for label, i in uses.items()]  # fmt: skip
+    return [
+        Compared(label, params, _dropped(run, label), _kept(run, label),
+                 params.get("methods", METHODS_OF[use]))
+        for (label, use), params in zip(run.uses.items(), stages, strict=False)
+        if use in METHODS_OF
+    ]  # fmt: skip
 
 
 def above_limit(run: RunFiles) -> Iterator[str]:
@@ -62,9 +67,9 @@ def section(run: RunFiles) -> Iterator[str]:
     if not uses:
         yield NEVER
     for use in uses:
-        methods = use.params.get("methods", METHODS)
-        runs = f"{use.params.get('ngram', NGRAM)} words" if "words" in methods else ""
-        yield f"Stage `{use.label}` looked by {', '.join(methods)}{runs and f' (runs of {runs})'}."
+        runs = f"{use.params.get('ngram', NGRAM)} words" if "words" in use.methods else ""
+        how = ", ".join(use.methods) + (runs and f" (runs of {runs})")
+        yield f"Stage `{use.label}` looked by {how}."
         yield "\n| benchmark | found by | rows dropped | rows in the dataset |\n|---|---|--:|--:|"
         yield from _table(use)
         if late := _written_later(run, use.label):

@@ -6,16 +6,18 @@ propose, the true share decides.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from gristmill.text.shingles import Hashes, Places, Shingles
+from gristmill.text.shingles import Hashes, Places, Shingles, mixed
 
 PERMUTATIONS = 128
 SEED = 1
+TOGETHER = 4096
+"""Sketches that are lists of numbers at the same time: 4 KB each."""
 MISS_RATE = 0.001
 """Share of the pairs at the threshold that the bands may miss."""
 
@@ -28,8 +30,8 @@ class Text:
 
     hashes: Hashes
     """(n,) uint64, sorted: its distinct shingles; none where it says nothing."""
-    keys: list[bytes]
-    """Its sketch, by band."""
+    keys: Hashes
+    """(b,) uint64: its sketch, a number per band."""
     alike: dict[Text, float] = field(default_factory=dict)
     """Texts that were added, with their shares (0..1) at or above the threshold; its own is 1."""
     n_seen: int = -1
@@ -51,7 +53,7 @@ class LikeTexts:
         keys = _band_keys(known, bands(threshold))
         self.texts = [Text(known[i], keys[i]) for i in range(len(known))]
         self.which = distinct.which
-        self.index: dict[tuple[int, bytes], list[Text]] = {}
+        self.index: dict[int, list[Text]] = {}
         self.n_indexed = 0
 
     def __getitem__(self, i: int) -> Text:
@@ -64,7 +66,7 @@ class LikeTexts:
             self._find(text)
             for other, share in text.alike.items():
                 other.alike[text] = share
-            for key in enumerate(text.keys):
+            for key in text.keys.tolist():
                 self.index.setdefault(key, []).append(text)
             text.alike[text] = 1.0
             self.n_indexed += 1
@@ -94,7 +96,7 @@ class LikeTexts:
     def _find(self, text: Text) -> None:
         if text.n_seen != self.n_indexed:
             found = dict.fromkeys(
-                other for key in enumerate(text.keys) for other in self.index.get(key, ())
+                other for key in text.keys.tolist() for other in self.index.get(key, ())
             )
             text.alike = {other: share for other in found if (share := self.share(text, other))}
             text.n_seen = self.n_indexed
@@ -185,11 +187,13 @@ def _sketches(texts: Shingles) -> Any:
     )
 
 
-def _band_keys(texts: Shingles, n_bands: int) -> list[list[bytes]]:
-    """Return the sketch of every text in as many parts; texts that say nothing have the same."""
-    rows: Iterable[list[int]] = _sketches(texts).to_rows()
-    size = 4 * PERMUTATIONS // n_bands
-    return [
-        [sketch[i : i + size] for i in range(0, len(sketch), size)]
-        for sketch in (np.array(row, np.uint32).tobytes() for row in rows)
-    ]
+def _band_keys(texts: Shingles, n_bands: int) -> Hashes:
+    """Return a number per band of every text, (n, b); texts that say nothing have the same."""
+    keys = np.empty((len(texts), n_bands), np.uint64)
+    for start in range(0, len(texts), TOGETHER):
+        some = np.arange(start, min(start + TOGETHER, len(texts)))
+        sketches = np.array(_sketches(texts.only(some)).to_rows(), np.uint64)
+        keys[some] = np.arange(n_bands)
+        for part in np.moveaxis(sketches.reshape(len(some), n_bands, -1), 2, 0):
+            keys[some] = mixed(keys[some] + part)
+    return keys

@@ -32,7 +32,7 @@ where it is all that somebody says."""
 MAX_SHARED = 10
 """Rows of a set that may share a run; one that more share is a phrase of its template."""
 DIGIT = re.compile(r"\d")
-HIT = re.compile(r"(?P<benchmark>[\w.-]+) by (?P<method>words|chars|solutions), row ")
+HIT = re.compile(r"(?P<benchmark>[\w.-]+) by (?P<method>words|chars|solutions|embedding), row ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Hit:
 
     benchmark: str
     row: str
-    method: Method
+    method: Method | Literal["embedding"]
     shared: str
 
     def __str__(self) -> str:

@@ -24,6 +24,8 @@ Kinds = np.ndarray[Any, np.dtype[np.uint8]]
 BLOCK = 1 << 17
 """Characters that are cut together, or one longer text, so that a block stays in the cache of a
 core."""
+NAMED = 1 << 13
+"""Texts that are named together."""
 BASE = 0x9E3779B97F4A7C15
 WORD, SIGN = 1, 2
 LAST = 0x3FFFF
@@ -60,8 +62,12 @@ class Shingles:
 
     def names(self) -> Hashes:
         """Return a number per text, (n,), that texts with the same runs share; 0 without any."""
-        sums = np.concatenate([[np.uint64(0)], np.cumsum(_mixed(self.hashes), dtype=np.uint64)])
-        found: Hashes = np.diff(sums[self.starts])
+        found = np.zeros(len(self), np.uint64)
+        for start in range(0, len(self), NAMED):
+            starts = self.starts[start : start + NAMED + 1]
+            sums = np.zeros(starts[-1] - starts[0] + 1, np.uint64)
+            np.cumsum(mixed(self.hashes[starts[0] : starts[-1]]), out=sums[1:])
+            found[start : start + NAMED] = np.diff(sums[starts - starts[0]])
         return found
 
     def only(self, texts: Places) -> Shingles:
@@ -132,7 +138,7 @@ def _runs(tokens: Hashes, starts: Places, n: int) -> tuple[Hashes, Places]:
     counts = np.maximum(sizes - n + 1, sizes > 0)
     begins = _summed(counts)
     first = np.repeat(starts[:-1] - begins[:-1], counts) + np.arange(begins[-1])
-    weights = _mixed(np.arange(1, n + 1)) | np.uint64(1)
+    weights = mixed(np.arange(1, n + 1)) | np.uint64(1)
     sums = np.zeros(len(tokens), np.uint64)
     for i, weight in enumerate(weights[: len(tokens)]):
         sums[: len(tokens) - i] += tokens[i:] * weight
@@ -140,7 +146,7 @@ def _runs(tokens: Hashes, starts: Places, n: int) -> tuple[Hashes, Places]:
     for text in np.flatnonzero((sizes > 0) & (sizes < n)).tolist():
         said = tokens[starts[text] : starts[text + 1]]
         found[begins[text]] = (said * weights[: len(said)]).sum()
-    return _mixed(found), begins
+    return mixed(found), begins
 
 
 def _distinct(runs: Hashes, starts: Places) -> Shingles:
@@ -153,7 +159,7 @@ def _distinct(runs: Hashes, starts: Places) -> Shingles:
     return Shingles(runs[is_new], np.concatenate([[0], np.cumsum(is_new)])[starts])
 
 
-def _mixed(values: Any) -> Hashes:
+def mixed(values: Any) -> Hashes:
     """Return numbers of chance for numbers: the finalizer of splitmix64 (Steele et al., 2014)."""
     mixed: Hashes = (values + np.uint64(1)).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -179,7 +185,7 @@ def _kinds() -> Kinds:
 @lru_cache(maxsize=1)
 def _chances() -> Hashes:
     """Return a number of chance for every character; 9 MB."""
-    return _mixed(np.arange(0x110000))
+    return mixed(np.arange(0x110000))
 
 
 @lru_cache(maxsize=2)

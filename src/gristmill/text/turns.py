@@ -60,16 +60,22 @@ def turns(row: Mapping[str, Any]) -> list[Turn]:
     ]
 
 
+def said(row: Mapping[str, Any]) -> list[str]:
+    """Return everything that a row says: its turns, and both answers of a pair."""
+    pair = [row.get(name) or "" for name in ("prompt", "chosen", "rejected")]
+    return [*(turn["content"] for turn in turns(row)), *pair]
+
+
 def parts(row: Mapping[str, Any], name: str) -> list[str]:
     """Return the texts of a row that compare as its instruction, input or output.
 
     Of a conversation with more than one question they are all that the user said and all that the
     assistant said: many begin, or end, with the same words.
     """
-    said = turns(row) if row.get("messages") else []
-    if sum(turn["role"] == "user" for turn in said) > 1:
+    talk = turns(row) if row.get("messages") else []
+    if sum(turn["role"] == "user" for turn in talk) > 1:
         side = {"instruction": "user", "output": "assistant"}.get(name)
-        texts = [turn["content"] for turn in said if turn["role"] == side]
+        texts = [turn["content"] for turn in talk if turn["role"] == side]
     else:
         text = row.get(name) or ""
         texts = [] if name == "input" and is_marker(text) else [text]
