@@ -11,9 +11,8 @@ round from a place that the row draws; no presence penalty.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
-import pyarrow.compute as pc
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
@@ -21,6 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.detectors import declines
+from gristmill.text.pools import mixed
 
 LIST = """Here are instructions for changes to Python code, as developers give them to each \
 other. Continue the list with {n} more. Each asks for one kind of change, can be carried out on \
@@ -87,11 +87,13 @@ class InstructCoder(RowStage):
         if not ctx.round:
             given, output = row.get("input"), row.get("output")
             return [_asked(row["instruction"], given=given, output=output)]
-        start = ctx.rng.randrange(len(KINDS))
+        assert ctx.pool is not None
+        shots, start = (self.shots, self.machine_shots), ctx.rng.randrange(len(KINDS))
         rows: list[Asked | Drop] = []
         for i in range(self.lists):
             kind = KINDS[(start + i) % len(KINDS)] if self.typed else None
-            shown = self.draw(row["instruction"], ctx)
+            found = mixed(ctx.pool, row["instruction"], *shots, ctx.rng)
+            shown = [" ".join(text.split()) for text in found]
             reply = await complete(ctx.llm("generator"), self.request(shown, kind), self.sampling)
             if isinstance(reply, Drop):
                 rows.append(reply)
@@ -107,18 +109,6 @@ class InstructCoder(RowStage):
         text = LIST.format(n=self.more) + "\n".join([typed, *lines])
         return [{"role": "user", "content": text}]
 
-    def draw(self, own: str, ctx: Context) -> list[str]:
-        """Return the row's own instruction among others of the pool."""
-        assert ctx.pool is not None
-        by_people = pc.equal(ctx.pool["round"], 0)
-        made = ctx.pool.filter(pc.invert(by_people))["instruction"]
-        seeds = ctx.pool.filter(pc.and_(by_people, pc.not_equal(ctx.pool["instruction"], own)))
-        n_made = min(self.machine_shots, self.shots - 1, len(made))
-        shown = [own, *_sample(made, n_made, ctx)]
-        shown += _sample(seeds["instruction"], self.shots - len(shown), ctx)
-        ctx.rng.shuffle(shown)
-        return [" ".join(text.split()) for text in shown]
-
 
 def _read(line: str, gen: Gen, kind: str | None, shown: list[str]) -> Asked | Drop:
     found = QUOTED.match(line)
@@ -132,7 +122,3 @@ def _read(line: str, gen: Gen, kind: str | None, shown: list[str]) -> Asked | Dr
 def _asked(text: str, given: str | None = None, output: str | None = None) -> Asked:
     return {"instruction": text, "input": given, "output": output, "gen": None, "edit_type": None,
             "shown": []}  # fmt: skip
-
-
-def _sample(texts: Any, k: int, ctx: Context) -> list[str]:
-    return [texts[i].as_py() for i in ctx.rng.sample(range(len(texts)), k=min(k, len(texts)))]

@@ -11,9 +11,8 @@ keep their capitals.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
-import pyarrow.compute as pc
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Op, Sampling
@@ -21,6 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.instances import Instance, brought
+from gristmill.text.pools import mixed
 from gristmill.text.task_rules import MODALITIES, TASK_FLAWS, one_line, task_flaw
 
 TASKS = "Below is a list of tasks for a text assistant. No two of them are alike.\n\n"
@@ -82,7 +82,9 @@ class SelfInstruct(RowStage):
         if not ctx.round:
             task, (given, output) = row["instruction"], brought(row)
             return [Task(instruction=task, input=given, output=output, gen=None, shown=[])]
-        shown = self._draw(row["instruction"], ctx)
+        assert ctx.pool is not None
+        shots = self.shots, self.machine_shots
+        shown = [one_line(text) for text in mixed(ctx.pool, row["instruction"], *shots, ctx.rng)]
         reply = await complete(ctx.llm("generator"), self.request(shown), self.sampling)
         if isinstance(reply, Drop):
             return reply
@@ -94,18 +96,6 @@ class SelfInstruct(RowStage):
         lines = [f"{i}. {task}" for i, task in enumerate(shown, 1)]
         return header + "\n".join([*lines, f"{len(shown) + 1}."])
 
-    def _draw(self, own: str, ctx: Context) -> list[str]:
-        """Return the row's own task among others of the pool: machine-made first, then seeds."""
-        assert ctx.pool is not None
-        by_people = pc.equal(ctx.pool["round"], 0)
-        made = ctx.pool.filter(pc.invert(by_people))["instruction"]
-        seeds = ctx.pool.filter(pc.and_(by_people, pc.not_equal(ctx.pool["instruction"], own)))
-        n_made = min(self.machine_shots, self.shots - 1, len(made))
-        shown = [own, *_sample(made, n_made, ctx)]
-        shown += _sample(seeds["instruction"], self.shots - len(shown), ctx)
-        ctx.rng.shuffle(shown)
-        return [one_line(task) for task in shown]
-
     def _task(self, text: str, shown: list[str], gen: Gen) -> Task | Drop:
         if flaw := task_flaw(text, self.banned):
             return Drop(flaw[0], f"{flaw[1]}: {text}")
@@ -116,7 +106,3 @@ def listed(text: str) -> list[str]:
     """Return the items of a list that a reply went on with, each on one line; at least one."""
     found = [one_line(item) for item in NEXT.split(f"\n{text}" if text[:1].isdigit() else text)]
     return [item for item in found if item] or [""]
-
-
-def _sample(texts: Any, k: int, ctx: Context) -> list[str]:
-    return [texts[i].as_py() for i in ctx.rng.sample(range(len(texts)), k=min(k, len(texts)))]

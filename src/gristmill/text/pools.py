@@ -1,0 +1,32 @@
+"""Tasks for a prompt, drawn from a pool that grows from round to round."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def mixed(pool: pa.Table, own: str, shots: int, made_shots: int, rng: Random) -> list[str]:
+    """Return the row's own task among others of the pool, in an order of chance.
+
+    Args:
+        pool: Columns `instruction` and `round`: 0 is what people wrote.
+        own: The row's own task: always there, so that lineage is true.
+        shots: How many tasks in all; fewer when the pool has no more.
+        made_shots: How many of them a model made, at most; people wrote the others.
+        rng: Draws without putting back.
+    """
+    by_people = pc.equal(pool["round"], 0)
+    made = pool.filter(pc.invert(by_people))["instruction"]
+    seeds = pool.filter(pc.and_(by_people, pc.not_equal(pool["instruction"], own)))["instruction"]
+    shown = [own, *_sample(made, min(made_shots, shots - 1), rng)]
+    shown += _sample(seeds, shots - len(shown), rng)
+    rng.shuffle(shown)
+    return shown
+
+
+def _sample(texts: Any, k: int, rng: Random) -> list[str]:
+    return [texts[i].as_py() for i in rng.sample(range(len(texts)), k=min(k, len(texts)))]
