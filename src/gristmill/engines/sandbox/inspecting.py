@@ -11,7 +11,7 @@ import json
 from types import ModuleType
 from typing import Any
 
-from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.sandbox.program import MAX_CELL_CHARS, Program, Verdict
 
 MAX_CHARS = 100_000
 """Of a text: more is no answer, and fits no cell of the sandbox."""
@@ -19,10 +19,15 @@ ASK = "{source}\n\nimport json\nprint(json.dumps({name}({arguments})))\n"
 
 
 def inspection(module: ModuleType, name: str, *arguments: Any, timeout_s: float = 10.0) -> Program:
-    """Return the program that calls a function of the module on texts, numbers, lists of them."""
+    """Return the program that calls a function of the module on texts, numbers, lists of them.
+
+    Too much text for the sandbox has no answer.
+    """
     given = ", ".join(map(repr, arguments))
     ask = ASK.format(source=inspect.getsource(module), name=name, arguments=given)
-    return Program("", cells=(ask,), timeout_s=timeout_s)
+    if len(ask) > MAX_CELL_CHARS:
+        ask = f"raise ValueError('{len(ask)} characters')"
+    return Program("", cells=(ask,), timeout_s=timeout_s, cell_timeout_s=timeout_s)
 
 
 def found(verdict: Verdict) -> Any:
