@@ -73,6 +73,13 @@ def test_what_is_no_constraint_is_never_a_pass(bad) -> None:
     assert (failing["passed"], failing["status"]) == (False, "fail")
 
 
+def test_a_constraint_may_be_on_the_reasoning_alone() -> None:
+    row = {"output": "<think>a b</think>a, b", "constraints": [COMMA | {"scope": "reasoning"}]}
+    assert Constraints()(row)["strict"] == [True]
+    row["constraints"] = [COMMA | {"scope": "thought"}]
+    assert Constraints()(row)["strict"] == [None]
+
+
 def test_a_row_without_constraints_is_not_judged() -> None:
     for none in ([], None, "", "[", "3", "{}", 3):
         found = Constraints()({"output": "one", "constraints": none})
