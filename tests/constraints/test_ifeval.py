@@ -53,6 +53,8 @@ GOLDEN = [
     (WORDS, at_least("num_words", 3), "don't stop", True),
     (WORDS, at_least("num_words", 4), "well-known e-mail", True),
     (WORDS, below("num_words", 3), "one two three", False),
+    (WORDS, at_least("num_words", 4), "well \u2014 so\u2003it_is", False),
+    (WORDS, at_least("num_words", 4), "\u2014 so\u2003it_is naïve 中文", True),
     (PARAGRAPHS, {"num_paragraphs": 2}, "a\n***\nb", True),
     (PARAGRAPHS, {"num_paragraphs": 2}, "a\n\nb", False),
     (PARAGRAPHS, {"num_paragraphs": 2}, "a\n***\n\n***\nb", False),
@@ -198,7 +200,7 @@ def test_every_instruction_has_its_parameters() -> None:
         check_ifeval([COMMA, JSON], [{}], "text")
 
 
-MARKUP = st.text(st.sampled_from("ab*-[]<>#\n\r\t \x0b.,?!'\"1Pps{}:SECTION"), max_size=60)
+MARKUP = st.text(st.sampled_from("abé—_*-[]<>#\n\r\t \x0b.,?!'\"1Pps{}:SECTION"), max_size=60)
 
 
 @given(MARKUP)
@@ -213,6 +215,7 @@ def test_linear_searches_find_what_the_public_patterns_find(text: str) -> None:
             {"section_spliter": "S", "num_sections": 1},
         ),
     }
+    measured[WORDS] = (len(re.findall(r"\w+", text)), at_least("num_words", 1))
     for cid, (count, params) in measured.items():
         if text.strip():
             assert check(constraint(cid, params), text).measured == str(count)

@@ -158,7 +158,7 @@ def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> V
         RequirementError: a language is to be told, and the package that tells it is missing.
     """
     text = response or ""
-    if not text.strip():
+    if not text or text.isspace():
         return Verdict("fail", "no response")
     if len(text) > MAX_CHARS:
         return Verdict("error", f"{len(text)} characters, {MAX_CHARS} are judged at most")

@@ -19,10 +19,10 @@ RULE = re.compile(r":?-+:?")
 
 def parts_of(text: str, scope: Scope) -> list[str]:
     """Return the parts that are judged, without blank ones; every one has to pass."""
-    lines = text.split("\n")
     if scope == "response":
-        parts = [text]
-    elif scope == "reasoning":
+        return [text]
+    lines = text.split("\n")
+    if scope == "reasoning":
         parts = [reasoning_of(text)]
     elif scope == "each_line":
         parts = lines

@@ -16,8 +16,7 @@ END = re.compile(r"[.?!](?=([)\";}\]*:@'({\[?!])|\s+(\S{1,24}))")
 SPACE = re.compile(r"\s")
 CLOSING = re.compile(r"\s*[\"')\]}]+(?:\s+|$)")
 """Quotes and brackets that still belong to the sentence before."""
-TAIL = re.compile(r"[^\s()\";}\]*:@'{\[?!]+$")
-"""The last word before a mark, without quotes and brackets."""
+MARKS = re.compile(r"[()\";}\]*:@'{\[?!]")
 NUMBER = re.compile(r"-?[.,]?\d[\d,.-]*$")
 LONGEST_WORD = 40
 """Characters before a period that are looked at; no abbreviation is longer."""
@@ -39,8 +38,10 @@ ABBREVIATIONS = frozenset(SHORT.split())
 STARTERS = frozenset(OPENING.split())
 """Words that are capitals only because a sentence begins."""
 
-PIECE = re.compile(r"[\s«\u201c\u2018„`»\u201d\u2019\";@#$%&?!*\[\](){}<>]+|[:,](?!\d)|\.{2,}|--")
-"""What stands between the words of the Treebank."""
+PIECE = re.compile(r"[«\u201c\u2018„`»\u201d\u2019\";@#$%&?!*\[\](){}<>]+|[:,](?!\d)|\.{2,}|--")
+"""What, with blanks, stands between the words of the Treebank."""
+EDGES = '.,:;!?*()[]"-#'
+"""Marks around a word that change neither its case nor the number of its parts."""
 SUFFIX = re.compile(r"(?:'[smd]|'ll|'re|'ve|n't|')$", re.IGNORECASE)
 TWO_WORDS = frozenset({"CANNOT", "GIMME", "GONNA", "GOTTA", "LEMME", "WANNA", "'TIS", "'TWAS"})
 
@@ -65,8 +66,12 @@ def _ends(text: str, mark: re.Match[str]) -> bool:
     place, following = mark.start(), mark[1] or mark[2] or ""
     if text[place] != ".":
         return True
-    found = TAIL.search(text, max(0, place - LONGEST_WORD), place)
-    word = found[0].lower() if found else ""
+    before = text[max(0, place - LONGEST_WORD) : place]
+    word = "" if before[-1:].isspace() else before.rpartition(" ")[2].lower()
+    if not word.isalpha():
+        word = MARKS.split(word.split()[-1])[-1] if word else ""
+    if word.isalpha() and len(word) > 1 and word not in ABBREVIATIONS:
+        return True  # the common case first
     begins = following[0].isupper() and following.strip(",:;'\"").lower() in STARTERS
     if word.endswith("."):
         return begins
@@ -84,7 +89,14 @@ def _continues(following: str) -> bool:
 
 def count_capital_words(text: str) -> int:
     """Return the number of Treebank words that are all capitals: `IT'S` has two."""
-    return sum(_capitals(piece) for piece in PIECE.split(text) if not piece.islower())
+    words = (word.strip(EDGES) for word in text.split() if not word.islower())
+    return sum(
+        word.isupper()
+        if word.isalpha() and word not in TWO_WORDS
+        else sum(map(_capitals, PIECE.split(word)))
+        for word in words
+        if word
+    )
 
 
 def _capitals(piece: str) -> int:
