@@ -1,0 +1,170 @@
+"""Responses/s through the whole catalogue of IFEval's types without language, on one core.
+
+Goal: 5,000 responses/s. Every response is judged strictly by all 22 types. The baseline is the
+public checker as the package if-verifiable has it, its instructions built beforehand, on those of
+the types that it can judge here (without NLTK's data files it counts no sentences and no capital
+words); the ratio is over these types. Where the package is missing, the baseline is `plain`: the
+patterns of the paper's checker written down as they are published, without any care for speed.
+Verdicts of both arms are compared. Time is the processor's, which says more on a busy machine.
+The responses are those of seven models on IFEval, from the folder that GRISTMILL_DATA names.
+
+    python benchmarks/constraints.py [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from telling import machine, tell
+
+from gristmill.constraints.catalogue import check, constraint
+
+GOAL = 5_000
+MORE, LESS = {"relation": "at least"}, {"relation": "less than"}
+CATALOGUE: dict[str, dict[str, Any]] = {
+    "keywords:existence": {"keywords": ["the", "people"]},
+    "keywords:frequency": {"keyword": "people", "frequency": 2, **MORE},
+    "keywords:forbidden_words": {"forbidden_words": ["coffee", "guitar"]},
+    "keywords:letter_frequency": {"letter": "q", "let_frequency": 3, "let_relation": "less than"},
+    "length_constraints:number_sentences": {"num_sentences": 9, **MORE},
+    "length_constraints:number_paragraphs": {"num_paragraphs": 1},
+    "length_constraints:number_words": {"num_words": 200, **LESS},
+    "length_constraints:nth_paragraph_first_word": {
+        "num_paragraphs": 4,
+        "nth_paragraph": 2,
+        "first_word": "the",
+    },
+    "detectable_content:number_placeholders": {"num_placeholders": 2},
+    "detectable_content:postscript": {"postscript_marker": "P.S."},
+    "detectable_format:number_bullet_lists": {"num_bullets": 3},
+    "detectable_format:constrained_response": {},
+    "detectable_format:number_highlighted_sections": {"num_highlights": 2},
+    "detectable_format:multiple_sections": {"section_spliter": "Section", "num_sections": 2},
+    "detectable_format:json_format": {},
+    "detectable_format:title": {},
+    "combination:two_responses": {},
+    "combination:repeat_prompt": {"prompt_to_repeat": "Write a letter."},
+    "startend:end_checker": {"end_phrase": "Any other questions?"},
+    "startend:quotation": {},
+    "change_case:capital_word_frequency": {"capital_frequency": 3, "capital_relation": "at least"},
+    "punctuation:no_comma": {},
+}
+Arm = Mapping[str, Callable[[str], bool]]
+
+
+def ours() -> Arm:
+    """Return our checks."""
+    wanted = {cid: constraint(cid, params) for cid, params in CATALOGUE.items()}
+    return {cid: lambda text, one=one: check(one, text).passed for cid, one in wanted.items()}  # type: ignore[misc]
+
+
+def packaged() -> Arm:
+    """Return the package's checks, without those that lack data files here."""
+    from if_verifiable.ifeval.instructions_registry import INSTRUCTION_DICT
+
+    arm = {}
+    for cid, params in CATALOGUE.items():
+        instruction = INSTRUCTION_DICT[cid](cid)
+        instruction.build_description(**params)
+        try:
+            instruction.check_following("One. TWO.")
+        except LookupError:
+            continue
+        arm[cid] = instruction.check_following
+    return arm
+
+
+def plain() -> Arm:
+    """Return the published patterns, for the types whose rule is a pattern."""
+    many = re.MULTILINE
+    return {
+        "keywords:existence": lambda t: all(re.search(k, t, re.I) for k in ("the", "people")),
+        "keywords:frequency": lambda t: len(re.findall("people", t, re.I)) >= 2,
+        "keywords:forbidden_words": lambda t: (
+            not any(re.search(rf"\b{word}\b", t, re.I) for word in ("coffee", "guitar"))
+        ),
+        "keywords:letter_frequency": lambda t: sum(letter == "q" for letter in t.lower()) < 3,
+        "length_constraints:number_words": lambda t: len(re.findall(r"\w+", t)) < 200,
+        "detectable_content:number_placeholders": lambda t: len(re.findall(r"\[.*?\]", t)) >= 2,
+        "detectable_content:postscript": lambda t: bool(
+            re.findall(r"\s*p\.\s?s\..*$", t.lower(), many)
+        ),
+        "detectable_format:number_bullet_lists": lambda t: (
+            len(re.findall(r"^\s*\*[^\*].*$", t, many)) + len(re.findall(r"^\s*-.*$", t, many)) == 3
+        ),
+        "detectable_format:multiple_sections": lambda t: (
+            len(re.split(r"\s?Section\s?\d+\s?", t)) > 2
+        ),
+        "detectable_format:title": lambda t: any(
+            found.lstrip("<").rstrip(">").strip() for found in re.findall(r"<<[^\n]+>>", t)
+        ),
+        "punctuation:no_comma": lambda t: not re.search(",", t),
+    }
+
+
+def read_responses() -> list[str]:
+    """Return the responses of all seven models."""
+    files = sorted(Path(os.environ["GRISTMILL_DATA"]).glob("*ifeval/responses_*.jsonl"))
+    rows = [json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()]
+    return [row["response"] for row in rows if (row["response"] or "").strip()]
+
+
+def timed(arm: Arm, cids: Sequence[str], texts: Sequence[str]) -> tuple[float, list[list[bool]]]:
+    """Return seconds of processor time, and the verdicts."""
+    checks = [arm[cid] for cid in cids]
+    start = time.process_time()
+    verdicts = [[bool(judge(text)) for judge in checks] for text in texts]
+    return time.process_time() - start, verdicts
+
+
+def main() -> None:
+    """Run the arms in turn."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="1,000 responses")
+    parser.add_argument("--json", action="store_true", help="end with one JSON object")
+    parser.add_argument("--repeats", type=int, default=5)
+    args = parser.parse_args()
+    texts = read_responses()[: 1000 if args.quick else None]
+    name = "if-verifiable" if find_spec("if_verifiable") else "plain"
+    mine, theirs = ours(), packaged() if name == "if-verifiable" else plain()
+    shared = [cid for cid in CATALOGUE if cid in theirs]
+    rates, ratios, differing = [], [], 0
+    for _ in range(args.repeats):
+        whole, _ = timed(mine, list(CATALOGUE), texts)
+        fast, found = timed(mine, shared, texts)
+        slow, wanted = timed(theirs, shared, texts)
+        rates.append(len(texts) / whole)
+        ratios.append(slow / fast)
+        differing = sum(
+            a != b for x, y in zip(found, wanted, strict=True) for a, b in zip(x, y, strict=True)
+        )
+    result = {
+        "name": "constraints",
+        "ratio": round(statistics.median(ratios), 2),
+        "baseline": name,
+        "unit": "responses/s of one core's time",
+        "ours": round(statistics.median(rates)),
+        "goal": GOAL,
+        "types": len(CATALOGUE),
+        "types_compared": len(shared),
+        "verdicts_that_differ": differing,
+        "responses": len(texts),
+        "mean_chars": round(statistics.mean(map(len, texts))),
+        "ratios": [round(x, 2) for x in ratios],
+        "rates": [round(x) for x in rates],
+        "machine": machine("pydantic"),
+    }
+    tell(result, as_json=args.json)
+
+
+if __name__ == "__main__":
+    main()
