@@ -1,0 +1,87 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.text.faults import faults, likeness, rebuild, token_mask
+
+ADD = "def add(a, b):\n    return a + b\n"
+
+
+def shown(text, found):
+    return [text[start:end] for start, end in found.spans]
+
+
+def test_the_operator_alone_is_marked() -> None:
+    found = faults(ADD, ADD.replace("+", "-"))
+    assert (shown(ADD, found), found.lines) == (["+"], [1])
+    assert found.edits == [(ADD.index("+"), ADD.index("+") + 1, "-")]
+
+
+def test_crlf_and_tabs_shift_no_span() -> None:
+    text = ADD.replace("\n", "\r\n").replace("    ", "\t")
+    found = faults(text, text.replace("+", "-"))
+    assert (shown(text, found), found.lines) == (["+"], [1])
+
+
+def test_an_insertion_marks_the_tokens_on_both_sides() -> None:
+    found = faults(ADD, ADD.replace("a + b", "a + b + 1"))
+    assert shown(ADD, found) == ["b"], "nothing stands behind it"
+    found = faults(ADD, ADD.replace("a + b", "a + -b"))
+    assert shown(ADD, found) == ["+", "b"]
+
+
+def test_a_line_that_is_gone_is_marked_as_a_whole_but_for_its_spaces() -> None:
+    text = "x = 1\ny = 2\nprint(x)\n"
+    found = faults(text, "x = 1\nprint(x)\n")
+    assert (shown(text, found), found.lines) == (["y", "=", "2"], [1])
+
+
+@pytest.mark.parametrize("other", [ADD + "# why\n", ADD.replace("a + b", "a  +  b  # sum")])
+def test_comments_and_spaces_are_no_difference(other) -> None:
+    found = faults(ADD, other)
+    assert (found.spans, found.lines) == ([], [])
+    assert rebuild(ADD, found.edits) == other
+
+
+def test_another_indentation_is_a_difference() -> None:
+    text = "for x in xs:\n    total += x\n    show(x)\n"
+    found = faults(text, text.replace("    show", "show"))
+    assert "show" in shown(text, found)
+    assert 2 in found.lines
+    back = faults(text.replace("    show", "show"), text)
+    assert 2 in back.lines
+
+
+def test_equal_programs_have_no_faults() -> None:
+    found = faults(ADD, ADD)
+    assert (found.edits, found.spans, found.lines) == ([], [], [])
+
+
+CODE = st.text(alphabet="ab+ =#'\"\t\n\r(1", max_size=40)
+
+
+@given(CODE, CODE)
+def test_the_edits_rebuild_the_other_program_byte_for_byte(one, other) -> None:
+    found = faults(one, other)
+    assert rebuild(one, found.edits) == other
+    assert all(0 <= start < end <= len(one) for start, end in found.spans)
+
+
+def test_a_token_that_overlaps_a_span_counts() -> None:
+    assert token_mask([(0, 3), (3, 5), (5, 9)], [(4, 6)]) == [False, True, True]
+    assert token_mask([(0, 3)], [(3, 4)]) == [False]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        ("kitten", "sitting", 1 - 3 / 7),
+        ("", "", 1),
+        ("ab", "", 0),
+        ("a + b", "a - b", 0.8),
+        ("aa", "aaa", 2 / 3),
+    ],
+)
+def test_likeness_is_a_normalised_edit_distance(one, other, wanted) -> None:
+    assert likeness(one, other) == pytest.approx(wanted)
+    assert likeness(other, one) == pytest.approx(wanted)
