@@ -1,8 +1,7 @@
 """Dynosaur: what is known about a dataset becomes tasks, and its rows become their instances.
 
 Source: Yin et al., "Dynosaur: A Dynamic Growth Paradigm for Instruction-Tuning Data Curation",
-arXiv:2305.14327, section 2; `WadeYin9712/Dynosaur` (code Apache-2.0) for fields and labels.
-`selectors.replay` is for growth.
+arXiv:2305.14327, section 2; `WadeYin9712/Dynosaur` (code Apache-2.0). Growth: `selectors.replay`.
 Differs from the paper: our own prompts and worked examples, rules first; tasks are JSON; languages
 are not told apart; labels need 20 samples.
 """
