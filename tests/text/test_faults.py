@@ -85,3 +85,18 @@ def test_a_token_that_overlaps_a_span_counts() -> None:
 def test_likeness_is_a_normalised_edit_distance(one, other, wanted) -> None:
     assert likeness(one, other) == pytest.approx(wanted)
     assert likeness(other, one) == pytest.approx(wanted)
+
+
+def plain_distance(one: str, other: str) -> int:
+    row = list(range(len(other) + 1))
+    for i, x in enumerate(one, 1):
+        above, row = row, [i]
+        for j, y in enumerate(other, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (x != y)))
+    return row[-1]
+
+
+@given(st.text(alphabet="ab \n", max_size=40), st.text(alphabet="ab \n", max_size=40))
+def test_bit_vectors_count_as_the_plain_table_does(one, other) -> None:
+    longest = max(len(one), len(other), 1)
+    assert likeness(one, other) == pytest.approx(1 - plain_distance(one, other) / longest)
