@@ -27,6 +27,24 @@ def test_a_key_is_found_by_its_form(kind) -> None:
     assert [(s.kind, text[s.start : s.end]) for s in keys(text)] == [(kind, CASES[kind])]
 
 
+@pytest.mark.parametrize("start", ["gho_", "ghu_", "ghs_", "ghr_"])
+def test_every_kind_of_github_token_is_one(start) -> None:
+    assert [span.kind for span in keys(start + CASES["github_token"][4:])] == ["github_token"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("ASIA" + CASES["aws_key"][4:], "aws_key"),
+        ("rk_live_" + CASES["stripe_key"][8:], "stripe_key"),
+        ("github_pat_" + LETTERS * 2, "github_token"),
+        ("sk-" + LETTERS, "openai_key"),
+    ],
+)
+def test_other_beginnings_of_the_same_maker(text, kind) -> None:
+    assert [span.kind for span in keys(text)] == [kind]
+
+
 def test_a_private_key_is_found_to_its_end_or_cut_off() -> None:
     head, end = "-----BEGIN RSA PRIVATE " + "KEY-----", "-----END RSA PRIVATE " + "KEY-----"
     text = f"x {head}\nMIIE\n{end} y"

@@ -45,7 +45,11 @@ DECLINES = re.compile(
             |process|display|set\ up|browse|open|play|draw|produce|engage|do\ that|do\ this)\b
         |(?:this|the)\ (?:task|instruction|request)\ (?:cannot|can'?t)\ be
     )
-    |\b(?:gpt|ai|language)\ (?:language\ )?models?,?\ (?:i\ )?(?:
+    """,
+    re.I | re.X,
+)
+SAYS_CANNOT = re.compile(
+    r"""\b(?:gpt|ai|language)\ (?:language\ )?models?,?\ (?:i\ )?(?:
         cannot|can'?t|(?:am|is)\ (?:not\ able|unable))\b
     |\bcannot\ be\ (?:generated|completed|done|fulfilled|performed|provided)\ by\ (?:
         the|this|an?|any)\ (?:\w+\ )?(?:model|ai)\b
@@ -111,7 +115,10 @@ def no_output(text: str) -> str | None:
 
 def declines(text: str) -> str | None:
     """Find a refusal, or a model that speaks of what a model cannot do."""
-    found = DECLINES.search(text.replace("\u2019", "'"))
+    text = text.replace("\u2019", "'")
+    found = DECLINES.match(text)
+    if not found and ("model" in (folded := text.casefold()) or "cannot be" in folded):
+        found = SAYS_CANNOT.search(text)
     return found[0].strip() if found else None
 
 
@@ -136,6 +143,8 @@ def _repeats(text: str) -> str | None:
 
 def leaks_template(text: str) -> str | None:
     """Find signs of a prompt's template, or the next task of a list, in an answer."""
+    if not any(sign in text for sign in "<[#:"):
+        return None
     found = CONTROL.search(text) or NEXT_TASK.search(text)
     return found[0].strip() if found else None
 
@@ -167,6 +176,8 @@ def dangles(instruction: str) -> str | None:
 
 def stub(text: str) -> str | None:
     """Find a place that was left to be filled in."""
+    if not ("[" in text or "<" in text or "here" in text.casefold()):
+        return None
     found = STUB.search(text)
     return found[0] if found else None
 

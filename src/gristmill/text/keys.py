@@ -29,6 +29,12 @@ PATTERNS = {
     r"\s*[:=]\s*[\"'](?P<value>[^\s\"'<>{}$]{16,128})[\"']",
 }
 KEY = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()))
+SIGNS = (
+    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-",
+    "xox", "AIza", "k_live_", "sk-", "hf_", "npm_", "pypi-", "SG.", "eyJ", "://",
+)  # fmt: skip
+"""One of them stands in every secret but the assigned ones, and in few other texts."""
+ASSIGNED = ("password", "passwd", "secret", "token", "key")
 EXAMPLE = re.compile(r"(?i)example|x{4}|\*{4}|your[-_]|1234567|placeholder|changeme|user:pass")
 """What documentation writes where a key would stand."""
 MIN_BITS = 3.5
@@ -37,12 +43,21 @@ MIN_BITS = 3.5
 
 def keys(text: str) -> Iterator[Span]:
     """Yield every secret; what is plainly an example is none."""
-    for found in KEY.finditer(text):
+    for found in KEY.finditer(text) if _may_have_keys(text) else ():
         kind = str(found.lastgroup)
         start, end = found.span("value" if kind == "assigned" else kind)
         secret = text[start:end]
         if not EXAMPLE.search(secret) and (kind != "assigned" or _is_random(secret)):
             yield Span(kind, start, end)
+
+
+def _may_have_keys(text: str) -> bool:
+    """Say whether it is worth to look, which takes fifty times as long."""
+    for sign in SIGNS:
+        if sign in text:
+            return True
+    folded = text.casefold() if '"' in text or "'" in text else ""
+    return any(name in folded for name in ASSIGNED)
 
 
 def _is_random(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from itertools import chain
 from typing import Literal, get_args
 
 from gristmill.text.redaction import Span
@@ -15,20 +16,21 @@ from gristmill.text.redaction import Span
 Kind = Literal["email", "phone", "ip", "card", "iban"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
+DIGIT = re.compile(r"\d")
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 NOBODY = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:test|invalid|local))$")
 """Domains that are reserved for examples (RFC 2606)."""
-IP = re.compile(
-    r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)"
-    r"|(?<![\w:.])[23][0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])"
-)
-CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
+# A pattern that begins with a letter or digit and then looks back is found three times as fast as
+# one that looks back first.
+IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w]|\.\d)")
+IP6 = re.compile(r"[23](?<![\w:.][23])[0-9a-fA-F]{3}(?::[0-9a-fA-F]{0,4}){2,7}(?![\w:])")
+CARD = re.compile(r"\d(?<![\w.-]\d)(?:[ -]?\d){12,18}(?![\w-]|\.\d)")
 ISSUERS = re.compile(
     r"4(?:\d{12}|\d{15}|\d{18})|(?:5[1-5]|2[2-7])\d{14}|3[47]\d{13}|3(?:0[0-5]|[68]\d)\d{11}"
     r"|(?:6011|65\d\d|64[4-9]\d|35[2-8]\d)\d{12}|62\d{14,17}"
 )
 """Visa, Mastercard, American Express, Diners, Discover, JCB, UnionPay."""
-IBAN = re.compile(r"(?<!\w)[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}")
+IBAN = re.compile(r"[A-Z](?<!\w[A-Z])[A-Z]\d{2}(?: ?[A-Z0-9]){11,30}")
 LENGTHS = (
     "NO15 BE16 DK18 FI18 FO18 GL18 NL18 MK19 SI19 AT20 BA20 EE20 LT20 LU20 XK20 CH21 HR21 LI21 "
     "LV21 BG22 DE22 GB22 GE22 IE22 ME22 RS22 AE23 IL23 AD24 CZ24 ES24 MD24 PK24 RO24 SA24 SE24 "
@@ -36,8 +38,8 @@ LENGTHS = (
 )
 IBAN_LENGTH = {known[:2]: int(known[2:]) for known in LENGTHS.split()}
 PHONE = re.compile(
-    r"(?<![\w.+-])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\d"
-    r"|(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4})"
+    r"[+(\d](?<![\w.+-][+(\d])(?:(?<=\+)\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\d"
+    r"|(?:(?<=\()\d{3}\) ?|(?<=\d)\d{2}[-.])\d{3}[-.]\d{4})"
     r"(?![\w-]|\.\d)"
 )
 """With a country's code, or as in North America: other forms are those of any number."""
@@ -45,6 +47,8 @@ PHONE = re.compile(
 
 def personal(text: str, kinds: frozenset[str]) -> Iterator[Span]:
     """Yield every piece of personal data of some kinds; the more certain kinds come first."""
+    if "@" not in text and not DIGIT.search(text):
+        return
     taken: list[tuple[int, int]] = []
     for kind, found in FINDERS.items():
         for start, end in found(text) if kind in kinds else ():
@@ -59,7 +63,7 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _ips(text: str) -> Iterator[tuple[int, int]]:
-    for found in IP.finditer(text):
+    for found in chain(IP4.finditer(text), IP6.finditer(text)):
         try:
             if ipaddress.ip_address(found[0]).is_global:
                 yield found.span()

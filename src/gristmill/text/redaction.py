@@ -26,7 +26,7 @@ Find = Callable[[str], Iterable[Span]]
 
 def spans_of(row: Mapping[str, Any], find: Find) -> list[tuple[str, Span]]:
     """Return what is found in every text of a row, each with the name of its text."""
-    texts = [(name, row.get(name) or "") for name in FIELDS]
+    texts = [(name, row[name]) for name in FIELDS if row.get(name)]
     for i, turn in enumerate(row.get("messages") or ()):
         texts += [(f"messages.{i}", turn[key]) for key in ("content", "extra") if turn.get(key)]
     return [(name, span) for name, text in texts for span in find(text)]
