@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from random import Random
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 
-def mixed(pool: pa.Table, own: str, shots: int, made_shots: int, rng: Random) -> list[str]:
+class Chance(Protocol):
+    """What draws: `random.Random`."""
+
+    def sample(self, population: Sequence[int], k: int) -> list[int]:
+        """Return k of them, each once."""
+        ...
+
+    def shuffle(self, x: list[str]) -> None:
+        """Put them in an order of chance."""
+        ...
+
+
+def mixed(pool: pa.Table, own: str, shots: int, made_shots: int, rng: Chance) -> list[str]:
     """Return the row's own task among others of the pool, in an order of chance.
 
     Args:
@@ -28,5 +40,5 @@ def mixed(pool: pa.Table, own: str, shots: int, made_shots: int, rng: Random) ->
     return shown
 
 
-def _sample(texts: Any, k: int, rng: Random) -> list[str]:
+def _sample(texts: Any, k: int, rng: Chance) -> list[str]:
     return [texts[i].as_py() for i in rng.sample(range(len(texts)), k=min(k, len(texts)))]
