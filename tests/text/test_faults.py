@@ -1,10 +1,8 @@
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.text.faults import faults, rebuild, similarity, token_mask, weight
+from gristmill.text.faults import faults, likeness, rebuild, token_mask
 
 ADD = "def add(a, b):\n    return a + b\n"
 
@@ -85,7 +83,6 @@ def test_a_token_that_overlaps_a_span_counts() -> None:
     ],
 )
 def test_likeness_is_a_normalised_edit_distance(one, other, wanted) -> None:
-<<<<<<< HEAD
     assert likeness(one, other) == pytest.approx(wanted)
     assert likeness(other, one) == pytest.approx(wanted)
 
@@ -95,38 +92,11 @@ def plain_distance(one: str, other: str) -> int:
     for i, x in enumerate(one, 1):
         above, row = row, [i]
         for j, y in enumerate(other, 1):
-=======
-    assert similarity(one, other) == pytest.approx(wanted)
-    assert similarity(other, one) == pytest.approx(wanted)
-
-
-@pytest.mark.parametrize(
-    ("right", "wrong", "expected"),
-    [(-1, -1, 1.5), (0, -math.log(3), 1.25), (-math.log(3), 0, 1.75), (0, -9999, 1), (-9999, 0, 2)],
-)
-def test_the_weight_grows_with_the_preference_for_the_wrong_one(right, wrong, expected) -> None:
-    assert weight(right, wrong) == pytest.approx(expected)
-    assert weight(right, wrong, scale=3) == pytest.approx(1 + 3 * (expected - 1))
-
-
-def slow_distance(a: str, b: str) -> int:
-    row = list(range(len(b) + 1))
-    for i, x in enumerate(a, 1):
-        above, row = row, [i]
-        for j, y in enumerate(b, 1):
->>>>>>> b08e3f2 (Mark the faults of programs in one stage)
             row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (x != y)))
     return row[-1]
 
 
-<<<<<<< HEAD
 @given(st.text(alphabet="ab \n", max_size=40), st.text(alphabet="ab \n", max_size=40))
 def test_bit_vectors_count_as_the_plain_table_does(one, other) -> None:
     longest = max(len(one), len(other), 1)
     assert likeness(one, other) == pytest.approx(1 - plain_distance(one, other) / longest)
-=======
-@given(st.text("ab+( \t\n\u00e9", max_size=30), st.text("ab+( \t\n\u00e9", max_size=30))
-def test_similarity_is_that_of_a_plain_levenshtein_distance(a, b) -> None:
-    longest = max(len(a), len(b)) or 1
-    assert similarity(a, b) == pytest.approx(1 - slow_distance(a, b) / longest)
->>>>>>> b08e3f2 (Mark the faults of programs in one stage)

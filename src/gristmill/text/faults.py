@@ -1,14 +1,12 @@
 """Where two nearly equal programs differ, as places in the first: lines, spans, edits.
 
 Source: the two levels of FAIT, arXiv:2503.16913: lines by a sequence matcher, then the tokens in
-them. The weights during training are not published; those here are our own. Comments and spaces
-between tokens are no difference, indentation is. Offsets count characters of the text as it is, so
-that tabs and CRLF shift nothing.
+them. Comments and spaces between tokens are no difference, indentation is. Offsets count characters
+of the text as it is, so that tabs and CRLF shift nothing.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
@@ -67,7 +65,6 @@ def token_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, in
     return [any(s < end and start < e for s, e in spans) for start, end in offsets]
 
 
-<<<<<<< HEAD
 def likeness(one: str, other: str) -> float:
     """Return 1 minus the Levenshtein distance over the longer length, 0..1, 1 for equal texts.
 
@@ -92,42 +89,6 @@ def _distance(one: str, other: str) -> int:
         up, down = less | (~(zero | more) & full), more & zero
         distance += bool(up & last) - bool(down & last)
         up, down = (up << 1 | 1) & full, down << 1 & full
-=======
-def weight(lp_right: float, lp_wrong: float, scale: float = 1.0) -> float:
-    """Return the loss weight of a sensitive token, 1 to 1 + scale; others weigh 1.
-
-    The arguments are mean log-probabilities of the two segments. A model that prefers the wrong
-    one gets the greater weight: `1 + scale * (1 - sigmoid(lp_right - lp_wrong))`.
-    """
-    gap = max(-700.0, min(700.0, lp_right - lp_wrong))
-    return 1.0 + scale / (1.0 + math.exp(gap))
-
-
-def similarity(a: str, b: str) -> float:
-    """Return 1 minus the Levenshtein distance over the longer length: 0..1, 1 for equal texts.
-
-    By bit vectors (Hyyro, 2003): O(len(a) * len(b) / 64).
-    """
-    longest = max(len(a), len(b))
-    return 1.0 - _distance(a, b) / longest if longest else 1.0
-
-
-def _distance(a: str, b: str) -> int:
-    places: dict[str, int] = {}
-    for i, letter in enumerate(a):
-        places[letter] = places.get(letter, 0) | 1 << i
-    full, last = (1 << len(a)) - 1, 1 << len(a) - 1 if a else 0
-    more, less, distance = full, 0, len(a)
-    if not a:
-        return len(b)
-    for letter in b:
-        hits = places.get(letter, 0)
-        zero = (((hits & more) + more) ^ more) | hits | less
-        up, down = less | ~(zero | more) & full, more & zero
-        distance += bool(up & last) - bool(down & last)
-        up = (up << 1 | 1) & full
-        down = down << 1 & full
->>>>>>> b08e3f2 (Mark the faults of programs in one stage)
         more, less = (down | ~(zero | up)) & full, up & zero
     return distance
 
