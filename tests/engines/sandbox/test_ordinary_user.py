@@ -10,7 +10,7 @@ import pytest
 
 from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.errors import RequirementError
-from tests.engines.sandbox.test_attacks import ATTACKS
+from tests.engines.sandbox.test_attacks import ATTACKS, QUICK, Attack
 
 ROOT = Path(__file__).parents[3]
 BASE = Path(sys.base_prefix).resolve()
@@ -93,12 +93,22 @@ def test_verdicts_and_quick_attacks_are_the_same_for_an_ordinary_user() -> None:
 
 
 @pytest.mark.slow
-def test_every_attack_gets_what_it_deserves_from_an_ordinary_user() -> None:
-    """One mode each, values where both exist, on the default back end; and every twin passes."""
+@pytest.mark.parametrize(
+    ("backend", "attacks"),
+    [("zygote", ATTACKS), ("bubblewrap", [attack for attack in ATTACKS if attack not in QUICK])],
+    ids=["zygote", "bubblewrap"],
+)
+def test_every_attack_gets_what_it_deserves_from_an_ordinary_user(
+    backend: str, attacks: list[Attack]
+) -> None:
+    """One mode each, values where both exist; and every twin passes.
+
+    The quick ones run on bubblewrap above, all together: it keeps nothing from run to run.
+    """
     path = "tests/engines/sandbox/test_attacks.py::test"
     test = f"{path}_an_attack_gets_what_it_deserves_in_time_and_leaves_nothing"
-    wanted = [f"{test}[zygote-{a.name}-{next(iter(a.tests))}]" for a in ATTACKS]
-    wanted.append(f"{path}_the_honest_twin_of_every_attack_passes[zygote]")
+    wanted = [f"{test}[{backend}-{a.name}-{next(iter(a.tests))}]" for a in attacks]
+    wanted.append(f"{path}_the_honest_twin_of_every_attack_passes[{backend}]")
     done = as_nobody(
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "slow", *wanted
     )  # fmt: skip
