@@ -91,7 +91,7 @@ class Ruled(Engine):
     async def train(self, request: Train) -> Trained:
         lines = [
             {"id": pair.id, "checkpoint": i, "nll": len(pair.response) / (i + 1)}
-            for pair in request.rows
+            for pair in (*request.rows, *request.held_out)
             for i in range(3)
         ]
         return Trained("nowhere", pa.Table.from_pylist(lines, schema=LOSSES), 1, 0, 0)
@@ -122,7 +122,9 @@ def rows_of(stage: Any) -> list[dict[str, Any]]:
     kinds = set(CONTENT)
     made = []
     for i, row in enumerate(ODD):
-        rest = dict.fromkeys(stage.reads() - kinds, None if i % 3 else i + 1)
+        rest: dict[str, Any] = dict.fromkeys(stage.reads() - kinds, None if i % 3 else i + 1)
+        vectors = (name for name in rest if name.endswith(".vector"))
+        rest |= dict.fromkeys(vectors, None if i % 4 == 3 else [1.0, float(i)])
         made.append({"id": f"row{i:02}", **dict.fromkeys(stage.reads() & kinds), **rest, **row})
     return made
 
@@ -154,9 +156,15 @@ async def _awaited(made: Any) -> Any:
     return await made
 
 
+def number_or_text(name: str) -> pa.DataType:
+    if name.endswith(".vector"):
+        return pa.list_(pa.float32())
+    return pa.float64() if "." in name else pa.string()
+
+
 def decide(stage: Any, rows: list[dict[str, Any]], client: Client) -> dict[str, dict[str, Any]]:
     names = sorted(stage.reads())
-    kinds = [CONTENT.get(name, pa.float64() if "." in name else pa.string()) for name in names]
+    kinds = [CONTENT.get(name, number_or_text(name)) for name in names]
     table = pa.table(
         {"id": pa.array([row["id"] for row in rows], pa.string())}
         | {n: pa.array([row.get(n) for row in rows], k) for n, k in zip(names, kinds, strict=True)}
