@@ -1,0 +1,89 @@
+"""calibrate: how far a judge agrees with labels, beyond chance, and how often order decides."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gristmill.commands.bar import watching
+from gristmill.commands.building import order_of, writable
+from gristmill.commands.screen import Screen
+from gristmill.errors import InputError, RecipeError
+
+OPINIONS = ("winner", "level", "passed")
+"""What a judge may write, the one that says most first."""
+
+
+def do_calibrate(args: argparse.Namespace, screen: Screen) -> int:
+    """Run a recipe up to its first verifier or scorer on labelled rows, and compare."""
+    from gristmill.pipelines.recipe import Budget
+    from gristmill.pipelines.workspace import prepare
+
+    writable(args.workspace)
+    order = order_of(args).model_copy(update={"inputs": (args.labels,)})
+    recipe = order.load()
+    judges = [
+        i
+        for i, stage in enumerate(recipe.stages)
+        if str(stage.get("use")).startswith(("verifiers.", "scorers."))
+    ]
+    if not judges:
+        raise RecipeError(f"recipe '{recipe.name}' has no verifier or scorer to compare")
+    changes = {"target": None, "budget": Budget(), "rounds": None}
+    few = recipe.model_copy(update={**changes, "stages": recipe.stages[: judges[0] + 1]})
+    prepared = prepare(few, allow_plugins=args.allow_plugins)
+    lands = prepared.plan.uses[-1].lands
+    column = next((lands[name] for name in OPINIONS if name in lands), None)
+    if column is None:
+        raise RecipeError(f"'{few.stages[-1]['use']}' writes none of {', '.join(OPINIONS)}")
+    folder = args.workspace / ".gristmill" / "calibrate" / prepared.name
+    with watching(screen) as progress:
+        result = order.execute(prepared, progress, folder=folder)
+    found = compared(result.dataset.to_pylist(), column, args.label)
+    if args.json:
+        screen.result({"judge": recipe.name, **found})
+    else:
+        _tell(found, screen)
+    return 0
+
+
+def compared(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> dict[str, Any]:
+    """Return the figures over the rows that have an opinion of the judge and a label.
+
+    Raises:
+        InputError: no row has both.
+    """
+    from gristmill.geometry.agreement import agreement
+    from gristmill.storage.rows import look
+
+    pairs = [(look(dict(row), column), row.get(label)) for row in rows]
+    both = [(_said(a), _said(b)) for a, b in pairs if a is not None and b is not None]
+    if not both:
+        raise InputError(f"of {len(rows)} rows none has both {column} and a '{label}'; see --label")
+    judged, labels = zip(*both, strict=True)
+    found = agreement(judged, labels)
+    steady = [look(dict(row), f"{column.rpartition('.')[0]}.is_consistent") for row in rows]
+    told = [one for one in steady if one is not None]
+    return {
+        "column": column,
+        "rows": len(rows),
+        "compared": len(both),
+        "agreement_rate": found.rate,
+        "kappa": found.kappa.mean,
+        "low": found.kappa.low,
+        "high": found.kappa.high,
+        "order_bias_rate": told.count(False) / len(told) if told else None,
+    }
+
+
+def _said(value: Any) -> str:
+    return str(value).strip().lower()
+
+
+def _tell(found: Mapping[str, Any], screen: Screen) -> None:
+    screen.line(f"{found['compared']:,} of {found['rows']:,} rows compared, by {found['column']}")
+    screen.line(f"agreement {found['agreement_rate']:.1%}")
+    screen.line(f"kappa {found['kappa']:.3f}, 95 %: {found['low']:.3f} to {found['high']:.3f}")
+    if found["order_bias_rate"] is not None:
+        screen.line(f"the order decided in {found['order_bias_rate']:.1%}")
