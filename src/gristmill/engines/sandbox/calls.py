@@ -9,7 +9,10 @@ import posix
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
     from typing import Any
+
+    Step = tuple[Callable[..., int], tuple[Any, ...], str]
 
 SIGCHLD = 17
 NEWNS, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
@@ -63,11 +66,26 @@ def clone(flags: int) -> tuple[int, int]:
     return pid, pidfd.value if pid else -1
 
 
+def perform(steps: "Iterable[Step]") -> None:
+    """Make calls that were put together before; raise OSError at the first that fails.
+
+    In a run every object that is made costs memory pages, so what a run calls is ready by then.
+    """
+    for function, arguments, what in steps:
+        if function(*arguments) < 0:
+            fail(what)
+
+
+def mounting(source: str, target: str, kind: str, flags: int, options: str = "") -> "Step":
+    """Return the call that mounts."""
+    texts = [text.encode() or None for text in (source, target, kind)]
+    what = f"mount {kind or 'bind'} {target}"
+    return LIBC.mount, (*texts, flags, options.encode() or None), what
+
+
 def mount(source: str, target: str, kind: str = "", flags: int = 0, options: str = "") -> None:
     """Mount, or raise OSError that names the target."""
-    texts = [text.encode() or None for text in (source, target, kind)]
-    if LIBC.mount(*texts, flags, options.encode() or None):
-        fail(f"mount {kind or 'bind'} {target}")
+    perform([mounting(source, target, kind, flags, options)])
 
 
 def attributes(target: str, flags: int) -> None:
@@ -86,10 +104,14 @@ def enter_root(new: str) -> None:
     posix.chdir("/")
 
 
+def controlling(option: int, *args: int) -> "Step":
+    """Return a call of prctl."""
+    return LIBC.prctl, (option, *(*args, 0, 0, 0, 0)[:4]), f"prctl {option}"
+
+
 def control(option: int, *args: int) -> None:
     """Call prctl."""
-    if LIBC.prctl(option, *(*args, 0, 0, 0, 0)[:4]) < 0:
-        fail(f"prctl {option}")
+    perform([controlling(option, *args)])
 
 
 def name_host(name: str) -> None:
@@ -105,9 +127,25 @@ def forget_bounding_set() -> None:
             return
 
 
-def drop_capabilities() -> None:
-    """Give up every capability for good."""
-    call("capset", CAPABILITY_HEAD, NO_CAPABILITIES)
+DROPPING: "Step" = (
+    LIBC.syscall,
+    (NUMBERS["capset"], CAPABILITY_HEAD, NO_CAPABILITIES),
+    "capset",
+)
+"""The call that gives up every capability for good."""
+
+
+def becoming(user: int) -> "list[Step]":
+    """Return the calls that make this process another user's."""
+    return [
+        (LIBC.setresgid, (user, user, user), "setresgid"),
+        (LIBC.setresuid, (user, user, user), "setresuid"),
+    ]
+
+
+def entering(folder: str) -> "Step":
+    """Return the call that makes a folder the current one."""
+    return LIBC.chdir, (folder.encode(),), f"chdir {folder}"
 
 
 def exit_code(status: int) -> int:
@@ -141,7 +179,10 @@ class Filter:
         kind = type("Program", (ctypes.Structure,), {"_fields_": fields})
         self.head = kind(len(program) // 8, ctypes.addressof(self.program))
 
-    def install(self) -> None:
-        """Hold this process and all its children to the filter."""
-        control(NO_NEW_PRIVS, 1)
-        control(SECCOMP, 2, ctypes.addressof(self.head))
+    @property
+    def steps(self) -> "list[Step]":
+        """The calls that hold a process and its children to the filter, while this object lives."""
+        return [
+            controlling(NO_NEW_PRIVS, 1),
+            controlling(SECCOMP, 2, ctypes.addressof(self.head)),
+        ]

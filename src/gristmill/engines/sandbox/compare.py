@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     Space = dict[str, Any]
 
+ACTIONS: "Space" = {}
+"""What `operators` gives, filled where these functions are made."""
+
 
 def shift(value: "Any") -> "Any":
     """Stand here for what a canary run changes: `canary.chosen` takes this place."""
@@ -26,8 +29,7 @@ def shift(value: "Any") -> "Any":
 def begin(space: "Space", package: "Space", emit: "Callable[..., None]") -> "Space":
     """Return what the tests find by name; to be called before the code runs."""
     made, named = code_ids(package["tests"]), package["names"]
-    plain = {int, float, str, bool, type(None)}
-    actions = operators()
+    plain, actions = {int, float, str, bool, type(None)}, ACTIONS
 
     def compare(name: str, left: "Any", right: "Any") -> "Any":
         if type(left) in plain and type(right) in plain:

@@ -52,8 +52,8 @@ def main(numbers: list[int], folder: str) -> "NoReturn":
     signal(SIGTERM, SIG_DFL)
     calls.control(calls.NO_NEW_PRIVS, 1)
     restrict(sys.argv[8:], folder)
-    calls.drop_capabilities()
-    calls.Filter(program).install()
+    held = calls.Filter(program)
+    calls.perform([calls.DROPPING, *held.steps])
     calls.control(calls.DUMPABLE, 1)
     launcher.main(rest, folder)
 

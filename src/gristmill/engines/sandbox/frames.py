@@ -39,7 +39,7 @@ def read(frames: bytes, nonce: str) -> Report:
         body = frames[at + 4 : at + 4 + size]
         at += 4 + size
         try:
-            parts = json.loads(body) if len(body) == size else None
+            parts = json.loads(body.decode()) if len(body) == size else None
         except (ValueError, RecursionError):
             parts = None
         if not isinstance(parts, list) or len(parts) < 2 or parts[0] != nonce:

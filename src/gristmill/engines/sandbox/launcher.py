@@ -20,19 +20,22 @@ if TYPE_CHECKING:
 
     Emit = Callable[..., None]
 
-FRAMES = 3
-NONCE = 32
+FRAMES, NONCE = 3, 32
 MAX_DEPTH = 64
 MAX_MESSAGE = 2000
 TOOLS: "list[dict[str, Any]]" = []
 """In a warm interpreter what tests that count their asserts call; taken out before a program runs.
 A cold one gets the code of it with its package."""
+# CORE is 1, not 0: with 0 a piped core pattern would still start the host's handler.
+SIZES = {"FSIZE": 16 << 20, "STACK": 64 << 20, "NOFILE": 64, "CORE": 1}
+SIZES |= dict.fromkeys(("MEMLOCK", "MSGQUEUE"), 0) | {"SIGPENDING": 64}
 BASES = (bool, int, float, str, bytes, complex, list, tuple, set, frozenset, dict)
 
 
 def main(numbers: list[int], driver: str) -> "NoReturn":
     """Run one job. Descriptors 0, 1, 2 and FRAMES are all that the program finds open."""
     job_fd, frames_fd, *limits = numbers
+    lower(SIZES)
     limit(*limits)
     reader, writer = posix.pipe()
     child = posix.fork()
@@ -77,8 +80,7 @@ def leave(code: int) -> "NoReturn":
 
 
 def _join_threads() -> None:
-    threading = sys.modules.get("threading")
-    if threading is not None:
+    if threading := sys.modules.get("threading"):
         threading._shutdown()
 
 
@@ -89,14 +91,14 @@ def _flush() -> None:
 
 
 def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
-    """Set what the kernel enforces per process."""
-    # CORE is 1, not 0: with 0 a piped core pattern would still start the host's handler.
-    wanted = {"AS": address_bytes, "FSIZE": 16 << 20, "STACK": 64 << 20, "NOFILE": 64}
-    wanted |= {"CORE": 1, "MEMLOCK": 0, "MSGQUEUE": 0, "SIGPENDING": 64}
+    """Set what the kernel enforces per process and the job decides."""
     # First a signal that says why, then the end.
     resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
-    if processes:
-        wanted["NPROC"] = processes
+    lower({"AS": address_bytes, "NPROC": processes} if processes else {"AS": address_bytes})
+
+
+def lower(wanted: dict[str, int]) -> None:
+    """Set limits for good, but leave lower ones."""
     for name, most in wanted.items():
         which = getattr(resource, "RLIMIT_" + name)
         hard = resource.getrlimit(which)[1]
@@ -106,10 +108,7 @@ def limit(cpu_s: int, address_bytes: int, processes: int) -> None:
 
 def read_all(fd: int) -> bytes:
     """Read a descriptor to its end."""
-    parts = []
-    while part := posix.read(fd, 1 << 20):
-        parts.append(part)
-    return b"".join(parts)
+    return b"".join(iter(lambda: posix.read(fd, 1 << 20), b""))
 
 
 def sender(fd: int, nonce: str, write: "Callable[[int, bytes], int]" = posix.write) -> "Emit":
@@ -195,6 +194,8 @@ def furnish(codes: "dict[str, Any]", tools: "dict[str, Any] | None" = None) -> "
         tools |= {"urandom": posix.urandom, "getframe": sys._getframe}
     for name, code in codes.items():
         tools[name] = function(code, tools, name)
+    if "ACTIONS" not in tools:
+        tools["ACTIONS"] = tools["operators"]()
     return tools
 
 

@@ -64,12 +64,16 @@ def make_folder(path: str) -> None:
             continue
 
 
+def mounting_proc(target: str) -> "calls.Step":
+    """Return the call that mounts /proc, read-only."""
+    flags = calls.RDONLY | calls.NOSUID | calls.NODEV | calls.NOEXEC
+    return calls.mounting("proc", target, "proc", flags)
+
+
 def mount_proc(target: str) -> bool:
-    """Mount /proc, read-only; a machine that masks parts of its own refuses that."""
+    """Mount /proc; a machine that masks parts of its own refuses that."""
     try:
-        calls.mount(
-            "proc", target, "proc", calls.RDONLY | calls.NOSUID | calls.NODEV | calls.NOEXEC
-        )
+        calls.perform([mounting_proc(target)])
     except PermissionError:
         return False
     return True

@@ -10,19 +10,19 @@ and a fresh /proc, drops every right, forks the process of the program, and reap
 ended. The texts are read by a process that stays, `reader.py`.
 """
 
+import _signal  # type: ignore[import-not-found]  # typeshed has only `signal`, which makes enums
 import _socket
 import gc
 import posix
 import resource
 import select
-import signal
 import sys
 from contextlib import suppress
 
 from gristmill.engines.sandbox import calls, guards, launcher
 from gristmill.engines.sandbox.doors import HEAD, receive, send
 from gristmill.engines.sandbox.reader import Reader
-from gristmill.engines.sandbox.root import build_root, mount_proc, write
+from gristmill.engines.sandbox.root import build_root, mounting_proc, write
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ NOBODY = 65534
 OWN_NAMESPACES = (
     calls.NEWUSER | calls.NEWNS | calls.NEWPID | calls.NEWIPC | calls.NEWUTS | calls.NEWNET
 )
+SEEN = [calls.controlling(calls.DUMPABLE, 1)]
+"""What lets a program read its own memory: it runs under the limits of nobody."""
 RUN_NAMESPACES = calls.NEWPID | calls.NEWNS | calls.NEWIPC
 
 
@@ -80,7 +82,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     """Prepare once, then run one job at a time until the socket's other end closes."""
     calls.control(calls.PDEATHSIG, SIGKILL)
     # An init hears the signals that it handles: none of a program's may end it.
-    signal.signal(SIGINT, signal.SIG_IGN)
+    _signal.signal(SIGINT, _signal.SIG_IGN)
     if is_mapped:
         posix.setgroups([])
     calls.name_host("box")
@@ -90,6 +92,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     sys.path += config["paths"]
     for name in config["preload"]:
         __import__(name)
+    launcher.lower(launcher.SIZES)
     launcher.TOOLS.append(launcher.furnish(guards.codes()))
     jail = Jail(config, has_proc=has_proc, is_mapped=is_mapped)
     gc.collect()
@@ -211,15 +214,31 @@ class Jail:
     """What is done to every run before its program: mounts, rights, the filter, an init."""
 
     def __init__(self, config: "dict[str, Any]", *, has_proc: bool, is_mapped: bool) -> None:
-        self.scratch = config["scratch"]
-        self.has_proc, self.is_mapped = has_proc, is_mapped
         self.filter = calls.Filter(config["filter"])
+        flags = calls.NOSUID | calls.NODEV
+        self.rights = [
+            *(calls.becoming(NOBODY) if is_mapped else ()),
+            calls.DROPPING,
+            calls.controlling(calls.DUMPABLE, 0),
+            *self.filter.steps,
+        ]
+        """What makes it nobody without any right, for good."""
+        self.steps = [
+            *(
+                calls.mounting("tmpfs", path, "tmpfs", flags, options)
+                for path, options in config["scratch"].items()
+            ),
+            *([mounting_proc("/proc")] if has_proc else ()),
+            calls.entering("/box"),
+            *self.rights,
+        ]
+        """Empty scratch space and the process list of this run alone, then the rights."""
 
     def enter(self, door: "_socket.socket", inlet: "_socket.socket") -> "NoReturn":
         """Become a run's init: prepare everything, fork the program's process, reap."""
         try:
-            self.mount()
-            self.drop()
+            calls.perform(self.steps)
+            end = door.fileno()
             child = posix.fork()
         except BaseException as error:  # noqa: BLE001 - it must end here, whatever it is
             posix.write(2, f"{type(error).__name__}: {error}".encode())
@@ -227,33 +246,20 @@ class Jail:
         if not child:
             door.close()
             begin(inlet)
-        posix.dup2(door.fileno(), 0)
+        posix.dup2(end, 0)
         posix.closerange(1, 1 << 16)
         reap(child)
 
-    def mount(self) -> None:
-        """Mount empty scratch space and the process list of this run alone."""
-        for path, options in self.scratch.items():
-            calls.mount("tmpfs", path, "tmpfs", calls.NOSUID | calls.NODEV, options)
-        if self.has_proc:
-            mount_proc("/proc")
-        posix.chdir("/box")
-
     def drop(self) -> None:
         """Become nobody without any right, for good."""
-        if self.is_mapped:
-            posix.setresgid(NOBODY, NOBODY, NOBODY)
-            posix.setresuid(NOBODY, NOBODY, NOBODY)
-        calls.drop_capabilities()
-        calls.control(calls.DUMPABLE, 0)
-        self.filter.install()
+        calls.perform(self.rights)
 
 
 def begin(inlet: "_socket.socket") -> "NoReturn":
     """Be the process in which the program runs: wait for the parsed program, then run it."""
-    calls.control(calls.DUMPABLE, 1)
+    calls.perform(SEEN)
     posix.setsid()
-    signal.signal(SIGINT, signal.default_int_handler)
+    _signal.signal(SIGINT, _signal.default_int_handler)
     numbers, fds = receive(inlet)
     if not fds:
         posix._exit(BROKEN)
