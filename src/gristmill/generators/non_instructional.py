@@ -13,7 +13,6 @@ from typing import ClassVar, TypedDict
 from pydantic import Field, model_validator
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.errors import RecipeError
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete, judge
 from gristmill.pipelines.stage import Drop, RowStage
@@ -72,7 +71,7 @@ class NonInstructional(RowStage):
     @model_validator(mode="after")
     def _orders(self) -> NonInstructional:
         if self.min_words > self.max_words:
-            raise RecipeError(f"min_words={self.min_words} is above max_words={self.max_words}")
+            raise ValueError(f"min_words={self.min_words} is above max_words={self.max_words}")
         return self
 
     def needs(self) -> dict[str, Op]:
