@@ -6,17 +6,14 @@ that share one. Addresses and closed code blocks are not looked at.
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field, field_validator
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
-from gristmill.text.scripts import OF_LANGUAGE, scripts
+from gristmill.text.scripts import LINK, OF_LANGUAGE, scripts
 from gristmill.text.turns import Turn, turns
-
-LINK = re.compile(r"https?://\S+")
 
 
 class Texts(TypedDict):

@@ -1,6 +1,6 @@
 """Other datasets: rows that a filter compares with beside its own, pinned by their bytes.
 
-A dataset that was published is the index of what was accepted before (ADR 0017).
+A dataset that was published is the index of what was accepted before (ADR 0022).
 """
 
 from __future__ import annotations

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from functools import lru_cache
 
+LINK = re.compile(r"https?://\S+")
+"""No language: the letters of an address are Latin everywhere."""
 LANGUAGES = {
     "cs da de en es et fi fr hr hu id it ms nl no pl pt ro sk sl sv sw tr vi": ("LATIN",),
     "be bg mk ru sr uk": ("CYRILLIC",),

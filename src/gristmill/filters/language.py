@@ -1,0 +1,74 @@
+"""Drop rows that drifted into another language: a French answer in a set of German rows.
+
+Source: Lui and Baldwin, "langid.py: An Off-the-shelf Language Identification Tool" (2012), in the
+version of Barbaresi (py3langid), which carries its model of 140 languages.
+Differs from the tool: addresses and closed code blocks are not looked at, and what it is unsure
+about stays. `filters.script` is cheaper where the languages have scripts of their own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, ClassVar, NotRequired, TypedDict
+
+from pydantic import Field
+
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.fences import fold_fences
+from gristmill.text.scripts import LINK
+from gristmill.text.turns import Turn, turns
+
+READ = 400
+"""Characters of a turn that are looked at: more changes nothing and costs time."""
+
+
+class Texts(TypedDict):
+    """What it reads."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+    lang: NotRequired[str | None]
+
+
+class Nothing(TypedDict):
+    """It writes no columns."""
+
+
+class Language(RowStage):
+    """Look at every turn; the detail says which language it is in, and how surely."""
+
+    codes: ClassVar[frozenset[str]] = frozenset({"wrong_language"})
+
+    lang: str | None = Field(default=None, pattern="^[a-z]{2,3}$")
+    """Language of all rows, such as `en` (ISO 639); None takes a row's own `lang`, and a row
+    without one stays."""
+    min_probability: float = Field(default=0.9, gt=0, le=1)
+    """How sure (0..1) the tool must be of another language. Our choice: of 3,000 English rows one
+    leaves that should not, a list of chemical elements."""
+    min_letters: int = Field(default=40, ge=1)
+    """Letters below which a turn says nothing about its language."""
+
+    def __call__(self, row: Texts) -> Nothing | Drop:
+        """Ask about one turn after the other."""
+        wanted = self.lang or (row.get("lang") or "").lower().replace("_", "-").partition("-")[0]
+        for turn in turns(row) if wanted else ():
+            text = LINK.sub(" ", fold_fences(turn["content"]))[:READ]
+            if sum(map(str.isalpha, text)) < self.min_letters:
+                continue
+            found, probability = _identifier().classify(text)
+            if found not in (wanted, NO_LANGUAGE) and probability >= self.min_probability:
+                return Drop("wrong_language", f"{turn['role']}: {found} {probability:.2f}")
+        return {}
+
+
+NO_LANGUAGE = "zxx"
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    """Load the model once per process: 5 MB, about a second."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
