@@ -1,0 +1,82 @@
+"""Every shipped recipe of code and mathematics on its own seeds: the ledger adds up, twice."""
+
+import re
+
+import pytest
+from audit import audit
+
+from gristmill import Recipe, run
+from gristmill.engines.sandbox import Sandbox
+from gristmill.errors import RequirementError
+
+
+def block(code: str) -> str:
+    return f"```python\n{code}\n```"
+
+
+FIBONACCI = """def fibonacci(n):
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a"""
+
+
+def answer(prompt: str, draw: int) -> str:
+    """Answer whatever the stages ask, right or wrong by the draw; some replies are none."""
+    if draw % 7 == 6:
+        return "Sorry, I cannot do that."
+    if prompt.endswith("### With slots"):
+        question = prompt.rpartition("### Problem\n")[2].partition("\n\n### With")[0]
+        names = iter("abcdefgh")
+        return re.sub(r"\d+", lambda _: f"[[{next(names)}]]", question)
+    if prompt.endswith("### Function"):  # right for the first problem: 24 rolls at 2 dollars
+        return block("def solve(a, b):\n    return (a + a / 2) * b")
+    if prompt.endswith("### Python"):
+        stub = prompt.rpartition("### Function\n")[2].partition("\n\n### Python")[0]
+        body = f"return [{draw % 2}]"
+        return block(
+            stub.replace("raise NotImplementedError", body).replace("...", body) + "\n    " + body
+        )
+    if prompt.endswith("### Calls"):
+        return block("merge_intervals([(1, 2)])\ncaesar('a', 1)\nlongest_plateau([1])")
+    if prompt.endswith("### Cheaper program"):
+        return block(FIBONACCI)
+    if prompt.endswith("### Plan"):
+        return "1. Find the parts.\n2. Put them together."
+    if prompt.endswith("### Full solution"):
+        human = prompt.partition("### Solution of a person\n")[2].partition("\n\n### Task")[0]
+        return f"First the parts, then the whole.\n{human}"
+    if prompt.endswith("### Steps\n"):
+        found = (72, 360, 40, 54)[draw % 4]
+        return f"Thought: It is {found}.\nFinal answer: {found}"
+    return "Thought: Nothing.\nFinal answer: 0"
+
+
+QUICK = {
+    "infinity_math": [],
+    "fun_coder": ["stages.1.n=3"],
+    "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=1"],
+    "enriched_math": [],
+    "mario": ["stages.0.profile=bare"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, engine, tmp_path) -> None:
+    sets = ["export={formats: [alpaca], card: false, report: false}", *QUICK[name]]
+    recipe = Recipe.load(name, sets)
+    with Sandbox(2) as sandbox:
+        try:
+            sandbox.run_all([])
+        except RequirementError as error:
+            pytest.skip(f"no isolation here: {error}")
+        engines = {"generator": engine(answer=answer), "sandbox": sandbox}
+        roles = {role: engines[role] for role in recipe.engines}
+        first = run(recipe, engines=roles, workspace=tmp_path)
+        assert audit(first.path) == []
+        again = run(recipe, engines=roles, workspace=tmp_path)
+    assert again.dataset == first.dataset
+    assert len(first.dataset) > 0
+    for line in first.ledger:
+        assert not line["failed"], line
