@@ -44,6 +44,7 @@ TRAINED = ("instruct_mining",)
 GIVEN: dict[str, dict[str, Any]] = {
     "contrastive": {"answer": "answer"},
     "infinity_phase1": {"target": WORDS[:50]},
+    "scale_bio": {"shares": [["0", 0.5], ["1", 0.5]]},
     "skill_it": {"edges": [["0", "1", 1.0]], "rounds": 1},
     "stat_sel": {"profile": ['["1", "2"]'] * 200, "by": "labels"},
 }
