@@ -158,7 +158,7 @@ def test_real_datasets_and_the_published_tasks(engine, tmp_path) -> None:
     dolly = json.loads((DATA / "dolly" / "dolly_3k.json").read_text())
     fields = {
         name: {field for one in tasks for field in one["input_fields"] + one["output_field"]}
-        for name, tasks in list(published.items())[:150]
+        for name, tasks in list(published.items())[:40]
     }
     records = [
         {"task_name": name, "license": "mit", "samples": [{f: f"{f} {i}" for f in sorted(found)}
@@ -176,7 +176,7 @@ def test_real_datasets_and_the_published_tasks(engine, tmp_path) -> None:
     assert audit(result.path) == []
     first = result.ledger[0]
     assert first["failed"] == 0
-    assert first["kept"] > 500
+    assert first["kept"] > 200
     of_dolly = [r for r in result.dataset.to_pylist() if "Which kind is it?" in r["instruction"]]
     assert len(of_dolly) == 150
     assert of_dolly[0]["instruction"] == "Which kind is it?", "not all of the labels are short"

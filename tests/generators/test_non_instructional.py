@@ -94,7 +94,7 @@ BARE = "export={formats: [messages], card: false, report: false}"
 def test_the_recipe_goes_on_with_documents(path, engine, tmp_path) -> None:
     if path == DATA and not DATA.exists():
         pytest.skip("GRISTMILL_DATA names no folder")
-    sets = [BARE, *(["seeds.map={}", "seeds.limit=150"] if path == DATA else [])]
+    sets = [BARE, *(["seeds.limit=150"] if path == DATA else [])]
     recipe = Recipe.load("non_instructional", sets, input=path)
     model = engine(answer=lambda p, d: "plain" if p.endswith("One word") else f"{MORE} {d % 997}.")
     result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)

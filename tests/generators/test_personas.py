@@ -120,7 +120,7 @@ def test_of_two_like_people_one_is_asked(engine, tmp_path) -> None:
 
 @pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA names no folder")
 def test_real_texts_go_through_as_personas(engine, tmp_path) -> None:
-    recipe = Recipe.load("personas", ["seeds.limit=30", "seeds.map={}", BARE], input=DATA)
+    recipe = Recipe.load("personas", ["seeds.limit=30", BARE], input=DATA)
     model = engine(answer=lambda prompt, draw: f"User prompt: {draw % 89} or {draw % 97}?")
     result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)
     assert audit(result.path) == []
