@@ -71,6 +71,43 @@ def test_what_compares_inside_is_not_said_to_be_compared_outside(
     assert (verdict.status, verdict.verified_by) == ("pass", by), verdict
 
 
+STACK = """
+class Stack:
+    def __init__(self):
+        self.items = []
+    def push(self, x):
+        self.items.append(x)
+    def top(self, back=1):
+        return self.items[-back]
+def f(x):
+    return x
+"""
+
+
+@pytest.mark.parametrize(
+    ("tests", "by"),
+    [
+        (
+            "import math\ns = Stack()\ns.push(math.pi)\ns.push([3])\nassert s.top(1) == [3]",
+            "values",
+        ),
+        ("xs = [i * 2 for i in range(3)]\nr = f(xs)\nassert r == [0, 2, 4]", "values"),
+        ("r = f([3])\nassert Stack().items == [] and r.count(3) == 1", "asserts"),
+        ("n = 0\nfor x in (3, 4):\n    n += f(x) == x\nassert n == 2", "asserts"),
+        ("ok = [f(3) == 3, f(4) == 4]\nassert ok == [True, True]", "asserts"),
+        ("n = 0\nmatch f(3):\n    case 3:\n        n = 1\nassert n == 1", "asserts"),
+        (
+            "def score(g):\n    return sum(g(x) == x for x in (3, 4))\nassert score(f) == 2",
+            "asserts",
+        ),
+        ("d = f(5) - 5\nassert d == 0", "asserts"),
+    ],
+)
+def test_only_what_the_code_gave_is_compared_outside(sandbox: Sandbox, tests: str, by: str) -> None:
+    (verdict,) = sandbox.run_all([Program(STACK, tests)])
+    assert (verdict.status, verdict.verified_by) == ("pass", by), verdict
+
+
 def test_a_loop_that_runs_already_is_no_hindrance(sandbox: Sandbox) -> None:
     async def many() -> list[str]:
         # A notebook calls run_all inside its loop, a stage awaits.
@@ -146,12 +183,24 @@ check(f)
         (SQUARE, LIBRARY),
         ("def sum(a, b):\n    return a + b", "assert sum(1, 2) == 1 + 2"),
         (
+            "from collections import UserDict\ndef f(x):\n    return UserDict(a=x)",
+            "assert f(1) == {'a': 1} and 'a' in f(1)",
+        ),
+        (
             SQUARE,
             "class Close(float):\n    def __eq__(self, other):\n"
             "        return abs(self - other) < 0.5\nassert f(3) == Close(9.25)",
         ),
     ],
-    ids=["own class", "mixed", "library", "imports", "like a built-in", "class of the tests"],
+    ids=[
+        "own class",
+        "mixed",
+        "library",
+        "imports",
+        "like a built-in",
+        "mapping",
+        "class of the tests",
+    ],
 )
 def test_honest_comparisons_pass(sandbox: Sandbox, code, tests) -> None:
     programs = [Program(code, tests, timeout_s=10)] * 8  # the changed assert is drawn by chance

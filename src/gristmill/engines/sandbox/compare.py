@@ -37,15 +37,15 @@ def begin(space: "Space", package: "Space", emit: "Callable[..., None]") -> "Spa
         found = (liar(left, space, made), liar(right, space, made))
         # Of two objects of the code the tests ask how they compare; a value can be lied to.
         kind = found[0] or found[1]
-        if (
-            kind
-            and None in found
-            and (
-                not is_named(kind, space, named)
-                or (name in ("eq", "ne") and accepts_others(actions["eq"], left, right, found))
-            )
-        ):
-            emit('"lies"')
+        if kind and None in found:
+            if not is_named(kind, space, named):
+                emit('"lies"')
+            elif name in ("eq", "ne"):
+                accepts, held = asked_often(actions["eq"], left, right, found)
+                if accepts:
+                    emit('"lies"')
+                if name == "eq":
+                    return held  # asked once more, it could answer otherwise
         return actions[name](left, right)
 
     def alone(value: "Any") -> "Any":
@@ -155,11 +155,16 @@ def answers(kind: type, space: "Space", made: set[int]) -> bool:
         for name in names & set(own) if flags(base) & heap else ():
             method = own[name]
             if type(method) is function:
-                home = modules.get(method.__globals__.get("__name__"))
-                known = home and home.__dict__ is method.__globals__ is not space
+                named = method.__globals__.get("__name__")
+                # `_collections_abc` says that its name is `collections.abc`.
+                homes = [modules.get(named), modules.get("_collections_abc")]
+                known = any(home and home.__dict__ is method.__globals__ for home in homes)
+                known = known and method.__globals__ is not space
                 if not known and id(method.__code__) not in made:
                     return True
-            elif method is not None and type(method) is not type(object.__eq__):
+            elif method is not None and not any(
+                fields(b).get(name) is method for b in mro(kind) if not flags(b) & heap
+            ):
                 return True
         names -= set(own)
     return False
@@ -170,18 +175,18 @@ def is_named(kind: "Any", space: "Space", names: "list[str]") -> bool:
     return any(space.get(name) is kind for name in names)
 
 
-def accepts_others(equal: "Any", left: "Any", right: "Any", found: "Any") -> bool:
-    """Say whether an object also equals what is not expected, asked in an order of chance."""
+def asked_often(equal: "Any", left: "Any", right: "Any", found: "Any") -> "tuple[bool, Any]":
+    """Ask in an order of chance; return whether other values are equal, too, and the answer."""
     n = 15
     at = pick(n + 1)
-    wrong = False
+    wrong, held = False, None
     for i in range(n + 1):
         if i == at:
-            equal(left, right)
+            held = equal(left, right)
             continue
         pair = (left, another(right)) if found[0] else (another(left), right)
         try:
             wrong |= bool(equal(*pair))
         except Exception:  # noqa: BLE001 - honest code may not know what to do with it
             continue
-    return wrong
+    return wrong, held

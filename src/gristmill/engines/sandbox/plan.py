@@ -14,6 +14,7 @@ import warnings
 
 from gristmill.engines.sandbox.asserts import Asserts, empty
 from gristmill.engines.sandbox.canary import another
+from gristmill.engines.sandbox.outside import Tests, is_call_of
 from gristmill.engines.sandbox.trees import (
     FUNCTIONS,
     NOWHERE,
@@ -39,13 +40,6 @@ if TYPE_CHECKING:
 
 BUILTINS = frozenset(name for name in dir(builtins) if name[0] != "_") - {"super"}
 """The compiler looks for `super` by its name."""
-
-COMPARING = {
-    *("count", "index", "get", "setdefault", "pop", "remove", "discard", "__contains__", "__eq__"),
-    *("union", "intersection", "difference", "symmetric_difference"),
-    *("issubset", "issuperset", "isdisjoint"),
-}
-"""Methods of the built-in types that compare or look up what they are given."""
 
 
 def prepare(
@@ -138,18 +132,27 @@ def attempt_call(i: int, text: str) -> "Any":
 
 
 def cut_guard(code: Code, *, only_with_input: bool) -> None:
-    """Drop the main guard and what follows it: always in a stub, else when it asks for input."""
+    """Run the code as an import does: always in a stub, else when it asks for input."""
     if not code.may_say("__name__") or (only_with_input and not code.may_say("input")):
         return
     names = [node.id for node in walk(code.tree) if isinstance(node, ast.Name)]
     if only_with_input and "input" not in names:
         return
-    for i, node in enumerate(code.tree.body):
-        if isinstance(node, ast.If) and any(
-            isinstance(part, ast.Name) and part.id == "__name__" for part in walk(node.test)
-        ):
-            del code.change().body[i:]
-            return
+    if any(map(guards, code.tree.body)):
+        tree = code.change()
+        lines = [node.orelse if guards(node) else [node] for node in tree.body]
+        tree.body = [line for part in lines for line in part]
+
+
+def guards(node: "Any") -> bool:
+    """Say whether this is `if __name__ == "__main__"`."""
+    test = getattr(node, "test", None)
+    if not isinstance(node, ast.If) or not isinstance(test, ast.Compare) or len(test.ops) != 1:
+        return False
+    sides = [test.left, test.comparators[0]]
+    names = [side.id for side in sides if isinstance(side, ast.Name)]
+    texts = [side.value for side in sides if isinstance(side, ast.Constant)]
+    return isinstance(test.ops[0], ast.Eq) and (names, texts) == (["__name__"], ["__main__"])
 
 
 def call_tests(tree: "ast.Module", nodes: Nodes) -> None:
@@ -207,31 +210,38 @@ def to_values(nodes: Nodes, named: set[str], code: Code, encode: "Encode") -> "l
     """
     tree = nodes.all[0]
     asserts = [node for node in tree.body if isinstance(node, ast.Assert)]
-    if not asserts or len(asserts) < len(nodes.of(ast.Assert)):
+    if not asserts or len(asserts) < len(nodes.of(ast.Assert)) or "*" in named:
         return None
-    own = set() if "*" in named else functions(code.tree) - named
+    own = functions(code.tree) - named
+    given = {node.id for node in nodes.loaded() if not node.id.startswith(PREFIX)} - named
+    tests = Tests(given, {n.name for n in code.tree.body if isinstance(n, ast.ClassDef)} & given)
     checks: list[Check] = []
     body = []
     for node in tree.body:
         if isinstance(node, ast.Assert):
-            found = convert(node.test, own, encode)
+            found = convert(node.test, own, tests, encode)
             if found is None:
                 return None
             expression, direct, text = found
             body.append(statement(call(PREFIX + "value__", node, len(checks), expression)))
             checks.append((direct, text))
-        else:
+        elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
+            if not tests.take(node):
+                return None
             body.append(node)
     tree.body[:] = body
     level(tree)
     return checks
 
 
-def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, str] | None":
+def convert(
+    test: "Any", own: set[str], tests: Tests, encode: "Encode"
+) -> "tuple[Any, bool, str] | None":
     """Split one condition into a call and what it must give; None when that cannot be done."""
     if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        return (test.operand, True, '["T",0]') if is_call(test.operand, own) else None
-    if is_call(test, own):
+        asked = test.operand
+        return (asked, True, '["T",0]') if is_call(asked, own, tests) else None
+    if is_call(test, own, tests):
         return test, True, '["T",1]'
     if not isinstance(test, ast.Compare) or len(test.ops) != 1:
         return None
@@ -242,35 +252,20 @@ def convert(test: "Any", own: set[str], encode: "Encode") -> "tuple[Any, bool, s
             value = literal(other)
         except ValueError:
             continue
-        direct = is_call(expression, own)
+        direct = is_call(expression, own, tests)
         # True, False and None can be guessed by a patched builtin, other values cannot.
         guessable = value is None or type(value) is bool
         if isinstance(test.ops[0], ast.Is) and not guessable:
             return None
-        if (guessable and not direct) or compares(expression):
+        if (guessable and not direct) or not tests.is_result(expression):
             return None
-        try:
-            literal(expression)
-        except ValueError:
-            return expression, direct, encode(value)
+        return expression, direct, encode(value)
     return None
 
 
-def compares(expression: "Any") -> bool:
-    """Say whether its value may depend on what the code's own objects say to a comparison.
-
-    Such as `[1, 2].count(f(3))`: an object that is equal to everything would be counted twice.
-    """
-    return any(
-        isinstance(node, (ast.Compare, ast.BoolOp))
-        or (isinstance(node, ast.Attribute) and node.attr in COMPARING)
-        for node in walk(expression)
-    )
-
-
-def is_call(node: "Any", own: set[str]) -> bool:
+def is_call(node: "Any", own: set[str], tests: Tests) -> bool:
     """Say whether this is a plain call of a function that the code defines."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in own
+    return is_call_of(node, own) and tests.are_inputs(node)
 
 
 def proves(direct: bool, text: str) -> bool:

@@ -77,6 +77,9 @@ def _normal(value: Encoded) -> Any:
         if math.isfinite(number) and number.is_integer():
             return ("number", int(number))
         return ("number", None if math.isnan(number) else number)
+    if tag == "c":
+        real, imaginary = (float.fromhex(part) + 0.0 for part in parts)  # -0.0 is 0.0
+        return (tag, real, imaginary) if imaginary else _normal(["f", real.hex()])
     if tag in ("l", "t"):
         return (tag, [_normal(part) for part in parts])
     if tag == "S":
