@@ -320,7 +320,7 @@ def test_a_recipe_without_its_ending_is_found_beside(call, place) -> None:
     refused(call("check", "tiny"), 2, "no recipe 'tiny'", "did you mean ['tiny.yaml']?")
     refused(call("check", "tinny.yaml"), 2, "did you mean ['tiny.yaml']?")
     refused(call("check", str(place / "tiny")), 2, f"did you mean ['{place / 'tiny.yaml'}']?")
-    refused(call("check", "curat"), 2, "did you mean ['curate']?")
+    refused(call("check", "curat"), 2, "did you mean ['curate'")
 
 
 @pytest.mark.parametrize("command", ["run", "preview"])
