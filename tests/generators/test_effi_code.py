@@ -10,7 +10,7 @@ from gristmill.pipelines import Drop
 SLOW = "def total(n):\n    s = 0\n    for i in range(n + 1):\n        s += i\n    return s"
 FAST = "def total(n):\n    return n * (n + 1) // 2"
 WRONG = "def total(n):\n    return n * (n + 1) / 2 + 1"
-SLOWER = "def total(n):\n    return [sum(range(n + 1)) for _ in range(9)][0]"
+SLOWER = "def total(n):\n    return [sum(range(n + 1)) for _ in range(90)][0]"
 TESTS = "assert total(4) == 10\nassert total(3000) == 4501500"
 ROW = {"instruction": "Sum up to n.", "output": f"```python\n{SLOW}\n```", "tests": TESTS}
 
@@ -55,7 +55,7 @@ def costs(*took: int) -> list[Verdict]:
     [((100, 100), 0), ((96, 96), 0), ((90, 90), 1), ((120, 30), 0)],
 )
 def test_a_gain_within_noise_is_none_nor_is_the_same_code(ask, script, took, best) -> None:
-    """(120, 30) has a median deviation of 60 %: three times that is more than any gain."""
+    """(120, 30) has a median deviation of 45 ms: three times that is more than any gain."""
     first, second = costs(100, 100), costs(*took)
     engine = script(
         {

@@ -55,7 +55,7 @@ def answer(prompt: str, draw: int) -> str:
 QUICK = {
     "infinity_math": [],
     "fun_coder": ["stages.1.n=3"],
-    "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=1"],
+    "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=40"],
     "enriched_math": [],
     "mario": ["stages.0.profile=bare"],
 }

@@ -31,8 +31,8 @@ class Cost:
 
     et_s: float
     """CPU time, or wall time where that is not known."""
-    noise: float
-    """Share (0..1) of `et_s`: the median deviation of the runs."""
+    noise_s: float
+    """The median deviation of the runs from `et_s`."""
     peak_mb: float
     mean_mb: float
     lines: list[list[Any]]
@@ -45,8 +45,8 @@ class Cost:
 
     def is_below(self, other: Cost) -> bool:
         """Say whether memory over time is less by more than noise: 5 %, or three deviations."""
-        gain = max(MIN_GAIN, 3 * self.noise, 3 * other.noise)
-        return self.tmu_mb_s < other.tmu_mb_s * (1 - gain)
+        noise = max(cost.noise_s * cost.mean_mb for cost in (self, other))
+        return other.tmu_mb_s - self.tmu_mb_s > max(MIN_GAIN * other.tmu_mb_s, 3 * noise)
 
     def __str__(self) -> str:
         """Say it to a model."""
@@ -79,8 +79,8 @@ async def measure(run: Run, code: str, limits: Limits) -> Cost | None:
     if len(known) < runs or not seen:
         return None
     took = hodges_lehmann(known)
-    noise = median(abs(t - took) for t in known) / took
-    return Cost(took / 1000, noise, seen["peak_mb"], seen["mean_mb"], seen["lines"])
+    noise = median(abs(t - took) for t in known)
+    return Cost(took / 1000, noise / 1000, seen["peak_mb"], seen["mean_mb"], seen["lines"])
 
 
 async def loops_for(run: Run, code: str, tests: str, min_ms: float, timeout_s: float) -> int:
