@@ -9,7 +9,7 @@ seed, so that lineage is true; a task whose output is empty or a refusal leaves 
 from __future__ import annotations
 
 import re
-from typing import ClassVar, NotRequired, TypedDict
+from typing import ClassVar, TypedDict
 
 import pyarrow.compute as pc
 from pydantic import Field
@@ -19,7 +19,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
-from gristmill.text.instances import Instance, brought
+from gristmill.text.instances import Seed, brought
 from gristmill.text.task_rules import MODALITIES, TASK_FLAWS, one_line, task_flaw
 
 RULES = """Write a list of different tasks for a text assistant, each with an input and an output.
@@ -36,15 +36,6 @@ The {n} tasks:
 FENCE = re.compile(r"(?m)^\s*###.*$")
 FIELDS = re.compile(r"(?m)^[ \t]*(?:\d+\s*\.\s*)?(Instruction|Input|Output)[ \t]*:")
 ALPACA = (*MODALITIES, "video", "audio", "music", "flowchart", "diagram")
-
-
-class Seed(TypedDict):
-    """What it reads: a task of people, with its answer in `output` or as the first instance."""
-
-    instruction: str
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    instances: NotRequired[list[Instance] | None]
 
 
 class Task(TypedDict):

@@ -9,7 +9,7 @@ seed among the others, so that lineage is true; no top-k and no least length.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NotRequired, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,7 +19,7 @@ from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.instances import Instance, brought
+from gristmill.text.instances import Seed, brought
 from gristmill.text.task_rules import MODALITIES, TASK_FLAWS, one_line, task_flaw
 
 END = "|EoI|"
@@ -29,15 +29,6 @@ HEADERS = {
     "output": "Below are tasks for a text assistant, each complete without any input.\n",
 }
 Kind = Literal["input", "output"]
-
-
-class Seed(TypedDict):
-    """What it reads: a task of people, with its answer in `output` or as the first instance."""
-
-    instruction: str
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    instances: NotRequired[list[Instance] | None]
 
 
 class Task(TypedDict):

@@ -11,7 +11,7 @@ keep their capitals.
 from __future__ import annotations
 
 import re
-from typing import ClassVar, NotRequired, TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.instances import Instance, brought
+from gristmill.text.instances import Seed, brought
 from gristmill.text.pools import mixed
 from gristmill.text.task_rules import MODALITIES, TASK_FLAWS, one_line, task_flaw
 
@@ -31,15 +31,6 @@ CLASSIFICATION = (
 NEXT = re.compile(r"\n\s*\d+\s?\.\s")
 LAST = 16
 """The number at which a list is long enough."""
-
-
-class Seed(TypedDict):
-    """What it reads: a task of people, with its answer in `output` or as the first instance."""
-
-    instruction: str
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    instances: NotRequired[list[Instance] | None]
 
 
 class Task(TypedDict):

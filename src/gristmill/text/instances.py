@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from gristmill.text import detectors
 
@@ -23,6 +23,15 @@ class Instance(TypedDict):
 
     input: str
     output: str
+
+
+class Seed(TypedDict):
+    """A task of people, with its answer in `output` or as the first instance."""
+
+    instruction: str
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    instances: NotRequired[list[Instance] | None]
 
 
 def input_first(text: str) -> list[tuple[str, str | None]]:
