@@ -9,27 +9,17 @@ about stays. `filters.script` is cheaper where the languages have scripts of the
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
 from gristmill.text.scripts import LINK
-from gristmill.text.turns import Turn, turns
+from gristmill.text.turns import Spoken, turns
 
 READ = 400
 """Characters of a turn that are looked at: more changes nothing and costs time."""
-
-
-class Texts(TypedDict):
-    """What it reads."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    lang: NotRequired[str | None]
 
 
 class Nothing(TypedDict):
@@ -50,7 +40,7 @@ class Language(RowStage):
     min_letters: int = Field(default=40, ge=1)
     """Letters below which a turn says nothing about its language."""
 
-    def __call__(self, row: Texts) -> Nothing | Drop:
+    def __call__(self, row: Spoken) -> Nothing | Drop:
         """Ask about one turn after the other."""
         wanted = self.lang or (row.get("lang") or "").lower().replace("_", "-").partition("-")[0]
         for turn in turns(row) if wanted else ():

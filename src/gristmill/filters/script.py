@@ -6,24 +6,14 @@ that share one. Addresses and closed code blocks are not looked at.
 
 from __future__ import annotations
 
-from typing import ClassVar, NotRequired, TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import Field, field_validator
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
 from gristmill.text.scripts import LINK, OF_LANGUAGE, scripts
-from gristmill.text.turns import Turn, turns
-
-
-class Texts(TypedDict):
-    """What it reads."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
-    lang: NotRequired[str | None]
+from gristmill.text.turns import Spoken, turns
 
 
 class Nothing(TypedDict):
@@ -51,7 +41,7 @@ class Script(RowStage):
             raise ValueError(f"expected one of {sorted(OF_LANGUAGE)}")
         return lang
 
-    def __call__(self, row: Texts) -> Nothing | Drop:
+    def __call__(self, row: Spoken) -> Nothing | Drop:
         """Count the letters of one turn after the other."""
         wanted = OF_LANGUAGE.get(self.lang or (row.get("lang") or "").lower()[:2].rstrip("-_"), ())
         for turn in turns(row) if wanted else ():

@@ -21,6 +21,16 @@ class WholeTurn(Turn):
     extra: str | None
 
 
+class Spoken(TypedDict):
+    """The turns of a row, and the language that it says they are in."""
+
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    output: NotRequired[str | None]
+    messages: NotRequired[list[Turn] | None]
+    lang: NotRequired[str | None]
+
+
 class Texts(TypedDict):
     """Everything that can be said in a row, for stages that look at all of it."""
 
