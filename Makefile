@@ -11,8 +11,9 @@ export DO_NOT_TRACK := 1
 demo: setup
 	$(BIN)/build-dataset run demo
 
+# Half of the tests wait for a limit or a process: three at a time keep two cores busy.
 test: setup
-	$(BIN)/python -m pytest -m "not gpu"
+	$(BIN)/python -m pytest -m "not gpu" -n 3 --dist loadgroup --no-loadscope-reorder
 
 fast: setup
 	$(BIN)/python -m pytest

@@ -46,6 +46,18 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Let one process run what shares fixtures: a file on one back end, or a group by name."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            given = getattr(getattr(item, "callspec", None), "params", {})
+            backend = given.get("sandbox") or given.get("lone") or ""
+            name = f"{item.path.relative_to(config.rootpath)} {backend}"
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
 class Echo(Engine):
     """Answers by a function of the request; remembers every call."""
 

@@ -186,12 +186,11 @@ def test_hostile_and_honest_programs_side_by_side_get_the_same_verdicts(sandbox:
 
 
 def test_nothing_is_left_on_the_machine(sandbox: Sandbox) -> None:
-    before = open_files()
-    for status in (v.status for v in sandbox.run_all([BENIGN] * 10)):
-        assert status == "pass"
-    assert open_files() == before
-    assert not list(Path("/tmp").glob("gristmill-attack*"))
-    assert not list(Path("/dev/shm").glob("left"))
+    sandbox.run_all([BENIGN] * 2)
+    before = settled(0.5)
+    assert {verdict.status for verdict in sandbox.run_all([BENIGN] * 10)} == {"pass"}
+    assert grown(before, settled(0.5)) == {}
+    assert not before["left"]
 
 
 def settled(quiet_s: float) -> Footprint:
