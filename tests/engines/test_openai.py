@@ -90,6 +90,43 @@ def test_text_is_continued(using: Any) -> None:
     assert (answer.text, answer.finish_reason) == (" b", "length")
 
 
+def test_a_schema_goes_along_and_a_choice_comes_back_alone(using: Any) -> None:
+    shape = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    answer, [asked] = using(
+        lambda *_: chat('{"n": 1}'), Generate(ASK, HOT, schema=json.dumps(shape))
+    )
+    told = json.loads(asked.content)["response_format"]
+    assert told == {
+        "type": "json_schema",
+        "json_schema": {"name": "reply", "strict": True, "schema": shape},
+    }
+    assert answer.text == '{"n": 1}'
+    answer, _ = using(lambda *_: chat('{"choice": "no"}'), Generate(ASK, HOT, schema='["a", "no"]'))
+    assert answer.text == "no"
+
+
+@pytest.mark.parametrize(
+    "said", ["'response_format' of type 'json_schema' is not supported", "Invalid grammar"]
+)
+def test_a_server_that_takes_no_schema_ends_the_run_unless_the_recipe_says_so(
+    using: Any, said: str
+) -> None:
+    def refuse(body: dict[str, Any], _: httpx.Request) -> Any:
+        return httpx.Response(400, text=said) if "response_format" in body else chat("{}")
+
+    shaped = Generate(ASK, HOT, schema="{}")
+    with pytest.raises(RequirementError, match=rf"{said}.*set response_format=false"):
+        using(refuse, shaped)
+    answer, _ = using(refuse, shaped, response_format=False)
+    assert answer.text == "{}"
+    assert OpenAI(model="m", response_format=False).identity != OpenAI(model="m").identity
+
+
+def test_another_refusal_of_a_shaped_request_fails_its_row_alone(using: Any) -> None:
+    with pytest.raises(EngineRefused, match="top_p of 7"):
+        using(lambda *_: httpx.Response(400, text="top_p of 7"), Generate(ASK, HOT, schema="{}"))
+
+
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_server_is_asked_again(using: Any, status: int) -> None:
     replies = iter([httpx.Response(status), httpx.Response(status), chat("now")])

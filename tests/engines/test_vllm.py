@@ -5,15 +5,17 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from gristmill.engines.client import Client
 from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
+from gristmill.engines.schemas import read, written
 from gristmill.engines.vllm import Vllm
-from gristmill.errors import InputError, PromptTooLong, RecipeError
+from gristmill.errors import EngineRefused, InputError, PromptTooLong, RecipeError
 from gristmill.storage.answers import Answers
 
 Wait = Callable[..., Any]
@@ -80,6 +82,25 @@ def made_ids(vllm: Remote, prompt: Any) -> list[int]:
 
     assert isinstance(vllm.engine, Vllm)
     return Tokens(vllm.engine.model).encode(prompt)
+
+
+class Verdict(BaseModel):
+    is_good: bool
+    word: Literal["red", "green", "blue"]
+
+
+@slow
+def test_a_schema_holds_even_a_model_that_writes_nonsense(vllm: Remote, wait: Wait) -> None:
+    long = replace(HOT, max_tokens=200)
+    shaped = Generate(ASK, long, 3, written(Verdict))
+    made = wait(vllm.generate(shaped))
+    assert made.finish_reason == "stop"
+    assert isinstance(read(made.text, Verdict), Verdict)
+    assert isinstance(read(wait(vllm.generate(replace(shaped, schema=""))).text, Verdict), str)
+    one = wait(vllm.generate(Generate(ASK, long, 3, written(("seventeen", "green")))))
+    assert one.text in ("seventeen", "green")
+    with pytest.raises(EngineRefused, match="vLLM refused a request"):
+        wait(vllm.generate(Generate(ASK, HOT, 3, "[]")))
 
 
 @slow

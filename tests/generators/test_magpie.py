@@ -1,5 +1,6 @@
 """Magpie: what a model asks itself, and the filter over it."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,8 +9,9 @@ from audit import audit
 
 from gristmill import Recipe, run
 from gristmill.engines.requests import Completion, Sampling
+from gristmill.engines.scripted import last
 from gristmill.errors import PromptTooLong
-from gristmill.filters.magpie_tags import MagpieTags, parse
+from gristmill.filters.magpie_tags import MagpieTags
 from gristmill.generators.magpie import Magpie
 from gristmill.pipelines import Drop
 from gristmill.text.pre_query import TEMPLATES, cleaned
@@ -124,21 +126,23 @@ def test_tags_are_read_from_the_first_object_of_a_reply(ask, script) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "code"),
+    ("replies", "code"),
     [
-        (TAGS.replace("Good", "average"), "low_quality"),
-        (TAGS.replace("Good", "so so"), "unparsed_judge"),
-        (TAGS.replace('"easy"', "3"), "unparsed_judge"),
-        (TAGS.replace("}", ""), "unparsed_judge"),
-        ('{"quality": "good"}', "unparsed_judge"),
-        ("good, easy, coding", "unparsed_judge"),
-        (" ", "empty"),
-        (Completion(TAGS, "length", 9, 9), "cut_off"),
-        ("Sorry, I cannot judge that.", "unparsed_judge"),
+        ([TAGS.replace("Good", "average")], "low_quality"),
+        ([TAGS.replace("Good", "so so")], "bad_json"),
+        ([TAGS.replace('"easy"', "3")], "bad_json"),
+        ([TAGS.replace("}", "")], "bad_json"),
+        (['{"quality": "good"}'], "bad_json"),
+        (["good, easy, coding"], "bad_json"),
+        (["[1, 2]"], "bad_json"),
+        ([" "], "empty"),
+        ([Completion(TAGS, "length", 9, 9)], "cut_off"),
+        (["Sorry, I cannot judge that."], "bad_json"),
     ],
 )
-def test_a_row_that_is_not_good_or_not_judged_leaves(reply, code, ask, script) -> None:
-    assert ask(MagpieTags(), {"instruction": SORT}, script({SORT: [reply]})).code == code
+def test_a_row_that_is_not_good_or_not_judged_leaves(replies, code, ask, script) -> None:
+    asked = {SORT: replies} | ({"as JSON alone": replies} if code == "bad_json" else {})
+    assert ask(MagpieTags(), {"instruction": SORT}, script(asked)).code == code
     assert ask(MagpieTags(min_quality="average"), {"instruction": SORT}, script({SORT: [TAGS]}))
 
 
@@ -147,7 +151,14 @@ def test_a_query_that_looks_like_a_reply_is_text(ask, script) -> None:
     engine = script({evil: [TAGS]})
     ask(MagpieTags(), {"instruction": evil}, engine)
     assert f"### Query\n{evil}\n\n### JSON" in engine.calls[0].prompt[0]["content"]
-    assert parse("[1, 2]") is None
+
+
+def test_a_tag_that_does_not_exist_is_asked_for_again_with_the_words_that_do(ask, script) -> None:
+    engine = script({SORT: [TAGS.replace("Good", "so so")], "found 'so so'": [TAGS]})
+    assert ask(MagpieTags(), {"instruction": SORT}, engine)["quality"] == "good"
+    assert "'very poor', 'poor', 'average', 'good' or 'excellent'" in last(engine.calls[1].prompt)
+    words = json.loads(engine.calls[0].schema)["properties"]["quality"]["enum"]
+    assert words == ["very poor", "poor", "average", "good", "excellent"]
 
 
 WORDS = ("aaaaaaa", "ooooooo", "nests")

@@ -71,7 +71,11 @@ class Engine(BaseModel, ABC):
         """Give back what `start` took. Called once, also after a failure."""
 
     async def generate(self, request: Generate) -> Completion:
-        """Write one text."""
+        """Write one text; one that cannot hold it to the request's schema lets it be.
+
+        Whoever asked reads the text by the schema in any case: such an engine costs repairs and
+        rejected rows, never a wrong one.
+        """
         raise EngineError(self._cannot("generate"))
 
     async def score(self, request: Score) -> LogProbs:

@@ -7,7 +7,6 @@ identity, a lock file, a log or an error.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
 import re
@@ -18,27 +17,18 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
+from gristmill.engines.http_replies import FILTERED, SHAPED, first, names, read_reply
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
-from gristmill.errors import EngineError, EngineRefused, PromptTooLong, RequirementError
+from gristmill.engines.schemas import response_format, unwrapped
+from gristmill.errors import EngineError, EngineRefused, RequirementError
 from gristmill.storage.ids import digest
 
 if TYPE_CHECKING:
     import httpx
 
-TOO_LONG = (
-    "context_length",
-    "context length",
-    "maximum model length",
-    "max_model_len",
-    "too long",
-    "too many tokens",
-    "maximum input length",
-)
-"""What servers say when a prompt does not fit; each has its own words for it."""
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Answers of a server that is busy or restarting."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-FILTERED = "content_filter"
 BROKEN_OFF = (None, "abort", "error")
 """Ends of an answer that asking again may change."""
 
@@ -71,6 +61,8 @@ class OpenAI(Engine):
     """Wait before the second try; doubled each time, 60 at most."""
     top_logprobs: int = Field(default=20, ge=1)
     """Alternatives that the server gives for one token; labels outside them count as 0."""
+    response_format: bool = True
+    """Whether it holds replies to a JSON schema; else they are only read by it."""
 
     _http: Any = PrivateAttr(default=None)
     _gate: asyncio.Semaphore | None = PrivateAttr(default=None)
@@ -101,7 +93,8 @@ class OpenAI(Engine):
     @property
     def identity(self) -> str:
         """Name the server, the model and its revision; never the key."""
-        return f"openai:{digest(self.base_url, self.model, self.revision)}"
+        loose = [] if self.response_format else ["loose"]
+        return f"openai:{digest(self.base_url, self.model, self.revision, *loose)}"
 
     @property
     def window(self) -> int:
@@ -149,9 +142,9 @@ class OpenAI(Engine):
         if reply.status_code in (401, 403):
             await self.stop()
             raise self._locked_out(reply)
-        if reply.is_success and (names := _names(reply)) and self.model not in names:
+        if reply.is_success and (served := names(reply)) and self.model not in served:
             await self.stop()
-            near = get_close_matches(self.model, names) or sorted(names)[:5]
+            near = get_close_matches(self.model, served) or sorted(served)[:5]
             raise EngineError(f"{self.base_url} serves no '{self.model}'; did you mean {near}?")
 
     def _locked_out(self, reply: httpx.Response) -> RequirementError:
@@ -179,17 +172,32 @@ class OpenAI(Engine):
             asked["stop"] = list(how.stop)
         if request.draw is not None:
             asked["seed"] = request.draw % 2**31  # some servers take 32 bits and no sign
-        reply = await self._ask(request.prompt, asked, request.key(self.identity))
-        made, used = _first(reply), reply.get("usage") or {}
+        if shape := request.schema if self.response_format else "":
+            asked["response_format"] = response_format(shape)
+        reply = await self._shaped(request, asked)
+        made, used = first(reply), reply.get("usage") or {}
         said = made if isinstance(request.prompt, str) else made.get("message") or {}
         return Completion(
-            said.get("text" if said is made else "content") or "",
+            unwrapped(said.get("text" if said is made else "content") or "", shape),
             self._end(made),
             int(used.get("prompt_tokens", 0)),
             int(used.get("completion_tokens", 0)),
             str(reply.get("model", self.model)),
             self.revision,
         )
+
+    async def _shaped(self, request: Generate, asked: dict[str, Any]) -> dict[str, Any]:
+        """Ask; a server that takes no schema takes none of any row, and ends the run."""
+        try:
+            return await self._ask(request.prompt, asked, request.key(self.identity))
+        except EngineRefused as error:
+            about_shape = any(word in str(error).lower() for word in SHAPED)
+            if "response_format" not in asked or not about_shape:
+                raise
+            raise RequirementError(
+                f"{error}; it does not hold a reply to this JSON schema: use a server that does, "
+                "such as vLLM, or set response_format=false and replies are only read by it"
+            ) from error
 
     def _end(self, made: dict[str, Any]) -> Finish:
         """Return how a text ended; a server that gave up may be asked again, no other."""
@@ -210,7 +218,7 @@ class OpenAI(Engine):
         asked = wanted if chat else {"logprobs": self.top_logprobs}
         asked |= {"max_tokens": 1, "temperature": 0.0}
         reply = await self._ask(request.prompt, asked, request.key(self.identity))
-        made = _first(reply)
+        made = first(reply)
         given = made.get("logprobs")
         if not given and made.get("finish_reason") == FILTERED:
             raise EngineRefused(f"{self.base_url} filtered the prompt of a judge")
@@ -262,36 +270,6 @@ class OpenAI(Engine):
             if reply.status_code in (401, 403):
                 raise self._locked_out(reply)
             if reply.status_code not in AGAIN:
-                return _read(url, reply)
+                return read_reply(url, reply)
             why = f"status {reply.status_code}"
         raise EngineError(f"{url} did not answer in {self.attempts} attempts: {why}")
-
-
-def _read(url: str, reply: httpx.Response) -> dict[str, Any]:
-    """Return the body of an answer; a refusal becomes the error that fits."""
-    if reply.is_success:
-        try:
-            return dict(reply.json())
-        except (json.JSONDecodeError, TypeError) as error:
-            raise EngineError(f"{url} answered with something that is no JSON object") from error
-    said = reply.text[:500]
-    if reply.status_code == 400 and FILTERED in said:
-        return {"choices": [{"finish_reason": FILTERED}]}
-    if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
-        raise PromptTooLong(f"{url} refused the prompt: {said}")
-    raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
-
-
-def _names(reply: httpx.Response) -> list[str]:
-    """Return the models that a server lists; nothing when it says something else."""
-    try:
-        return [str(model["id"]) for model in reply.json()["data"]]
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
-def _first(reply: dict[str, Any]) -> dict[str, Any]:
-    choices = reply.get("choices")
-    if not choices:
-        raise EngineError(f"an answer without choices: {str(reply)[:300]}")
-    return dict(choices[0])

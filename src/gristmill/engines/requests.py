@@ -217,7 +217,10 @@ class Request(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Generate:
-    """Write a text. `draw` tells equal sampled calls apart; greedy calls have none, are shared."""
+    """Write a text. `draw` tells equal sampled calls apart; greedy calls have none, are shared.
+
+    A `schema` is the text of `schemas.written`; an engine holds the answer to it where it can.
+    """
 
     op: ClassVar[Op] = "generate"
     answer: ClassVar[type[Answer]] = Completion
@@ -225,12 +228,14 @@ class Generate:
     prompt: Prompt
     sampling: Sampling
     draw: int | None = None
+    schema: str = ""
 
     def key(self, identity: str) -> str:
         """Return the name of the answer."""
         how = self.sampling
         named = [how.temperature, how.top_p, how.max_tokens, how.stop]
-        return digest(identity, "generate", self.prompt, named, self.draw)
+        shape = [self.schema] if self.schema else []
+        return digest(identity, "generate", self.prompt, named, self.draw, *shape)
 
 
 @dataclass(frozen=True, slots=True)

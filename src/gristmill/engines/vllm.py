@@ -131,6 +131,7 @@ class Vllm(Engine):
         ids = self._ids(process, request.prompt, request)
         out = await process.ask(
             ids,
+            request.schema,
             temperature=how.temperature,
             top_p=how.top_p if how.temperature else 1.0,
             max_tokens=min(how.max_tokens, process.max_model_len - len(ids)),
@@ -157,7 +158,7 @@ class Vllm(Engine):
         ids = self._ids(process, request.prompt, request)
         wanted = process.tokens.first_ids(request.labels)
         every = sorted(id_ for label in wanted.values() for id_ in label)
-        out = await process.ask(ids, temperature=0.0, max_tokens=1, logprob_token_ids=every)
+        out = await process.ask(ids, "", temperature=0.0, max_tokens=1, logprob_token_ids=every)
         found = out.logprobs[0]
         sums = {
             label: math.fsum(math.exp(found[id_].logprob) for id_ in its if id_ in found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import json
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from gristmill.engines.tokens import Tokens
-from gristmill.errors import EngineError, EngineLost
+from gristmill.errors import EngineError, EngineLost, EngineRefused
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +67,18 @@ class Process:
         process._watch = asyncio.create_task(process._watch_pulse())
         return process
 
-    async def ask(self, ids: list[int], **sampling: Any) -> Any:
-        """Return the finished `CompletionOutput` of one request."""
+    async def ask(self, ids: list[int], schema: str, **sampling: Any) -> Any:
+        """Return the finished `CompletionOutput` of one request, held to a schema if it has one."""
         from vllm import SamplingParams
+        from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
+        if schema:
+            shape = json.loads(schema)
+            kind = "choice" if isinstance(shape, list) else "json"
+            sampling["structured_outputs"] = StructuredOutputsParams(**{kind: shape})
         params = SamplingParams(
             **sampling, output_kind=RequestOutputKind.FINAL_ONLY, skip_clone=True
         )
@@ -88,6 +94,8 @@ class Process:
         except EngineDeadError as error:
             self.is_lost = True
             raise EngineLost("the vLLM engine died; its log is above") from error
+        except VLLMClientError as error:
+            raise EngineRefused(f"vLLM refused a request: {error}") from error
         except EngineGenerateError as error:
             if self.engine.errored:
                 self.is_lost = True

@@ -7,13 +7,13 @@ stages of their own.
 
 from __future__ import annotations
 
-import json
-import re
-from typing import ClassVar, Literal, NotRequired, TypedDict, cast, get_args
+from typing import Any, ClassVar, Literal, NotRequired, TypedDict, get_args
+
+from pydantic import BaseModel, field_validator
 
 from gristmill.engines.requests import Message, Op, Sampling
 from gristmill.pipelines.context import Context
-from gristmill.pipelines.replies import REPLY_CODES, complete
+from gristmill.pipelines.replies import REPLY_CODES, fill
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.turns import question
 
@@ -32,7 +32,6 @@ PROMPT = f"""Judge a user's query; do not answer it. Reply with one line of JSON
 {{query}}
 
 ### JSON"""
-OBJECT = re.compile(r"\{[^{}]*\}")
 
 
 class Asked(TypedDict):
@@ -50,9 +49,23 @@ class Tags(TypedDict):
     task: Task
 
 
+class Reply(BaseModel):
+    """What the judge writes, in any case."""
+
+    quality: Quality
+    difficulty: Difficulty
+    task: Task
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, word: Any) -> Any:
+        return word.strip().lower() if isinstance(word, str) else word
+
+
 class MagpieTags(RowStage):
     """Tag a row; one whose query is below `min_quality` leaves with its tags as the detail."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"low_quality"}
 
     min_quality: Quality = "good"
@@ -63,28 +76,14 @@ class MagpieTags(RowStage):
         return {"judge": "generate"}
 
     async def __call__(self, row: Asked, ctx: Context) -> Tags | Drop:
-        """Ask once; a reply that lacks a tag, or has another word for it, is no judgement."""
+        """Ask; a reply that lacks a tag, or has another word for it, is asked for once more."""
         query = question(row["instruction"], row.get("input"))
         ask: list[Message] = [{"role": "user", "content": PROMPT.format(query=query)}]
-        reply = await complete(ctx.llm("judge"), ask, Sampling(temperature=0.0, max_tokens=128))
-        if isinstance(reply, Drop):
-            return reply
-        if (tags := parse(reply.text)) is None:
-            return Drop("unparsed_judge", reply.text)
+        found = await fill(ctx.llm("judge"), ask, Sampling(0.0, max_tokens=128), Reply)
+        if isinstance(found, Drop):
+            return found
+        said = found[0]
         levels = get_args(Quality)
-        if levels.index(tags["quality"]) < levels.index(self.min_quality):
-            return Drop("low_quality", f"{tags['quality']}, {tags['difficulty']}, {tags['task']}")
-        return tags
-
-
-def parse(text: str) -> Tags | None:
-    """Return the tags of the first JSON object in a reply, in any case; None if one is missing."""
-    try:
-        said = json.loads((OBJECT.search(text) or [""])[0])
-    except ValueError:
-        return None
-    words = {key: str(value).strip().lower() for key, value in said.items()}
-    known = {"quality": Quality, "difficulty": Difficulty, "task": Task}
-    if any(words.get(key) not in get_args(of) for key, of in known.items()):
-        return None
-    return cast("Tags", {key: words[key] for key in known})
+        if levels.index(said.quality) < levels.index(self.min_quality):
+            return Drop("low_quality", f"{said.quality}, {said.difficulty}, {said.task}")
+        return {"quality": said.quality, "difficulty": said.difficulty, "task": said.task}

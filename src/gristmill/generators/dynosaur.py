@@ -64,7 +64,7 @@ class Dynosaur(RowStage):
     """Make rows of a dataset: up to six tasks, each with up to `k` of its samples."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "not_permissive", "too_few_fields", "bad_json", "no_output_field", "unknown_field",
+        "not_permissive", "too_few_fields", "no_output_field", "unknown_field",
         "input_is_output", "repeated", "nested_output", "skewed_labels", "leaks_label", "no_answer",
     }  # fmt: skip
 

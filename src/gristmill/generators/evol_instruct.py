@@ -14,8 +14,9 @@ from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
+from gristmill.engines.handles import Llm
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.pipelines.context import Context, Llm
+from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete, judge
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import leak, markers

@@ -75,7 +75,7 @@ class GlanSyllabus(RowStage):
     """Make rows of a discipline, one per subject, each with a syllabus."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "removed_node", "bad_json", "repeated", "no_subjects", "no_lessons"
+        "removed_node", "repeated", "no_subjects", "no_lessons"
     }  # fmt: skip
 
     queries: int = Field(default=10, ge=1)

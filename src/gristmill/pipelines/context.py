@@ -5,33 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.client import Asks
-from gristmill.engines.entropies import Entropies, Entropy
-from gristmill.engines.rating import Rate, Rating
-from gristmill.engines.requests import (
-    Answer,
-    Choice,
-    Completion,
-    Embed,
-    Generate,
-    LogProbs,
-    Message,
-    Probs,
-    Prompt,
-    Request,
-    Sampling,
-    Score,
-    Vector,
-)
-from gristmill.engines.sandbox.program import Program, Verdict
-from gristmill.engines.training import Pair, Train, Trained
+from gristmill.engines.handles import Llm, Runs, Trains
+from gristmill.engines.requests import Answer, Generate, Request
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest, draw
 
@@ -76,6 +58,10 @@ class Context:
             self.roles, self.seed, self.label, self.row_id, self.round, self.pool, path, self._made
         )
 
+    def after(self) -> Context:
+        """Return a context for calls that the last call's answer asks for, whoever awaits it."""
+        return self.branch(-len(self._made[self.path]))
+
     @property
     def rng(self) -> random.Random:
         """Random numbers of this row, stage, round and branch: order and shards change nothing."""
@@ -104,8 +90,8 @@ class Context:
         """Return the draw of the next of several equal requests of this branch."""
         prompt = request.prompt
         same = prompt if isinstance(prompt, str) else tuple(m["content"] for m in prompt)
-        number = self._numbers[same, request.sampling]
-        self._numbers[same, request.sampling] += 1
+        number = self._numbers[same, request.sampling, request.schema]
+        self._numbers[same, request.sampling, request.schema] += 1
         return draw(self.seed, self.label, self.round, self.row_id, self.path, number)
 
     def call(self, asks: Asks, request: Request) -> Awaitable[Any]:
@@ -143,76 +129,3 @@ class Asked:
         key, answer = yield from self.asks.ask(self.request).__await__()
         self.made[self.slot] = (key, answer.tokens)
         return answer  # type: ignore[no-any-return]
-
-
-@dataclass(frozen=True, slots=True)
-class Llm:
-    """A model as one row sees it. Calls are numbered when made, not when awaited."""
-
-    ctx: Context
-    asks: Asks
-
-    def generate(self, prompt: Prompt, sampling: Sampling) -> Awaitable[Completion]:
-        """Write a text: `gather` over n equal calls is n draws."""
-        request = Generate(prompt, sampling)
-        if sampling.temperature > 0:
-            request = replace(request, draw=self.ctx.draw(request))
-        return self.ctx.call(self.asks, request)
-
-    def score(self, context: Prompt, response: str) -> Awaitable[LogProbs]:
-        """Return the log-probs of `response` after `context`; `[]` is the response header alone."""
-        return self.ctx.call(self.asks, Score(context, response))
-
-    def entropy(self, context: Prompt, response: str) -> Awaitable[Entropies]:
-        """Return what `score` does, with the entropy of every prediction."""
-        return self.ctx.call(self.asks, Entropy(context, response))
-
-    def attend(self, messages: list[Message]) -> Awaitable[Attended]:
-        """Return how much each answer of a conversation looks at the user."""
-        return self.ctx.call(self.asks, Attend(messages))
-
-    def rate(self, messages: list[Message]) -> Awaitable[Rating]:
-        """Return what a reward model thinks of a conversation that ends with an answer."""
-        return self.ctx.call(self.asks, Rate(messages))
-
-    def embed(self, text: str) -> Awaitable[Vector]:
-        """Return the unit-length vector of a text."""
-        return self.ctx.call(self.asks, Embed(text))
-
-    def choice(self, prompt: Prompt, labels: tuple[str, ...]) -> Awaitable[Probs]:
-        """Return how the next token's probability falls on the labels."""
-        return self.ctx.call(self.asks, Choice(prompt, labels))
-
-
-@dataclass(frozen=True, slots=True)
-class Runs:
-    """The sandbox as one row sees it."""
-
-    ctx: Context
-    asks: Asks
-
-    def run(self, program: Program) -> Awaitable[Verdict]:
-        """Execute a program and return what can be believed about it."""
-        return self.ctx.call(self.asks, program)
-
-
-@dataclass(frozen=True, slots=True)
-class Trains:
-    """The trainer as one table sees it."""
-
-    ctx: Context
-    asks: Asks
-
-    def train(
-        self,
-        rows: Sequence[Pair],
-        held_out: Sequence[Pair] = (),
-        seed: int | None = None,
-        model: str = "",
-    ) -> Awaitable[Trained]:
-        """Train `model` ("" is the trainer's own) and score rows and held-out ones; see `Trained`.
-
-        Without a seed it is the recipe's: equal data is trained on once.
-        """
-        seed = self.ctx.seed if seed is None else seed
-        return self.ctx.call(self.asks, Train(tuple(rows), tuple(held_out), seed, model))

@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Awaitable, Collection, Coroutine
 from typing import Any
 
+from gristmill.engines.handles import Llm
 from gristmill.engines.requests import UNFINISHED, Completion, Prompt, Sampling
+from gristmill.engines.schemas import Schema, Shape, read, repaired
 from gristmill.errors import PromptTooLong
-from gristmill.pipelines.context import Llm
 from gristmill.pipelines.stage import Drop
 from gristmill.text.words import first_words
 
-REPLY_CODES = UNFINISHED | {"empty", "cut_off", "prompt_too_long", "unparsed_judge"}
-"""What `complete` and `judge` drop with."""
+REPLY_CODES = UNFINISHED | {"empty", "cut_off", "prompt_too_long", "unparsed_judge", "bad_json"}
+"""What `complete`, `fill` and `judge` drop with."""
 
 
 def complete(
-    llm: Llm, prompt: Prompt, sampling: Sampling, *, whole: bool = True
+    llm: Llm,
+    prompt: Prompt,
+    sampling: Sampling,
+    schema: Schema | None = None,
+    *,
+    whole: bool = True,
 ) -> Coroutine[Any, Any, Completion | Drop]:
     """Return a completion with text in it, or the Drop that its row or child deserves.
 
     The call is numbered when made, so that `gather` over several is several draws. Pass
     `whole=False` where the beginning is enough, such as a judge's first word.
     """
-    return _usable(llm.generate(prompt, sampling), whole)
+    return _usable(llm.generate(prompt, sampling, schema), whole)
 
 
 async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Drop:
@@ -36,6 +42,34 @@ async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Dro
     if whole and reply.finish_reason == "length":
         return Drop("cut_off", f"{reply.completion_tokens} tokens: {reply.text}")
     return reply if reply.text.strip() else Drop("empty")
+
+
+def fill(
+    llm: Llm, prompt: Prompt, sampling: Sampling, shape: type[Shape]
+) -> Coroutine[Any, Any, tuple[Shape, Completion] | Drop]:
+    """Return the object in a reply, with that reply, or the Drop that `complete` gives.
+
+    The engine is told the shape, and the reply is read by it in any case. One that does not fit
+    is shown its mistakes and asked for once more; then it is `bad_json`. Numbered as `complete`.
+    """
+    asked = complete(llm, prompt, sampling, shape)
+    return _filled(asked, llm.after(), prompt, sampling, shape)
+
+
+async def _filled(
+    asked: Awaitable[Completion | Drop],
+    again: Llm,
+    prompt: Prompt,
+    sampling: Sampling,
+    shape: type[Shape],
+) -> tuple[Shape, Completion] | Drop:
+    reply = await asked
+    if isinstance(reply, Completion) and isinstance(wrong := read(reply.text, shape), str):
+        reply = await complete(again, repaired(prompt, reply.text, wrong), sampling, shape)
+    if isinstance(reply, Drop):
+        return reply
+    found = read(reply.text, shape)
+    return Drop("bad_json", f"{found}: {reply.text}") if isinstance(found, str) else (found, reply)
 
 
 async def judge(llm: Llm, prompt: Prompt, labels: Collection[str]) -> str | Drop:
