@@ -43,8 +43,6 @@ from gristmill.pipelines.runners import RayRunner
 
 PER_ROW = 4
 VERBS = ("adds", "finds", "counts", "removes", "doubles", "sorts", "joins", "checks")
-SETTLE_S = 2.5
-"""Who listened to the actor before may take an answer for two seconds after it has left."""
 Asked = tuple[list[int], dict[str, Any]]
 """Token ids, and how to go on."""
 THINGS = ("numbers", "words", "lines", "pairs", "digits", "letters", "dates", "names")
@@ -185,8 +183,6 @@ def compare(
         for request, _ in made
     ]
     baseline = alone(llm, asked) if llm else inside(kept, asked)
-    settle_s = 0.0 if llm else SETTLE_S
-    time.sleep(settle_s)
     _, _, texts = baseline()
     same = sum(a.text == text for (_, a), text in zip(made, texts, strict=True)) / len(texts)
     ours: list[float] = []
@@ -196,7 +192,6 @@ def compare(
             (ours, partial(recipe_arm, kept, rows, max_tokens)),
             (theirs, baseline),
         ):
-            time.sleep(settle_s)
             took, n_tokens, *_ = write()
             rates.append(n_tokens / took)
     if llm:

@@ -101,6 +101,22 @@ def test_it_answers_from_another_process_and_ends_it(using: Any, tmp_path: Path)
     assert (tmp_path / "log").read_text().split("\n")[-2] == "stop"
 
 
+def test_the_next_event_loop_gets_every_answer(tmp_path: Path) -> None:
+    remote = Remote(engine=Slow(log=tmp_path / "log"))
+
+    async def once(i: int) -> list[str]:
+        if not i:
+            await remote.start()
+        assert (pool := remote._pool)
+        if i:
+            pool.resume()
+        made = await asyncio.wait_for(asyncio.gather(ask(remote, "a"), ask(remote, "b")), 30)
+        await (remote.stop() if i == 9 else pool.pause())
+        return [answer.text[0] for answer in made]
+
+    assert [asyncio.run(once(i)) for i in range(10)] == [["a", "b"]] * 10
+
+
 def test_a_quick_answer_does_not_wait_for_a_slow_one(using: Any) -> None:
     async def do(remote: Remote) -> bool:
         slow = asyncio.ensure_future(ask(remote, "slow:60"))

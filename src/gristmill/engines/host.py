@@ -58,6 +58,10 @@ class Host:
         self._some.clear()
         return done
 
+    async def wake(self) -> None:
+        """Let the poll that waits now return, with what there is."""
+        self._some.set()
+
     async def metrics(self) -> dict[str, float]:
         """Return the engine's own counters, where it has any."""
         read = getattr(self.engine, "metrics", None)

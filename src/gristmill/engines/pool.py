@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 BATCH = 64
 WAIT_S = 0.005
 """A message holds up to so many requests; it leaves when what arrives had so many seconds."""
+PAUSE_S = 5.0
+"""How long the last poll of an actor may take; one that is silent for longer hangs."""
 RESTARTS = 3
 """Deaths in a row, without one answer between them, after which an engine stays dead."""
 
@@ -55,6 +57,7 @@ class Pool:
         self._waiting: Waiting[asyncio.Future[Any]] = Waiting(0)
         self._numbers = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_paused = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._said = ""
         """The last line in the log of the actor that died last."""
@@ -72,17 +75,25 @@ class Pool:
 
     def resume(self) -> None:
         """Listen to the actors from the event loop that runs now."""
+        self._is_paused = False
         for replica in self.replicas:
             task = asyncio.get_running_loop().create_task(self._listen(replica))
             self._tasks.add(task)
             task.add_done_callback(self._ended)
 
     async def pause(self) -> None:
-        """Stop listening; the actors stay, and another event loop may resume."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop listening; the actors stay, and another event loop may resume.
+
+        An actor whose last poll is still out would give it the next answer, which nobody takes.
+        """
+        self._is_paused = True
+        for replica in self.replicas:
+            replica.actor.wake.remote()
+        if tasks := set(self._tasks):
+            await asyncio.wait(tasks, timeout=PAUSE_S)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def stop(self) -> None:
         """End every engine in order, then its actor."""
@@ -161,7 +172,7 @@ class Pool:
         """Take answers as they come; when the actor dies, put another in its place."""
         import ray
 
-        while True:
+        while not self._is_paused:
             try:
                 for number, made in await replica.actor.poll.remote():
                     replica.deaths = 0
