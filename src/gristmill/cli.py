@@ -71,6 +71,7 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
     status = _add(commands, "status", "status", "what a run has finished, and its ledger")
     status.add_argument("run", metavar="RUN", help="a run's folder, its name, or `last`")
+    status.add_argument("--watch", action="store_true", help="show it again until the run ends")
     trace = _add(commands, "trace", "looking", "from a row back to its seed, with every reply")
     trace.add_argument("run", metavar="RUN")
     trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from gristmill.commands.screen import Screen
 from gristmill.engines.progress import Progress
@@ -61,10 +62,23 @@ def _time(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def _lines(screen: Screen) -> Tell:
-    rates, last = Rates(), [time.monotonic()]
+def _links(say: Callable[[str], None]) -> Tell:
+    """Return what says once where Ray's dashboard is: Ray starts in the middle of a run."""
+    said: list[str] = []
 
     def tell(now: Progress) -> None:
+        if now.dashboard and not said:
+            said.append(now.dashboard)
+            say(f"Ray's dashboard: {now.dashboard}")
+
+    return tell
+
+
+def _lines(screen: Screen) -> Tell:
+    rates, last, link = Rates(), [time.monotonic()], _links(screen.note)
+
+    def tell(now: Progress) -> None:
+        link(now)
         known = rates(now)
         if time.monotonic() - last[0] >= EVERY_S:
             last[0] = time.monotonic()
@@ -89,8 +103,10 @@ def _bar() -> Iterator[Tell]:
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("starting", total=None, text="")
+        link = _links(partial(bar.console.print, markup=False, highlight=False))
 
         def tell(now: Progress) -> None:
+            link(now)
             bar.update(
                 task,
                 description=f"wave {now.wave}: {now.unit}"[:60],

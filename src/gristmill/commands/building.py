@@ -96,6 +96,8 @@ def _in_flow(order: Order, screen: Screen) -> tuple[Recipe, Result]:
         prepared = order.prepare()
         _shape(prepared, screen)
         server.wait()
+        if server.link:
+            screen.note(f"Prefect's page: {server.link}")
         from gristmill.flows.build import build_in_flow
 
         with watching(screen) as progress:

@@ -96,7 +96,7 @@ def do_show(args: argparse.Namespace, screen: Screen) -> int:
     elif path.is_dir() or name == "last" or any(r.name == name for r in runs(args.workspace)):
         from gristmill.commands.status import do_status
 
-        args.run = name
+        args.run, args.watch = name, False
         return do_status(args, screen)
     else:
         _show_row(name, args.workspace, screen)

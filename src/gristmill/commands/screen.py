@@ -45,18 +45,8 @@ class Screen:
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Write aligned columns, numbers to the right."""
-        body = [[_cell(value) for value in row] for row in rows]
-        right = [
-            bool(body) and all(row[i].replace(",", "").replace(".", "").isdigit() for row in body)
-            for i in range(len(heads))
-        ]
-        widths = [max(len(row[i]) for row in [list(heads), *body]) for i in range(len(heads))]
-        for row in [list(heads), *body]:
-            cells = [
-                cell.rjust(width) if is_right else cell.ljust(width)
-                for cell, width, is_right in zip(row, widths, right, strict=True)
-            ]
-            self.line("  ".join(cells).rstrip())
+        for text in aligned(heads, rows):
+            self.line(text)
 
 
 @contextmanager
@@ -81,6 +71,22 @@ def opened(*, json_lines: bool, quiet: bool) -> Iterator[Screen]:
         sys.stdout.flush()
         os.dup2(kept, 1)
         os.close(kept)
+
+
+def aligned(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str]:
+    """Yield the lines of a table, numbers to the right."""
+    body = [[_cell(value) for value in row] for row in rows]
+    right = [
+        bool(body) and all(row[i].replace(",", "").replace(".", "").isdigit() for row in body)
+        for i in range(len(heads))
+    ]
+    widths = [max(len(row[i]) for row in [list(heads), *body]) for i in range(len(heads))]
+    for row in [list(heads), *body]:
+        cells = [
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(row, widths, right, strict=True)
+        ]
+        yield "  ".join(cells).rstrip()
 
 
 def _cell(value: Any) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,38 +15,66 @@ from gristmill.commands.again import typed
 from gristmill.commands.bar import worded
 from gristmill.commands.finding import LOCK, ended, find_run, ledger_of
 from gristmill.commands.rows import left_out
-from gristmill.commands.screen import Screen
+from gristmill.commands.screen import Screen, aligned
 from gristmill.engines.progress import PROGRESS, Progress
 
 COUNTS = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
+ENGINE_HEADS = ("engine", "made", "replayed", "waiting", "tokens/s", "busy_rate", "hit_rate")
 HELD = "a run holds the workspace"
 
 
-def do_status(args: argparse.Namespace, screen: Screen) -> int:
-    """Show how far a run is, and its ledger so far."""
-    run = find_run(args.run, args.workspace)
+@dataclass(frozen=True)
+class Seen:
+    """What the files of a run say at one moment."""
+
+    run: Path
+    state: str
+    given: Mapping[str, Any]
+    """What the ledger says about the seeds."""
+    stages: list[dict[str, Any]]
+    now: Progress | None
+    """The last look at a run that has not ended, however it stopped."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a process still works in its workspace."""
+        return HELD in self.state
+
+
+def seen(run: Path, workspace: Path) -> Seen:
+    """Read a run's files."""
     note = ledger_of(run)
-    lines = note["stages"] if note else _so_far(run)
+    state = ended(note) if note else _alive(workspace)
     given = (note or {}).get("input") or {}
-    seeds = {name: given[name] for name in ("rows", "malformed") if name in given}
-    state = ended(note) if note else _alive(args.workspace)
-    now = _under_way(run)
+    return Seen(run, state, given, note["stages"] if note else so_far(run), _under_way(run))
+
+
+def do_status(args: argparse.Namespace, screen: Screen) -> int:
+    """Show how far a run is, and its ledger so far; with `--watch` until nothing runs any more."""
+    run = find_run(args.run, args.workspace)
+    if args.watch:
+        from gristmill.commands.watch import watch
+
+        watch(run, args.workspace, screen)
+    at = seen(run, args.workspace)
     if args.json:
-        known = {"run_dir": str(run), "state": state, "seeds": seeds, "stages": lines}
-        screen.result({**known, "progress": now and asdict(now)})
+        seeds = {name: at.given[name] for name in ("rows", "malformed") if name in at.given}
+        known = {"run_dir": str(run), "state": at.state, "seeds": seeds, "stages": at.stages}
+        screen.result({**known, "progress": at.now and asdict(at.now)})
         return 0
-    screen.line(f"{run}: {state}")
-    if now:
-        screen.line(f"{'now' if HELD in state else 'last seen at':8} {_look(now)}")
-    for told in left_out(run, given):
+    screen.line(f"{run}: {at.state}")
+    if at.now:
+        screen.line(f"{'now' if at.is_live else 'last seen at':8} {_look(at.now)}")
+        for text in engine_lines(at.now, None) if at.is_live else ():
+            screen.line(text)
+    for told in left_out(run, at.given):
         screen.line(told)
-    screen.table(
-        ["stage", *COUNTS], [[line["stage"], *(line[n] for n in COUNTS)] for line in lines]
-    )
-    for line in lines:
+    rows = [[line["stage"], *(line[n] for n in COUNTS)] for line in at.stages]
+    screen.table(["stage", *COUNTS], rows)
+    for line in at.stages:
         for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
             screen.line(f"  {n:8,} rejected by {line['stage']}: {code}")
-    if not state.startswith("finished") and HELD not in state:
+    if not at.state.startswith("finished") and not at.is_live:
         screen.hint(f"next: {typed('run', *_where(args), run / LOCK)} goes on with it")
     return 0
 
@@ -61,7 +91,6 @@ def _alive(workspace: Path) -> str:
 
 
 def _under_way(run: Path) -> Progress | None:
-    """Return the last look at a run that has not ended, however it stopped."""
     try:
         return Progress(**json.loads((run / PROGRESS).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
@@ -76,17 +105,35 @@ def _look(now: Progress) -> str:
     return f"{now.unit}, wave {now.wave}: {done}, {worded(now, (rows, tokens, left))}"
 
 
-def _so_far(run: Path) -> list[dict[str, Any]]:
-    """Add up the footers of the finished shards."""
-    import pyarrow.parquet as pq
+def engine_lines(now: Progress, before: Progress | None) -> Iterator[str]:
+    """Yield a table of what the engines do, since an earlier look or since the run began."""
+    passed = now.wall_s - (before.wall_s if before else 0.0)
+    if not now.engines or passed <= 0:
+        return
+    rows = []
+    for role, told in now.engines.items():
+        then = before.engines.get(role, {}) if before else {}
+        tokens, busy = (told[name] - then.get(name, 0) for name in ("tokens", "busy_s"))
+        rates = [f"{tokens / passed:,.0f}", f"{min(1.0, busy / passed):.2f}", _hits(told)]
+        rows.append([role, *(int(told[name]) for name in ("made", "replayed", "waiting")), *rates])
+    yield from aligned(ENGINE_HEADS, rows)
 
+
+def _hits(told: Mapping[str, float]) -> str:
+    asked = told.get("vllm:prefix_cache_queries")
+    return f"{told['vllm:prefix_cache_hits'] / asked:.2f}" if asked else "-"
+
+
+def so_far(run: Path) -> list[dict[str, Any]]:
+    """Add up the footers of the finished shards."""
     total: dict[str, Counter[str]] = {}
-    for folder in sorted((run / "shards").glob("*")):
+    # What selects comes after the target.
+    folders = (run / "shards").glob("*")
+    for folder in sorted(folders, key=lambda path: (path.name.startswith("select"), path)):
         for path in _counted(
             sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_size)
         ):
-            counts = json.loads(pq.read_metadata(path).metadata[b"gristmill"])["counts"]
-            for label, numbers in counts.items():
+            for label, numbers in _counts(path, path.stat().st_mtime_ns).items():
                 total.setdefault(label, Counter()).update(numbers)
     return [
         {
@@ -100,9 +147,23 @@ def _so_far(run: Path) -> list[dict[str, Any]]:
 
 def _counted(files: list[Path]) -> list[Path]:
     """Return the files of a unit to count: a table stage wrote all rows again for every wave."""
-    import pyarrow.parquet as pq
-
     if len(files) < 2:
         return files
-    small, large = (pq.read_table(files[i], columns=["id"])["id"].to_pylist() for i in (0, -1))
-    return files if set(small).isdisjoint(large) else files[-1:]
+    small, large = (_ids(files[i], files[i].stat().st_mtime_ns) for i in (0, -1))
+    return files if small.isdisjoint(large) else files[-1:]
+
+
+@cache
+def _counts(path: Path, _changed: int) -> dict[str, dict[str, int]]:
+    """Return what the footer of a shard counts; read once, however often a run is looked at."""
+    import pyarrow.parquet as pq
+
+    found = json.loads(pq.read_metadata(path).metadata[b"gristmill"])["counts"]
+    return dict(found)
+
+
+@lru_cache(maxsize=256)
+def _ids(path: Path, _changed: int) -> frozenset[str]:
+    import pyarrow.parquet as pq
+
+    return frozenset(pq.read_table(path, columns=["id"])["id"].to_pylist())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Answer, Request
@@ -64,6 +66,31 @@ class Starter:
             await self.engine.stop()
 
 
+class Clock:
+    """Runs while anybody is inside."""
+
+    def __init__(self) -> None:
+        self._inside, self._before_s, self._since = 0, 0.0, 0.0
+
+    def __enter__(self) -> Self:
+        """Start it, unless it runs."""
+        if not self._inside:
+            self._since = time.monotonic()
+        self._inside += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it with the last one."""
+        self._inside -= 1
+        if not self._inside:
+            self._before_s += time.monotonic() - self._since
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far in which somebody was inside."""
+        return self._before_s + (time.monotonic() - self._since if self._inside else 0.0)
+
+
 class Client:
     """Asks the store first; equal requests that wait at the same time are asked once."""
 
@@ -77,6 +104,8 @@ class Client:
         self.identity = engine.identity
         self.made = self.replayed = self.tokens = 0
         """Answers that the engine made, answers that the store gave, tokens of those made."""
+        self.waiting, self.busy = 0, Clock()
+        """Requests without an answer yet; the time in which the engine, once started, had any."""
 
     def stored(self, request: Request) -> tuple[str, Any] | None:
         """Return the key and the stored answer, or None. Short enough for the event loop."""
@@ -103,18 +132,28 @@ class Client:
             raise RecipeError(
                 f"{type(self.engine).__name__} cannot {request.op}, only {sorted(self.engine.ops)}"
             )
-        await self.starter.ready()
-        for attempt in range(1, self.attempts + 1):
-            try:
-                made: Answer = await getattr(self.engine, request.op)(request)
-                break
-            except EngineError as error:
-                if attempt == self.attempts or isinstance(error, EngineRefused):
-                    raise
+        self.waiting += 1
+        try:
+            await self.starter.ready()
+            with self.busy:
+                made = await self._tried(request)
+        finally:
+            self.waiting -= 1
         self.made += 1
         self.tokens += made.tokens
         if made.durable:
             await self.answers.put(key, made.pack())
+        return made
+
+    async def _tried(self, request: Request) -> Answer:
+        """Ask the engine, again where that may help."""
+        for attempt in itertools.count(1):
+            try:
+                made: Answer = await getattr(self.engine, request.op)(request)
+                break
+            except EngineError as error:
+                if attempt >= self.attempts or isinstance(error, EngineRefused):
+                    raise
         return made
 
     async def become(self, engine: Engine) -> None:

@@ -22,6 +22,8 @@ ATTEMPTS = 3
 _gate = threading.Lock()
 _users: list[bool] = []
 """One entry per user of Ray in this process; True where we started it ourselves."""
+_pages: list[str] = []
+"""The address of the dashboard, while there is one."""
 
 
 def connect(address: str | None = None) -> None:
@@ -50,7 +52,7 @@ def _join(address: str) -> None:
         options |= {"include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
     for attempt in range(ATTEMPTS):
         try:
-            ray.init(address=address, **options)
+            page = ray.init(address=address, **options).dashboard_url
         except Exception as error:
             ray.shutdown()
             if attempt + 1 < ATTEMPTS and "timed out" in str(error):
@@ -60,7 +62,13 @@ def _join(address: str) -> None:
                 "`ray start --head`, or leave --ray and RAY_ADDRESS out"
             ) from error
         else:
+            _pages[:] = [f"http://{page}" if "://" not in page else page] if page else []
             return
+
+
+def dashboard() -> str:
+    """Return the address of the dashboard of the Ray that was joined, "" without one."""
+    return _pages[0] if _pages else ""
 
 
 def release() -> None:
@@ -72,6 +80,7 @@ def release() -> None:
         if _users.pop(0) and not _users:
             import ray
 
+            _pages.clear()
             ray.shutdown()
 
 

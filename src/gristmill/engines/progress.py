@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from gristmill.engines import cluster
 from gristmill.engines.client import Client
 from gristmill.errors import StorageError
 from gristmill.storage.shards import write_text
@@ -48,6 +49,11 @@ class Progress:
     wall_s: float
     unit_s: float = 0.0
     """Seconds since the unit under way began."""
+    engines: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By role: answers made and replayed, their tokens, requests waiting, busy_s, and what the
+    engine itself counts, by its own names, with the first role that it has."""
+    dashboard: str = ""
+    """Ray's, once it runs and has one."""
 
 
 @dataclass
@@ -95,7 +101,19 @@ class Meter:
             sum(c.replayed for c in clients),
             round(time.monotonic() - self._start, 3),
             round(time.monotonic() - self._entered, 3),
+            {role: self._asked(role, client) for role, client in sorted(self.clients.items())},
+            cluster.dashboard(),
         )
+
+    def _asked(self, role: str, client: Client) -> dict[str, float]:
+        mine = {
+            "made": client.made,
+            "replayed": client.replayed,
+            "tokens": client.tokens,
+            "waiting": client.waiting,
+            "busy_s": round(client.busy.seconds, 3),
+        }
+        return {**mine, **self.engines.get(role, {})}
 
     @property
     def calls(self) -> dict[str, dict[str, Any]]:
@@ -171,7 +189,7 @@ class Meter:
             self._note()
             if number % LOOKS_PER_FILE == 0:
                 await asyncio.to_thread(self.write_progress, self.look())
-            if number % LOOKS_PER_BILL == LOOKS_PER_BILL - 1:
+            if number % LOOKS_PER_BILL == LOOKS_PER_FILE:  # not at first: nothing runs yet
                 await self.measure()
                 await asyncio.to_thread(self.write_bill)
             await asyncio.sleep(LOOK_S)

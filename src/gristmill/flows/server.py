@@ -52,6 +52,15 @@ class Server:
     url: str = ""
     log: Path = Path()
 
+    @property
+    def link(self) -> str:
+        """The page of a configured server; one of our own has none."""
+        if self.process is not None:
+            return ""
+        from prefect.settings import get_current_settings
+
+        return str(get_current_settings().ui_url or "")
+
     def wait(self) -> None:
         """Return when it answers."""
         if self.process is None:
