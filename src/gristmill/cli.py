@@ -52,6 +52,10 @@ def parser() -> argparse.ArgumentParser:
     run = _add(commands, "run", "building", "run a recipe, or go on with one that stopped")
     _recipe_options(run)
     _run_options(run)
+    run.add_argument(
+        "--metrics-port", type=_port, metavar="N",
+        help="serve Prometheus metrics on 127.0.0.1 while it runs; 0 is any free port",
+    )  # fmt: skip
     check = _add(commands, "check", "checking", "check a recipe and show the plan; loads no model")
     _recipe_options(check)
     check.add_argument("--online", action="store_true", help="ask the Hub as well")
@@ -186,6 +190,12 @@ class _Version(argparse.Action):
 def _positive(text: str) -> int:
     if not text.replace("_", "").isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"expected a whole number above 0, found '{text}'")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found '{text}'")
     return int(text)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from gristmill.commands.again import again, typed
-from gristmill.commands.bar import watching
+from gristmill.commands.bar import Tell, watching
+from gristmill.commands.metrics import exporting
 from gristmill.commands.rows import left_out, row_lines
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
@@ -68,7 +70,8 @@ def do_run(args: argparse.Namespace, screen: Screen) -> int:
     """Run a recipe to its end; one that keeps no row has not given what was asked for."""
     writable(args.workspace)
     order = order_of(args)
-    recipe, result = (_bare if args.no_prefect else _in_flow)(order, screen)
+    how = _bare if args.no_prefect else _in_flow
+    recipe, result = how(order, screen, args.metrics_port)
     late = _misses(recipe, result) or result.stop == "budget" or not result.dataset.num_rows
     if args.json:
         screen.result(summary(result))
@@ -81,14 +84,14 @@ def _misses(recipe: Recipe, result: Result) -> bool:
     return recipe.target is not None and result.stop != "target"
 
 
-def _bare(order: Order, screen: Screen) -> tuple[Recipe, Result]:
+def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
     prepared = order.prepare()
     _shape(prepared, screen)
-    with watching(screen) as progress:
+    with _told(order, prepared, screen, port) as progress:
         return prepared.recipe, order.execute(prepared, progress)
 
 
-def _in_flow(order: Order, screen: Screen) -> tuple[Recipe, Result]:
+def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
     """Run as a Prefect flow; its server starts while the recipe is checked."""
     from gristmill.flows.server import serving
 
@@ -100,8 +103,18 @@ def _in_flow(order: Order, screen: Screen) -> tuple[Recipe, Result]:
             screen.note(f"Prefect's page: {server.link}")
         from gristmill.flows.build import build_in_flow
 
-        with watching(screen) as progress:
+        with _told(order, prepared, screen, port) as progress:
             return prepared.recipe, build_in_flow(order, prepared, progress)
+
+
+@contextmanager
+def _told(
+    order: Order, prepared: Prepared, screen: Screen, port: int | None
+) -> Iterator[Tell | None]:
+    """Give what takes the looks at a run: the progress line, and metrics if they are wanted."""
+    run = order.workspace / "runs" / prepared.name
+    with watching(screen) as shown, exporting(port, run, screen.note, shown) as tell:
+        yield tell
 
 
 def _shape(prepared: Prepared, screen: Screen) -> None:
