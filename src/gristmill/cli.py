@@ -80,6 +80,9 @@ def parser() -> argparse.ArgumentParser:
     trace.add_argument("run", metavar="RUN")
     trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")
     trace.add_argument("--calls", action="store_true", help="each reply to its end")
+    diff = _add(commands, "diff", "comparing", "compare two versions of a dataset, row by row")
+    diff.add_argument("a", metavar="A", help="a run, a dataset folder or hub:owner/name@revision")
+    diff.add_argument("b", metavar="B", help="the same, the newer one")
     _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
     _sharing(commands)
     _benchmarks(commands)
@@ -117,6 +120,7 @@ def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
 def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     report = _add(commands, "report", "sharing", "write a run's HTML report again")
     report.add_argument("run", metavar="RUN")
+    report.add_argument("--against", metavar="OTHER", help="compare with an older version, as diff")
     publish = _add(commands, "publish", "sharing", "push a run's dataset to the Hub, privately")
     publish.add_argument("run", metavar="RUN")
     publish.add_argument("repo", metavar="OWNER/NAME")

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from gristmill.errors import InputError
+from gristmill.errors import InputError, RunLocked
 
 LOCK = "recipe.lock.yaml"
 
@@ -34,6 +34,23 @@ def find_run(text: str, workspace: Path) -> Path:
     near = get_close_matches(text, names, cutoff=0.4) or names[:5]
     hint = f"did you mean {near}?" if near else "nothing was run here; see --workspace"
     raise InputError(f"no run '{text}' in {workspace / 'runs'}; {hint}")
+
+
+def find_finished(text: str, workspace: Path) -> Path:
+    """Return the folder of one run, unless it is under way.
+
+    Raises:
+        RunLocked: It has not ended, and a run holds its workspace.
+    """
+    from gristmill.storage.shards import is_held
+
+    run = find_run(text, workspace)
+    if ledger_of(run) is None and is_held(run.parent.parent / ".gristmill" / "lock"):
+        raise RunLocked(
+            f"{run} has not ended yet: wait for it, or stop it by Ctrl-C; `build-dataset status "
+            f"{run.name}` shows how far it is"
+        )
+    return run
 
 
 def ledger_of(run: Path) -> dict[str, Any] | None:

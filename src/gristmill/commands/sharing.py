@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gristmill.commands.again import typed
 from gristmill.commands.building import order_of, writable
-from gristmill.commands.finding import find_run
+from gristmill.commands.finding import find_finished
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RequirementError
 
@@ -28,11 +28,13 @@ HEAD = """\
 
 def do_report(args: argparse.Namespace, screen: Screen) -> int:
     """Write the report and the card of a run again; one without a dataset gets no card."""
+    from gristmill.commands.comparing import compared
     from gristmill.publishing import card, report
     from gristmill.publishing.files import RunFiles
 
-    run = find_run(args.run, args.workspace)
-    written = {"report": report.write(run)}
+    run = find_finished(args.run, args.workspace)
+    against = compared(args.against, run, args.workspace) if args.against else None
+    written = {"report": report.write(run, against)}
     if not RunFiles.open(run).is_stopped:
         written["card"] = card.write(run)
     if args.json:
@@ -48,7 +50,7 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
     """Push a dataset to the Hub; what has arrived is not sent twice."""
     from gristmill.publishing.hub import publish
 
-    run = find_run(args.run, args.workspace)
+    run = find_finished(args.run, args.workspace)
     done = publish(run, args.repo, private=not args.public)
     if args.json:
         screen.result(asdict(done))

@@ -268,15 +268,24 @@ def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
     return types
 
 
-def _hub(name: str, spec: SeedSpec) -> Part:
+def from_hub(name: str, subset: str | None = None, **which: str | None) -> pa.Table:
+    """Load rows of a dataset on the Hub: `which` names a split and a revision.
+
+    Raises:
+        InputError: It cannot be loaded.
+    """
     import datasets
     from huggingface_hub.errors import HfHubHTTPError
 
     # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
     network: tuple[Any, ...] = HfHubHTTPError.__bases__
     try:
-        found = datasets.load_dataset(name, spec.subset, split=spec.split, revision=spec.revision)
+        found = datasets.load_dataset(name, subset, **which)
     except (*network, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError(f"seeds.path: hub:{name} cannot be loaded: {error}") from error
-    revision = spec.revision or "main"
-    return from_table(f"hub:{name}@{revision}/{spec.split}", found.with_format("arrow")[:])
+        raise InputError(f"hub:{name} cannot be loaded: {error}") from error
+    return found.with_format("arrow")[:]
+
+
+def _hub(name: str, spec: SeedSpec) -> Part:
+    found = from_hub(name, spec.subset, split=spec.split, revision=spec.revision)
+    return from_table(f"hub:{name}@{spec.revision or 'main'}/{spec.split}", found)

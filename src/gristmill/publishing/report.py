@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jinja2 import FileSystemLoader, StrictUndefined
@@ -14,6 +14,9 @@ from gristmill.publishing import charts, facts
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
+
+if TYPE_CHECKING:
+    from gristmill.publishing.diff import Diff
 
 MAX_CHARS = 1600
 """Characters of one text of an example that are shown."""
@@ -26,14 +29,17 @@ WORDS = {
 }
 
 
-def write(path: Path) -> Path:
-    """Write `report.html` into a finished run's directory and return its path."""
+def write(path: Path, against: Diff | None = None) -> Path:
+    """Write `report.html` into a finished run's directory and return its path.
+
+    With a comparison to an older version it has a section on that.
+    """
     out = path / "report.html"
-    write_text(out, render(RunFiles.open(path)))
+    write_text(out, render(RunFiles.open(path), against))
     return out
 
 
-def render(run: RunFiles) -> str:
+def render(run: RunFiles, against: Diff | None = None) -> str:
     """Return the report as HTML."""
     environment = SandboxedEnvironment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -43,7 +49,7 @@ def render(run: RunFiles) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "shown": _shown, "share": _share}
-    return environment.get_template("report.html.j2").render(_page(run))
+    return environment.get_template("report.html.j2").render(**_page(run), against=against)
 
 
 def _page(run: RunFiles) -> dict[str, Any]:

@@ -6,7 +6,7 @@ propose, the true share decides.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,9 @@ TOGETHER = 4096
 """Sketches that are lists of numbers at the same time: 4 KB each."""
 MISS_RATE = 0.001
 """Share of the pairs at the threshold that the bands may miss."""
+
+PER_BAND, MOST_LIKE = 4, 4
+"""Texts that a band proposes for another in `like_pairs`, and those that are compared with it."""
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
@@ -77,15 +80,7 @@ class LikeTexts:
 
         Exact but for a collision of 64 bits; two texts that say nothing are the same.
         """
-        if one is other:
-            return 1.0
-        a, b = one.hashes, other.hashes
-        small, large = sorted((len(a), len(b)))
-        if small < self.threshold * large:
-            return 0.0
-        both = len(np.intersect1d(a, b, assume_unique=True))
-        share = both / (small + large - both)
-        return share if share >= self.threshold else 0.0
+        return 1.0 if one is other else share(one.hashes, other.hashes, self.threshold)
 
     def alike(self, text: Text) -> dict[Text, float]:
         """Return the added texts that are like a text, with their shares."""
@@ -170,6 +165,46 @@ def nearest(
         # The negative place breaks ties.
         best = max(best, (likeness, -place))
     return (best[0], -best[1]) if best[0] else (0.0, 0)
+
+
+def share(one: Hashes, other: Hashes, threshold: float) -> float:
+    """Return the Jaccard similarity of two sorted sets, 0 if it is below the threshold."""
+    small, large = sorted((len(one), len(other)))
+    if small < threshold * large:
+        return 0.0
+    both = len(np.intersect1d(one, other, assume_unique=True))
+    found = both / (small + large - both) if large else 1.0
+    return found if found >= threshold else 0.0
+
+
+def like_pairs(
+    one: Shingles, other: Shingles, threshold: float, apart: tuple[Hashes, Hashes]
+) -> Iterator[tuple[float, int, int]]:
+    """Yield likeness and places of pairs from two lists of texts that say something.
+
+    Texts are compared only where their numbers in `apart`, (n,) and (m,), are the same. Of the
+    texts that the bands propose for a text those that share the most bands are compared,
+    `MOST_LIKE` at most: O(n + m), also where all are alike.
+    """
+    n_bands = bands(threshold)
+    sides = zip((one, other), apart, strict=True)
+    keys = [mixed(_band_keys(texts, n_bands) + by[:, None]) for texts, by in sides]
+    proposed = list[Places]()
+    for mine, theirs in zip(keys[0].T, keys[1].T, strict=True):
+        order = np.argsort(theirs, kind="stable")
+        first = np.searchsorted(theirs[order], mine, "left")
+        last = np.searchsorted(theirs[order], mine, "right")
+        for i in range(PER_BAND):
+            there = np.flatnonzero(first + i < last)
+            proposed.append(there * len(other) + order[first[there] + i])
+    pairs, times = np.unique(np.concatenate(proposed), return_counts=True)
+    place = pairs // max(len(other), 1)
+    order = np.lexsort((pairs, -times, place))
+    nth = np.arange(len(order)) - np.searchsorted(place[order], place[order])
+    for pair in pairs[order[nth < MOST_LIKE]].tolist():
+        i, j = divmod(pair, len(other))
+        if likeness := share(one[i], other[j], threshold):
+            yield likeness, i, j
 
 
 def bands(threshold: float) -> int:
