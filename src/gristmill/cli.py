@@ -49,13 +49,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    run = _add(commands, "run", "building", "run a recipe, or go on with one that stopped")
-    _recipe_options(run)
-    _run_options(run)
-    run.add_argument(
-        "--metrics-port", type=_port, metavar="N",
-        help="serve Prometheus metrics on 127.0.0.1 while it runs; 0 is any free port",
-    )  # fmt: skip
+    _running(commands)
     check = _add(commands, "check", "checking", "check a recipe and show the plan; loads no model")
     _recipe_options(check)
     check.add_argument("--online", action="store_true", help="ask the Hub as well")
@@ -87,6 +81,16 @@ def parser() -> argparse.ArgumentParser:
     _sharing(commands)
     _benchmarks(commands)
     return top
+
+
+def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    run = _add(commands, "run", "building", "run a recipe, or go on with one that stopped")
+    _recipe_options(run)
+    _run_options(run)
+    run.add_argument(
+        "--metrics-port", type=_port, metavar="N",
+        help="serve Prometheus metrics on 127.0.0.1 while it runs; 0 is any free port",
+    )  # fmt: skip
 
 
 def _proving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
