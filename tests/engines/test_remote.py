@@ -107,7 +107,8 @@ def test_the_next_event_loop_gets_every_answer(tmp_path: Path) -> None:
     async def once(i: int) -> list[str]:
         if not i:
             await remote.start()
-        assert (pool := remote._pool)
+        pool = remote._pool
+        assert pool
         if i:
             pool.resume()
         made = await asyncio.wait_for(asyncio.gather(ask(remote, "a"), ask(remote, "b")), 30)

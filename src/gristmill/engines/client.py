@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol, Self
 
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Answer, Request
+from gristmill.engines.suspects import Suspects
 from gristmill.errors import (
     EngineError,
+    EngineLost,
     EngineRefused,
     GristmillError,
     RecipeError,
@@ -37,6 +39,7 @@ class Starter:
 
     def __init__(self, engine: Engine, on_miss: Callable[[], None] | None = None) -> None:
         self.engine, self.on_miss = engine, on_miss
+        self.suspects = Suspects()
         self._start: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
@@ -147,14 +150,19 @@ class Client:
 
     async def _tried(self, request: Request) -> Answer:
         """Ask the engine, again where that may help."""
-        for attempt in itertools.count(1):
+        losses = errors = 0
+        while True:
             try:
-                made: Answer = await getattr(self.engine, request.op)(request)
-                break
+                call = partial(getattr(self.engine, request.op), request)
+                made: Answer = await self.starter.suspects.ask(request, losses, call)
+            except EngineLost:
+                losses += 1
             except EngineError as error:
-                if attempt >= self.attempts or isinstance(error, EngineRefused):
+                errors += 1
+                if errors >= self.attempts or isinstance(error, EngineRefused):
                     raise
-        return made
+            else:
+                return made
 
     async def become(self, engine: Engine) -> None:
         """Stop the engine and ask another from now on; its identity names other answers."""
