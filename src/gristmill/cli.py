@@ -67,8 +67,8 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("what", nargs="?", choices=kinds, help="the first three if left out")
     show = _add(commands, "show", "looking", "show a recipe, a stage, a run or a row")
     show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
-    status = _add(commands, "status", "status", "what a run has finished, and its ledger")
-    status.add_argument("run", metavar="RUN", help="a run's folder, its name, or `last`")
+    status = _add(commands, "status", "status", "what a run has finished; without one, all runs")
+    status.add_argument("run", nargs="?", metavar="RUN", help="a folder, a name, or `last`")
     status.add_argument("--watch", action="store_true", help="show it again until the run ends")
     trace = _add(commands, "trace", "looking", "from a row back to its seed, with every reply")
     trace.add_argument("run", metavar="RUN")
@@ -80,6 +80,7 @@ def parser() -> argparse.ArgumentParser:
     _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
     _sharing(commands)
     _benchmarks(commands)
+    _keeping(commands)
     return top
 
 
@@ -119,6 +120,18 @@ def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         "--map", dest="maps", type=_pair, action="append", default=[], metavar="COLUMN=YOURS",
         help="which column is id, question or solution; may be repeated",
     )  # fmt: skip
+
+
+def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    store = _add(commands, "store", "history", "what the stored answers take, and what may go")
+    store.add_argument("action", choices=("size", "prune"), help="prune: what no run needs")
+    clean = _add(commands, "runs", "history", "remove old runs; shows them first")
+    clean.add_argument("action", choices=("remove",))
+    clean.add_argument("names", nargs="*", metavar="RUN", help="a folder, a name, or `last`")
+    clean.add_argument("--keep", type=_positive, metavar="N", help="remove all but the newest N")
+    clean.add_argument("--previews", action="store_true", help="and what previews left")
+    clean.add_argument("--models", action="store_true", help="and trained models that no run needs")
+    clean.add_argument("--yes", action="store_true", help="do it")
 
 
 def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -44,14 +44,22 @@ class Seen:
 def seen(run: Path, workspace: Path) -> Seen:
     """Read a run's files."""
     note = ledger_of(run)
-    state = ended(note) if note else _alive(workspace)
+    state = ended(note) if note else alive(workspace)
     given = (note or {}).get("input") or {}
     return Seen(run, state, given, note["stages"] if note else so_far(run), _under_way(run))
 
 
 def do_status(args: argparse.Namespace, screen: Screen) -> int:
-    """Show how far a run is, and its ledger so far; with `--watch` until nothing runs any more."""
-    run = find_run(args.run, args.workspace)
+    """Show how far a run is, and its ledger so far; with `--watch` until nothing runs any more.
+
+    Without a run: all runs of the workspace, or the last one to watch.
+    """
+    if args.run is None and not args.watch:
+        from gristmill.commands.history import tell_runs
+
+        tell_runs(args, screen)
+        return 0
+    run = find_run(args.run or "last", args.workspace)
     if args.watch:
         from gristmill.commands.watch import watch
 
@@ -83,7 +91,8 @@ def _where(args: argparse.Namespace) -> list[str]:
     return [] if args.workspace == Path() else ["--workspace", str(args.workspace)]
 
 
-def _alive(workspace: Path) -> str:
+def alive(workspace: Path) -> str:
+    """Return the state of a run without a ledger."""
     from gristmill.storage.shards import is_held
 
     held = is_held(workspace / ".gristmill" / "lock")
