@@ -153,7 +153,7 @@ def test_counts_that_an_older_run_lacks_are_left_out(finished) -> None:
     _, body = front(card.write(path).read_text())
     assert "could not be read" not in body
     assert "calls made" not in body
-    assert "| generator | vllm | `demo` | `vllm:1` |" in body
+    assert "| generator | vllm | `demo` |  |  | `vllm:1` |" in body
 
 
 def test_what_the_exports_left_out_is_told(finished) -> None:

@@ -64,6 +64,10 @@ class Engine(BaseModel, ABC):
         """Return a stored answer as it holds here; None when what it points to is gone."""
         return answer
 
+    def origin(self) -> dict[str, Any]:
+        """Say where its model comes from, for the lock and the card; nothing without a model."""
+        return {}
+
     async def start(self) -> None:
         """Load. Called once, at the first request that the store cannot answer."""
 

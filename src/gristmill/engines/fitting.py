@@ -23,7 +23,7 @@ import pyarrow as pa
 from gristmill.engines.buckets import WAVE, Work, cut
 from gristmill.engines.lanes import find_device, quiet_loading
 from gristmill.engines.logprobs import MAX_LOGITS
-from gristmill.engines.models import locate
+from gristmill.engines.models import pinned
 from gristmill.engines.reader import Reader, Span
 from gristmill.engines.requests import Score
 from gristmill.engines.spans import Spans
@@ -59,15 +59,15 @@ class Fit:
 
         name = request.model or how.model
         revision = request.revision if request.model else how.revision
-        where = str(locate(name, revision))
+        which = pinned(name, revision)
         quiet_loading()
         self.how, self.request, self.stopping = how, request, stopping
-        self.kept = AutoConfig.from_pretrained(where, revision=revision).dtype or torch.float32
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(where, revision=revision)
+        self.kept = AutoConfig.from_pretrained(**which).dtype or torch.float32
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(**which)
         self.precision = getattr(torch, how.precision)
         # What an optimizer adds to a weight is lost in bfloat16: trained weights are float32.
         held = self.precision if how.lora_rank else torch.float32
-        self.model: Any = AutoModelForCausalLM.from_pretrained(where, revision=revision, dtype=held)
+        self.model: Any = AutoModelForCausalLM.from_pretrained(**which, dtype=held)
         self.model.to(find_device()).eval()  # no dropout: a training is a function of its request
         head, config = self.model.get_output_embeddings(), self.model.config.get_text_config()
         if head is None:

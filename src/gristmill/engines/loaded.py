@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from gristmill.engines.base import Engine
 from gristmill.engines.lanes import Precision, find_device, lanes, quiet_loading
-from gristmill.engines.models import locate
+from gristmill.engines.models import locate, pinned
+from gristmill.engines.provenance import origin
 
 
 class Loaded(Engine):
@@ -28,6 +29,10 @@ class Loaded(Engine):
         """Find the model without loading it."""
         locate(self.model, self.revision)
 
+    def origin(self) -> dict[str, Any]:
+        """Say where the model comes from."""
+        return origin(self.model, self.revision)
+
     async def start(self) -> None:
         """Load the model."""
         await asyncio.get_running_loop().run_in_executor(lanes(), self._load)
@@ -42,10 +47,10 @@ class Loaded(Engine):
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         quiet_loading()
-        where = str(locate(self.model, self.revision))
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=self.revision)
+        which = pinned(self.model, self.revision)
+        tokenizer = AutoTokenizer.from_pretrained(**which)
         model: Any = AutoModelForCausalLM.from_pretrained(
-            where, revision=self.revision, dtype=getattr(torch, dtype), **more
+            **which, dtype=getattr(torch, dtype), **more
         )
         return tokenizer, model.to(find_device()).eval()
 

@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ def locate(model: str, revision: str | None = None) -> Path | str:
     return snapshot if _has_weights(snapshot) else model
 
 
+def pinned(model: str, revision: str | None = None) -> dict[str, Any]:
+    """Return what `from_pretrained` takes to load these weights and no newer ones, without code.
+
+    A model whose repository brings code of its own is refused then, and nobody is asked.
+    """
+    where = locate(model, revision)
+    held = None if isinstance(where, Path) else commit(model, revision)
+    named = {"pretrained_model_name_or_path": str(where), "revision": held}
+    return {**named, "trust_remote_code": False}
+
+
 def fingerprint(model: str, revision: str | None = None) -> str:
     """Name the weights, the tokenizer and the template: a hash of the files, or a pinned commit.
 
@@ -72,6 +84,12 @@ def commit(model: str, revision: str | None = None) -> str:
         return ref.read_text().strip()
     if os.environ.get("HF_HUB_OFFLINE", "0").lower() in ("1", "true", "yes", "on"):
         raise InputError(_missing(model, "HF_HUB_OFFLINE is set and it is not in the local cache"))
+    return _asked(model, revision)
+
+
+@lru_cache
+def _asked(model: str, revision: str | None) -> str:
+    """Ask the Hub once: what answers are named after is what will be loaded."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

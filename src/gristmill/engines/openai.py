@@ -109,6 +109,11 @@ class OpenAI(Engine):
                 "write its name there, never the key"
             )
 
+    def origin(self) -> dict[str, Any]:
+        """Say which server has the model; what it serves is not for us to look at."""
+        at = {"pinned": self.revision or None, "licence": None}
+        return {"model": self.model, "server": self.base_url, **at}
+
     async def start(self) -> None:
         """Open the connections."""
         import httpx

@@ -19,7 +19,7 @@ from pydantic import Field, PrivateAttr
 
 from gristmill.engines.lanes import Precision, find_device, lanes, package_version, quiet_loading
 from gristmill.engines.loaded import Loaded, window_of
-from gristmill.engines.models import fingerprint, locate
+from gristmill.engines.models import fingerprint, pinned
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import Op
 from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
@@ -53,19 +53,19 @@ class Reward(Loaded):
         from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
         quiet_loading()
-        where = str(locate(self.model, self.revision))
-        config = AutoConfig.from_pretrained(where, revision=self.revision)
+        which = pinned(self.model, self.revision)
+        config = AutoConfig.from_pretrained(**which)
         made = (config.architectures or ["nothing"])[0]
         if not made.endswith("ForSequenceClassification") or config.num_labels != 1:
             raise RecipeError(
                 f"engine reward: '{self.model}' is a {made} with {config.num_labels} labels; "
                 "name a ...ForSequenceClassification with one label"
             )
-        tokenizer = AutoTokenizer.from_pretrained(where, revision=self.revision)
+        tokenizer = AutoTokenizer.from_pretrained(**which)
         if not tokenizer.chat_template:
             raise RecipeError(f"engine reward: '{self.model}' has no chat template")
         model: Any = AutoModelForSequenceClassification.from_pretrained(
-            where, revision=self.revision, dtype=getattr(torch, self.dtype)
+            **which, dtype=getattr(torch, self.dtype)
         )
         window = window_of(model, self.max_model_len)
         self._live = (tokenizer, model.to(find_device()).eval(), window)

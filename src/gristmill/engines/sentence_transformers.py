@@ -25,7 +25,7 @@ from gristmill.engines.lanes import (
     quiet_loading,
 )
 from gristmill.engines.loaded import Loaded
-from gristmill.engines.models import fingerprint, locate
+from gristmill.engines.models import fingerprint, pinned
 from gristmill.engines.requests import Embed, Op, Vector
 from gristmill.errors import EngineError
 from gristmill.storage.ids import digest
@@ -73,9 +73,10 @@ class SentenceTransformers(Loaded):
 
         quiet_loading()
         device = find_device()
+        which = pinned(self.model, self.revision)
         model = SentenceTransformer(
-            str(locate(self.model, self.revision)),
-            revision=self.revision,
+            which.pop("pretrained_model_name_or_path"),
+            **which,
             device=device,
             model_kwargs={"dtype": getattr(torch, self.precision)},
         )

@@ -17,10 +17,14 @@ LAST = 6
 class Tokens:
     """The tokenizer of one model. Equal prompts that follow each other are encoded once."""
 
-    def __init__(self, model: Path | str, revision: str | None = None) -> None:
+    def __init__(
+        self, model: Path | str, revision: str | None = None, *, trust_remote_code: bool = False
+    ) -> None:
         from transformers import AutoTokenizer
 
-        self.tokenizer: Any = AutoTokenizer.from_pretrained(str(model), revision=revision)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(
+            str(model), revision=revision, trust_remote_code=trust_remote_code
+        )
         self.model = str(model)
         self.template = template_hash(self.tokenizer.chat_template)
         self._known: dict[Any, list[int]] = {}

@@ -25,6 +25,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.fitting import Fit
 from gristmill.engines.lanes import find_device, lanes, package_version
 from gristmill.engines.models import TRAINED, fingerprint, locate
+from gristmill.engines.provenance import origin
 from gristmill.engines.requests import Op
 from gristmill.engines.training import Train, Trained
 from gristmill.errors import EngineError, RequirementError
@@ -95,6 +96,10 @@ class Trainer(Engine):
                 f"the trainer's lora_rank={self.lora_rank} needs peft, which is not installed; run "
                 "pip install peft, or set lora_rank to 0 to train all weights"
             )
+
+    def origin(self) -> dict[str, Any]:
+        """Say where the model comes from that is trained."""
+        return origin(self.model, self.revision)
 
     def in_workspace(self, folder: Path) -> Self:
         """Keep the models there."""

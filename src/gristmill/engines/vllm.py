@@ -19,6 +19,7 @@ from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
 from gristmill.engines.models import commit, fingerprint, locate, public_name
+from gristmill.engines.provenance import origin
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs
 from gristmill.engines.vllm_process import Process
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
@@ -66,6 +67,7 @@ class Vllm(Engine):
     seed: int = 0
     """For calls that bring no draw."""
     trust_remote_code: bool = False
+    """Run code that comes with the model, with your rights; the lock and the card say so."""
     silence_s: float = Field(default=300.0, gt=0)
     """An engine that has work and makes no step for so long is taken for dead."""
 
@@ -103,6 +105,10 @@ class Vllm(Engine):
                 f"max_model_len={self.max_model_len}, but '{self.model}' was made for at most "
                 f"{longest} tokens; lower max_model_len"
             )
+
+    def origin(self) -> dict[str, Any]:
+        """Say where the model comes from, and whether its code may run."""
+        return origin(self.model, self.revision, code=self.trust_remote_code)
 
     async def start(self) -> None:
         """Start the engine, or start it again when it died."""

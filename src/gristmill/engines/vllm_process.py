@@ -58,7 +58,10 @@ class Process:
         try:
             engine = await asyncio.to_thread(_load, arguments, box)
             revision = arguments.get("revision")
-            tokens = await asyncio.to_thread(Tokens, arguments["model"], revision)
+            tokens = await asyncio.to_thread(
+                Tokens, arguments["model"], revision,
+                trust_remote_code=arguments["trust_remote_code"],
+            )  # fmt: skip
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"vLLM could not start with {arguments}: {error}") from error
         process = cls(engine, tokens, revision or "", silence_s)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.publishing import contamination, facts, proof
+from gristmill.publishing import contamination, facts, origins, proof
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -29,12 +29,6 @@ OTHERS = ("cc-by-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by")
 HUB_LICENSES = frozenset((*PERMISSIVE, *SHARED_ALIKE, *OTHERS))
 """Names that the Hub knows, of the licences that seeds are likely to have."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-DEMO = (
-    "The model `demo` ships with gristmill and has a few million parameters. It exists to show the "
-    "machinery: neither what it writes nor how it scores is worth training on. For real work build "
-    "the dataset again with {}."
-)
-TERMS = "The terms of these models apply to what they wrote; read them before you train on it."
 LOADING = """```python
 from datasets import load_dataset
 
@@ -101,7 +95,7 @@ def render(run: RunFiles) -> str:
         ("Does the selection pay?", proof.section(run)),
         ("Examples of what was rejected", _rejected(run)),
         ("Sources", _sources(run)),
-        ("Models", _models(run)),
+        ("Models", origins.section(run)),
         ("Cost", _cost(run)),
         ("Columns", _columns(run)),
     ]
@@ -256,22 +250,6 @@ def _sources(run: RunFiles) -> Iterator[str]:
     if (bad := facts.malformed(run)) is not None:
         yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))
-
-
-def _models(run: RunFiles) -> Iterator[str]:
-    found = facts.roles(run)
-    if not found:
-        return
-    yield "| role | engine | model | identity |"
-    yield "|---|---|---|---|"
-    for role in found:
-        model, identity = code_span(str(role["model"]), 100), code_span(role["identity"], 80)
-        yield f"| {role['role']} | {role['engine']} | {model} | {identity} |"
-    if demo := [role["role"] for role in found if role["model"] == "demo"]:
-        sets = (f"`--set engines.{role}.model=NAME`" for role in demo)
-        yield f"\n{DEMO.format(' '.join(sets))}"
-    elif any(use.startswith("generators.") for use in run.uses.values()):
-        yield f"\n{TERMS}"
 
 
 def _cost(run: RunFiles) -> Iterator[str]:

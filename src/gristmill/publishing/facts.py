@@ -193,18 +193,23 @@ def sources(run: RunFiles) -> list[tuple[str, str, int]]:
 
 
 def roles(run: RunFiles) -> list[dict[str, Any]]:
-    """Return what every role was bound to: engine, model, identity, calls and tokens."""
+    """Return what every role was bound to: engine, model and its origin, identity and calls."""
     asked = run.note.get("roles") or {}
     bound = run.recipe.get("engines") or {}
     identities = run.lock.get("engines") or {}
+    origins = run.lock.get("models") or {}
     found = []
     for role in sorted({*asked, *identities}):
         entry, counts = bound.get(role) or {}, asked.get(role) or {}
+        origin = origins.get(role) or {}
         found.append(
             {
                 "role": role,
                 "engine": entry.get("use") or counts.get("engine") or role,
-                "model": entry.get("model") or entry.get("name") or "",
+                "model": entry.get("model") or entry.get("name") or origin.get("model") or "",
+                "pinned": str(origin.get("pinned") or ""),
+                "licence": str(origin.get("licence") or ("not stated" if origin else "")),
+                "runs_code": bool(origin.get("trust_remote_code")),
                 "identity": str(counts.get("identity") or identities.get(role) or ""),
                 "made": counts.get("made"),
                 "replayed": counts.get("replayed"),
