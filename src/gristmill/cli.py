@@ -17,6 +17,7 @@ from gristmill.commands.screen import Screen, opened
 from gristmill.commands.silence import SILENT
 
 INTERRUPTED = 130
+STOPPED = "stopped; nothing finished is lost: the same command goes on from here"
 EPILOG = """exit codes: 0 done; 1 a machine or a bug; 2 the recipe, the usage or a missing
 requirement; 3 stopped by target, budget, error rate or a gate; 4 another run holds the
 workspace; 130 Ctrl-C. After 1, 3 and 130 the same command goes on where it stopped."""
@@ -244,7 +245,10 @@ def _call(args: argparse.Namespace, screen: Screen) -> int:
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        screen.err.write("stopped; nothing finished is lost: the same command goes on from here\n")
+        screen.err.write(f"{STOPPED}\n")
+        if args.json:
+            told = {"error": STOPPED, "kind": "Interrupted", "exit_code": INTERRUPTED}
+            screen.result(told)
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the command line is the last boundary
         from gristmill.commands.failing import explain

@@ -484,7 +484,10 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(place) -> None:
         until_answered(place, process)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
+    assert (process.returncode, out.count("\n")) == (130, 1)
+    told = json.loads(out)
+    assert (told["kind"], told["exit_code"]) == ("Interrupted", 130)
+    assert told["error"].startswith("stopped; nothing finished is lost")
     assert err.strip().splitlines()[-1].startswith("stopped; nothing finished is lost")
     kept = answers(place)
     assert 0 < kept < 20
