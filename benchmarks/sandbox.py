@@ -272,7 +272,7 @@ def main() -> None:
         "rates": [
             rates(name, chosen, workers, args.backend)
             for name, chosen in (
-                ("asserts, with canary and stub", work),
+                ("asserts, with second run and stub", work),
                 ("values (MBPP)", values),
                 ("values, profile numpy (MBPP)", arrays),
             )

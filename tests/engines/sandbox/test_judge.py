@@ -1,10 +1,12 @@
 """The protocol without a sandbox: which frames are believed, and what a run's end outweighs."""
 
 import json
+from marshal import loads
 from typing import Any
 
 import pytest
 
+from gristmill.engines.sandbox.asserts import DRAWN
 from gristmill.engines.sandbox.frames import read
 from gristmill.engines.sandbox.judge import judge
 from gristmill.engines.sandbox.process import Limits, Outcome
@@ -118,27 +120,45 @@ def test_what_is_no_frame_is_a_contradiction(frames: bytes) -> None:
     assert read(pack(["up"]) + frames, NONCE).started
 
 
-ASSERTS = [UP, ["plan", "asserts", 1, False, []], ["check", 0], ["end", 1]]
-FAILED = ["raised", "AssertionError", "", "", "tests", "t"]
+SAID = [["value", 0, ["i", "0x5"]], ["end", 1]]
+ASSERTS = [UP, ["plan", "asserts", 1, False, [["i", "0x5"]]], *SAID]
+TURNED = [UP, ["plan", "asserts", 1, False, [["i", "0x6"]]], *SAID]
+FAILED = ["raised", "AssertionError", "", "", "tests", "tests.py"]
 STOPPED = [*ASSERTS[:2], FAILED]
 
 
 @pytest.mark.parametrize(
-    ("stub", "canary", "status"),
+    ("stub", "again", "status"),
     [
-        (STOPPED, STOPPED, "pass"),
-        (ASSERTS, STOPPED, "weak_tests"),
-        (STOPPED, ASSERTS, "forged"),
+        (STOPPED, ASSERTS, "pass"),
+        (ASSERTS, ASSERTS, "weak_tests"),
+        (STOPPED, TURNED, "forged"),
+        (STOPPED, STOPPED, "fail"),
+        (STOPPED, [*ASSERTS[:3]], "error"),
     ],
 )
-def test_a_pass_by_asserts_needs_a_failing_stub_and_a_failing_canary(stub, canary, status) -> None:
-    execute = Replayed((ASSERTS, {}), (stub, {}), (canary, {}))
+def test_a_pass_by_asserts_needs_a_failing_stub_and_a_second_run(stub, again, status) -> None:
+    execute = Replayed((ASSERTS, {}), (stub, {}), (again, {}))
     verdict = judge(Program("", ""), execute)
     assert (verdict.status, verdict.checks_total, verdict.checks_passed) == (status, 1, 1)
 
 
+def test_what_the_first_run_turns_round_the_second_does_not() -> None:
+    jobs: list[dict[str, Any]] = []
+    execute = Replayed((ASSERTS, {}), (STOPPED, {}), (ASSERTS, {}))
+
+    def watched(job: bytes, stdin: bytes, limits: Limits) -> Outcome:
+        jobs.append(loads(job[32:]))
+        return execute(job, stdin, limits)
+
+    assert judge(Program("", ""), watched).status == "pass"
+    first, stub, second = (job["marks"] for job in jobs)
+    assert (stub, first ^ second) == (0, (1 << DRAWN) - 1)
+    assert first not in (0, (1 << DRAWN) - 1)
+
+
 def test_a_check_that_never_ran_is_a_failed_one() -> None:
-    frames = [UP, ["plan", "asserts", 2, False, []], ["check", 0], ["end", 1]]
+    frames = [UP, ["plan", "asserts", 2, False, [["i", "0x5"], ["i", "0x6"]]], *SAID]
     verdict = judge(Program("", ""), Replayed((frames, {})))
     assert (verdict.status, verdict.detail) == ("fail", "1 of 2 asserts never ran")
 
@@ -180,8 +200,8 @@ def test_a_control_run_that_a_limit_ends_is_no_evidence_for_a_pass(end: str) -> 
     assert "None did not end" in verdict.detail
     verdict = judge(Program("c", "t"), Replayed((ASSERTS, {}), (STOPPED, {}), ended, ended))
     assert verdict.status == status
-    assert "made false did not end" in verdict.detail
-    once = Replayed((ASSERTS, {}), ended, (STOPPED, {}), ended, (STOPPED, {}))
+    assert "turned round did not end" in verdict.detail
+    once = Replayed((ASSERTS, {}), ended, (STOPPED, {}), ended, (ASSERTS, {}))
     assert judge(Program("c", "t"), once).status == "pass"
 
 

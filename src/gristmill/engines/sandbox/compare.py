@@ -1,60 +1,153 @@
 """Inside the sandbox, beside the program: what tests that count their asserts call.
 
 Only the code of these functions goes there. The launcher gives them built-in functions of their
-own, taken before the program ran. They answer the tests alone: whoever else asks is told the truth
-in every run.
+own, taken before the program ran. They answer the tests alone.
 """
 
+from marshal import loads
 from sys import _getframe as getframe
 
-from gristmill.engines.sandbox.canary import another, pick
+from gristmill.engines.sandbox.chance import another, pick
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import CodeType
     from typing import Any
 
     Space = dict[str, Any]
+    Liar = Callable[[Any], Any]
 
 ACTIONS: "Space" = {}
 """What `operators` gives, filled where these functions are made."""
 
 
-def shift(value: "Any") -> "Any":
-    """Stand here for what a canary run changes: `canary.chosen` takes this place."""
-    return value
+def begin(
+    space: "Space",
+    package: "Space",
+    emit: "Callable[..., None]",
+    value: "Callable[[int, Any], None]",
+) -> "Space":
+    """Return what the tests find; to be called before the code runs."""
+
+    def lies() -> None:
+        emit('"lies"')
+
+    def alone(value: "Any") -> "Any":
+        if any(map(liar, inside(value))):
+            lies()
+        return value
+
+    taken, own = renewed(take(package["taken"]))
+    liar = liars(space, own, package["made"])
+    found: Space = {"__gm_alone__": alone}
+    found |= comparing(space, package["names"], liar, lies)
+    found |= reporting(package, found["__gm_compare__"], value, lies)
+    return taken | found | keeping(package["hidden"], package["made"])
 
 
-def begin(space: "Space", package: "Space", emit: "Callable[..., None]") -> "Space":
-    """Return what the tests find by name; to be called before the code runs."""
-    made, named = code_ids(package["tests"]), package["names"]
+def liars(space: "Space", own: "list[Any]", made: set[int]) -> "Liar":
+    """Return what says of a value the class that answers when it is compared, if the code's."""
+
+    def liar(part: "Any") -> "Any":
+        kind = type(part)
+        if answers(kind, space, made):
+            return kind
+        return kind if is_loose(part) and not is_own(part, own, made) else None
+
+    return liar
+
+
+def comparing(
+    space: "Space", named: list[str], liar: "Liar", lies: "Callable[[], None]"
+) -> "Space":
+    """Return what the tests compare with: the operators, and a look at what meets there."""
     plain, actions = {int, float, str, bool, type(None)}, ACTIONS
 
     def compare(name: str, left: "Any", right: "Any") -> "Any":
         if type(left) in plain and type(right) in plain:
             return actions[name](left, right)
-        found = (liar(left, space, made), liar(right, space, made))
+        parts = (inside(left), inside(right))
+        found = [next(filter(None, map(liar, part)), None) for part in parts]
         # Of two objects of the code the tests ask how they compare; a value can be lied to.
         kind = found[0] or found[1]
         if kind and None in found:
-            if not is_named(kind, space, named):
-                emit('"lies"')
-            elif name in ("eq", "ne"):
-                accepts, held = asked_often(actions["eq"], left, right, found)
-                if accepts:
-                    emit('"lies"')
-                if name == "eq":
-                    return held  # asked once more, it could answer otherwise
+            return answered(name, left, right, found)
+        held = actions[name](left, right)
+        if name == "eq" and held is True and not kind and still_equal(left, right, parts):
+            lies()
+        return held
+
+    def answered(name: str, left: "Any", right: "Any", found: "list[Any]") -> "Any":
+        if not is_named(found[0] or found[1], space, named):
+            lies()
+        elif name in ("eq", "ne"):
+            accepts, held = asked_often(actions["eq"], left, right, found)
+            if accepts:
+                lies()
+            if name == "eq":
+                return held  # asked once more, it could answer otherwise
         return actions[name](left, right)
 
-    def alone(value: "Any") -> "Any":
-        if type(value) not in plain and liar(value, space, made):
-            emit('"lies"')
-        return value
+    return {"__gm_compare__": compare}
 
-    found = take(package["taken"]) | changes(compare)
-    return found | {"__gm_compare__": compare, "__gm_alone__": alone}
+
+def reporting(
+    package: "Space",
+    compare: "Callable[..., Any]",
+    value: "Callable[[int, Any], None]",
+    lies: "Callable[[], None]",
+) -> "Space":
+    """Return what the condition of an assert goes through: it says whether that holds.
+
+    One that is turned round has to say no where it holds: of `==` because one side is another.
+    Whoever else asks tells on himself.
+    """
+    marks, words, made = package["marks"], package["words"], package["made"]
+    truths = package["truths"]
+    said: dict[int, bool] = {}
+
+    def tell(i: int, holds: bool) -> None:
+        if id(getframe(2).f_code) not in made:
+            lies()
+        elif i not in said:
+            said[i] = holds
+            value(i, words[i][holds])
+        elif said[i] is not holds:
+            lies()
+
+    def hold(i: int, found: "Any") -> bool:
+        held = bool(found) is truths[i]
+        if held:
+            tell(i, not marks[i])
+        return held
+
+    def equal(i: int, left: "Any", right: "Any") -> bool:
+        held = bool(compare("eq", left, right))
+        if held:
+            changed = marks[i] and not (inside(left) or inside(right))
+            tell(i, bool(compare("eq", left, another(right))) if changed else not marks[i])
+        return held
+
+    return {"__gm_hold__": hold, "__gm_equal__": equal}
+
+
+def keeping(hidden: "list[bytes]", made: set[int]) -> "Space":
+    """Return what gives the tests the literals and variables that are out of the code's sight."""
+    kept: dict[tuple[int, str], Any] = {}
+
+    def wanted(i: int) -> "Any":
+        return loads(hidden[i]) if id(getframe(1).f_code) in made else None
+
+    def seal(name: str, value: "Any") -> None:
+        kept[id(getframe(1)), name] = value
+
+    def unseal(name: str) -> "Any":
+        try:
+            return kept[id(getframe(1)), name]
+        except KeyError:
+            raise NameError(f"name {name!r} is not defined") from None
+
+    return {"__gm_wanted__": wanted, "__gm_seal__": seal, "__gm_unseal__": unseal}
 
 
 def operators() -> "Space":
@@ -66,32 +159,6 @@ def operators() -> "Space":
     actions["not_in"] = lambda item, container: not operator.contains(container, item)
     actions["sub"] = operator.sub
     return actions
-
-
-def changes(compare: "Callable[..., Any]") -> "Space":
-    """Return what the assert goes through that a canary run makes false."""
-
-    def near(value: "Any") -> "Any":
-        return shift(value) if asked() else value
-
-    def equal(left: "Any", right: "Any") -> "Any":
-        # With a changed side only a lying `__eq__` answers yes.
-        if not asked():
-            return left == right
-        held = compare("eq", left, right)
-        if shift(True):
-            return held
-        return (left == shift(right)) or (shift(left) == right)
-
-    def hold(value: "Any") -> "Any":
-        return value if not asked() or shift(True) else not value
-
-    return {"__gm_near__": near, "__gm_equal__": equal, "__gm_hold__": hold}
-
-
-def asked() -> bool:
-    """Say whether the caller's caller is a line of the tests."""
-    return bool(getframe(2).f_code.co_filename == "tests.py")
 
 
 def take(wanted: "list[tuple[str, str, str]]") -> "Space":
@@ -110,22 +177,54 @@ def take(wanted: "list[tuple[str, str, str]]") -> "Space":
     return found
 
 
-def code_ids(code: "CodeType") -> set[int]:
-    """Return which code objects are the tests'."""
-    inner = [part for part in code.co_consts if isinstance(part, type(code))]
-    return {id(code)}.union(*map(code_ids, inner))
+def renewed(taken: "Space") -> "tuple[Space, list[Any]]":
+    """Give the tests an `ANY` of their own; return all, and what of it may equal anything."""
+    found = {
+        name: object.__new__(type(value)) if is_loose(value) else value
+        for name, value in taken.items()
+    }
+    return found, list(found.values())
 
 
-def liar(value: "Any", space: "Space", made: set[int]) -> "Any":
-    """Return the class of the code that answers for a value or for a part of it, else None."""
-    mro = type.__dict__["__mro__"].__get__
+def is_loose(value: "Any") -> bool:
+    """Say whether a value that is not the code's equals what nobody ever saw."""
+    try:
+        return (value == object()) is True
+    except Exception:  # noqa: BLE001 - it knows nothing of such an object
+        return False
+
+
+def is_own(part: "Any", own: "list[Any]", made: set[int]) -> bool:
+    """Say whether the tests brought a value, or its class, or wrote that."""
+    method = getattr(type(part), "__eq__", None)
+    written = id(getattr(method, "__code__", None)) in made
+    return written or any(thing is part or thing is type(part) for thing in own)
+
+
+def still_equal(left: "Any", right: "Any", parts: "tuple[list[Any], list[Any]]") -> bool:
+    """Say whether two values are equal even when one of them is another."""
+    if not any(parts):
+        return False
+    loose = [any(map(is_loose, part)) for part in parts]
+    if all(loose):
+        return False
+    try:
+        return (another(left) == right if loose[0] else left == another(right)) is True
+    except Exception:  # noqa: BLE001 - it knows nothing of such an object
+        return False
+
+
+def inside(value: "Any") -> "list[Any]":
+    """Return a value and its parts, those left out of which nobody can have written the class."""
+    heap = 1 << 9
+    flags, mro = (type.__dict__[name].__get__ for name in ("__flags__", "__mro__"))
     containers = (list, tuple, set, frozenset, dict, *map(type, ({}.values(), {}.keys())))
-    todo, seen = [value], set()
+    todo, seen, found = [value], set(), []
     while todo:
         value = todo.pop()
         kind = type(value)
-        if answers(kind, space, made):
-            return kind
+        if flags(kind) & heap:
+            found.append(value)
         base = next((b for b in mro(kind) if b in containers), None)
         if base is None or id(value) in seen:
             continue
@@ -136,7 +235,7 @@ def liar(value: "Any", space: "Space", made: set[int]) -> "Any":
         kinds = set(map(type, parts))
         if not kinds <= {int, float, str, bool, type(None)}:
             todo += parts
-    return None
+    return found
 
 
 def answers(kind: type, space: "Space", made: set[int]) -> bool:

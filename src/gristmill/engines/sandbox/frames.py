@@ -74,8 +74,8 @@ def _take(report: Report, kind: object, parts: list[Any]) -> None:
         report.contradiction = "a frame before the plan"
     elif report.plan[0] == "cells":
         _take_cell(report, kind, parts)
-    elif kind in ("check", "value"):
-        _take_check(report, parts)
+    elif kind == "value":
+        _take_value(report, *parts)
     elif kind == "end":
         report.ended = True
         if parts != [len(report.values)]:
@@ -97,20 +97,15 @@ def _take_plan(report: Report, kind: object, parts: list[Any]) -> None:
     report.places = int(places[0]) if places else 0
 
 
-def _take_check(report: Report, parts: list[Any]) -> None:
-    i = parts[0]
+def _take_value(report: Report, i: object, value: object) -> None:
     assert report.plan
-    mode, total = report.plan[:2]
+    total = report.plan[1]
     if type(i) is not int or not 0 <= i < total or i in report.values:
         report.contradiction = f"check {i!r:.20} of {total}, or twice the same"
-    elif (len(parts) == 1) != (mode == "asserts"):
-        report.contradiction = "a check of the other mode"
+    elif not isinstance(value, list) or not value or not isinstance(value[0], str):
+        report.contradiction = "malformed value"
     else:
-        value = ["b", 1] if mode == "asserts" else parts[1]
-        if not isinstance(value, list) or not value or not isinstance(value[0], str):
-            report.contradiction = "malformed value"
-        else:
-            report.values[i] = value
+        report.values[i] = value
 
 
 def _take_cell(report: Report, kind: object, parts: list[Any]) -> None:

@@ -6,87 +6,117 @@ it, the tests do not notice.
 
 import _ast as ast
 
-from gristmill.engines.sandbox import canary, compare
-from gristmill.engines.sandbox.asserts import called
-from gristmill.engines.sandbox.trees import FIELDS, PREFIX, at, call
+from gristmill.engines.sandbox import chance, compare
+from gristmill.engines.sandbox.asserts import Asserts, is_denial
+from gristmill.engines.sandbox.hiding import Literals, Variables, unroll
+from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, Nodes, at, call, meant, replace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
-
-    from gristmill.engines.sandbox.asserts import Asserts
-    from gristmill.engines.sandbox.trees import Nodes
 
 OPERATORS = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt"}
 OPERATORS |= {ast.GtE: "ge", ast.In: "in", ast.NotIn: "not_in"}
-COMPARING = {ast.Compare, ast.BinOp, ast.Call}
+ASKED = {ast.Assert, ast.Assign, ast.For, ast.Compare, ast.BinOp, ast.Call}
 NAMES = {ast.Name, ast.Attribute}
 ASKING = {"isclose", "allclose", "approx", "count", "index", "issubset", "issuperset"}
 """Methods and functions that compare what they are given."""
 STATEFUL = {"sys", "unittest", "mock"}
 """Modules of which tests set what they read again."""
+MOCK = {"mock", "unittest.mock"}
+"""How tests may call the module of `ANY`."""
 
 
-def arm(nodes: "Nodes", asserts: "Asserts", *, is_canary: bool) -> "dict[str, Any]":
-    """Change the tests; return what the program's process needs to run them."""
+def arm(nodes: "Nodes", shared: "Any", marks: int) -> "tuple[list[str], dict[str, Any]]":
+    """Change the tests; return what each assert has to report, and what it takes to run them.
+
+    `shared` is the compiled code, whose module is that of the tests.
+    """
+    if unroll(nodes):
+        nodes = Nodes(nodes.all[0])
     names = {node.id for node in nodes.loaded()}
-    taken = Taken(nodes)
-    looked_at = COMPARING | NAMES if taken.modules or taken.parts else COMPARING
-    leads = asserts.leads
-    changed: dict[int, list[Any]] = dict(asserts.lines)
+    asserts, taken = Asserts(nodes, marks), Taken(nodes)
+    literals, variables = Literals(), Variables(nodes, shared)
+    own = {node.name for node in nodes.of(*FUNCTIONS)}
+    opened, leads = variables.opened, asserts.leads
+    looked_at = ASKED | NAMES if nodes.of(ast.Import, ast.ImportFrom) else ASKED
+    changed: dict[int, list[Any]] = dict(variables.lines)
     parents = {id(parent) for node, parent in nodes.pairs() if id(node) in changed}
     for node, parent in reversed(nodes.pairs()):  # parts come before what they are part of
         if id(node) in parents:
             replace(node, changed)
-        instead, kind, led = node, type(node), leads.get(id(node))
-        if led == "equal":
-            instead = through(led, node, node.left, *node.comparators)
+        instead, kind = node, type(node)
+        lead, i = leads.get(id(node), ("", 0))
+        if id(node) in opened:
+            instead = through("unseal", node, node.id)
+        elif lead == "equal":
+            sides = map(literals.hide, (node.left, *node.comparators))
+            instead = through(lead, node, i, *sides)
         elif kind in looked_at:
-            instead = taken.instead(node) if kind in NAMES else guarded(node)
-        if led in ("near", "hold"):
-            instead = through(led, node, instead)
+            instead = guarded(node, literals, own) if kind in ASKED else taken.instead(node, parent)
+        if lead == "hold":
+            instead = through(lead, node, i, node.operand if is_denial(node) else instead)
         if instead is not node:
             changed[id(node)] = [instead]
             parents.add(id(parent))
-    tools = {"shift": canary.chosen(canary=is_canary)}
-    return {"tools": tools, "names": sorted(names), "taken": taken.wanted()}
-
-
-def replace(node: "Any", changed: "dict[int, list[Any]]") -> None:
-    """Put what stands instead of them into the place of parts of a node."""
-    for field in FIELDS[type(node)]:
-        child = getattr(node, field, None)
-        if type(child) is list:
-            child[:] = [new for item in child for new in changed.get(id(item), (item,))]
-        elif id(child) in changed:
-            setattr(node, field, changed[id(child)][0])
+    needs = {"names": sorted(names), "taken": taken.wanted(), "hidden": literals.all}
+    needs |= {"marks": asserts.marks, "words": asserts.words, "truths": asserts.wanted}
+    return asserts.expected(), needs
 
 
 def codes() -> "dict[str, Any]":
-    """Return what runs beside the program, as code; `shift` comes with each run."""
+    """Return what runs beside the program, as code."""
     kind = type(arm)
     return {
         name: found.__code__
-        for module in (canary, compare)
+        for module in (chance, compare)
         for name, found in vars(module).items()
-        if type(found) is kind and name != "shift"
+        if type(found) is kind
     }
 
 
-def guarded(node: "Any") -> "Any":
-    """Return what to write instead of a node that compares, or the node itself."""
-    if type(node) is ast.Compare and all(type(op) in OPERATORS for op in node.ops):
-        if len(node.ops) == 1:
-            operator = OPERATORS[type(node.ops[0])]
-            return through("compare", node, operator, node.left, *node.comparators)
-        node.left, *node.comparators = map(alone, (node.left, *node.comparators))
-    elif type(node) is ast.BinOp and type(node.op) is ast.Sub:
-        return through("compare", node, "sub", node.left, node.right)
-    elif type(node) is ast.Call:
+def guarded(node: "Any", literals: Literals, own: set[str]) -> "Any":
+    """Return what to write instead of a node that compares, or the node itself.
+
+    `own` are functions of the tests: they are given expected values, too.
+    """
+    kind, hide = type(node), literals.hide
+    if kind is ast.Assert:
+        node.msg = node.msg and hide(node.msg)
+    elif kind is ast.For:
+        node.iter = hide(node.iter)
+        hide_arguments(node.iter, hide)
+    elif kind is ast.Assign:
+        node.value = hide(node.value)
+    elif kind is ast.Compare and all(type(op) in OPERATORS for op in node.ops):
+        sides = [hide(side) for side in (node.left, *node.comparators)]
+        if len(sides) == 2:
+            return through("compare", node, OPERATORS[type(node.ops[0])], *sides)
+        node.left, *node.comparators = map(alone, sides)
+    elif kind is ast.BinOp and type(node.op) is ast.Sub:
+        return through("compare", node, "sub", hide(node.left), hide(node.right))
+    elif kind is ast.Call:
         name = called(node)
         if name in ASKING or name.startswith("assert"):
+            hide_arguments(node, hide)
             node.args = [arg if type(arg) is ast.Starred else alone(arg) for arg in node.args]
+        elif name in own:
+            hide_arguments(node, hide)
     return node
+
+
+def hide_arguments(node: "Any", hide: "Callable[[Any], Any]") -> None:
+    """Hide the literals that a call is given; anything else is left as it is."""
+    if type(node) is ast.Call:
+        node.args = [hide(arg) for arg in node.args]
+        for word in node.keywords:
+            word.value = hide(word.value)
+
+
+def called(node: "ast.Call") -> str:
+    """Return the last part of what a call names."""
+    return str(getattr(node.func, "attr", getattr(node.func, "id", "")))
 
 
 def alone(node: "Any") -> "Any":
@@ -130,20 +160,26 @@ class Taken:
             elif node.module not in (None, "__main__") and not node.level:
                 self.parts[name] = (node.module, alias.name)
 
-    def instead(self, node: "Any") -> "Any":
-        """Return the name for what a node means, or the node itself."""
-        if type(node.ctx) is not ast.Load:
+    def instead(self, node: "Any", parent: "Any") -> "Any":
+        """Return what to write for what a node means, or the node itself."""
+        found = self.meaning(node) if type(node.ctx) is ast.Load else None
+        if found is None:
             return node
+        name = self.name(*found, node)
+        return name if type(parent) is ast.Attribute else meant(name, parent, node)
+
+    def meaning(self, node: "Any") -> "tuple[str, str] | None":
+        """Return module and path of what a node means there, if anything."""
         if type(node) is ast.Name:
-            found = self.parts.get(node.id)
-            return self.name(*found, node) if found else node
-        if type(node.value) is ast.Name:
-            if node.value.id in self.modules:
-                return self.name(self.modules[node.value.id], node.attr, node)
-            if node.value.id in self.found:
-                module, path = self.found[node.value.id]
-                return self.name(module, f"{path}.{node.attr}", node)
-        return node
+            return self.parts.get(node.id)
+        if node.attr == "ANY" and dotted(node.value) in MOCK:
+            return "unittest.mock", "ANY"
+        if type(node.value) is not ast.Name:
+            return None
+        if node.value.id in self.modules:
+            return self.modules[node.value.id], node.attr
+        module, path = self.found.get(node.value.id, ("", ""))
+        return (module, f"{path}.{node.attr}") if module else None
 
     def name(self, module: str, path: str, node: "Any") -> "Any":
         """Return a name that no text can write, and remember what it stands for."""
@@ -154,3 +190,10 @@ class Taken:
     def wanted(self) -> "list[tuple[str, str, str]]":
         """Return name, module and path of all."""
         return [(name, *found) for name, found in self.found.items()]
+
+
+def dotted(node: "Any") -> str:
+    """Return a name with dots as it is written; nothing for anything else."""
+    if type(node) is ast.Attribute:
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if type(node) is ast.Name else ""

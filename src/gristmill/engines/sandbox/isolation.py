@@ -44,7 +44,7 @@ from gristmill.engines.sandbox.confine import main
 main([int(argument) for argument in sys.argv[1:7]], sys.argv[7])
 """
 INSIDE = (
-    *("launcher", "plan", "asserts", "canary", "compare", "guards", "mutants", "outside"),
+    *("launcher", "plan", "asserts", "chance", "compare", "hiding", "guards", "mutants", "outside"),
     *("trees", "interpreter"),
 )
 INSTALL = (

@@ -19,13 +19,12 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
     Emit = Callable[..., None]
+    Space = dict[str, Any]
 
 FRAMES, NONCE = 3, 32
-MAX_DEPTH = 64
-MAX_MESSAGE = 2000
-TOOLS: "list[dict[str, Any]]" = []
-"""In a warm interpreter what tests that count their asserts call; taken out before a program runs.
-A cold one gets the code of it with its package."""
+MAX_DEPTH, MAX_MESSAGE = 64, 2000
+TOOLS: "list[Space]" = []
+"""In a warm interpreter what tests of asserts call, taken out before a program runs; else empty."""
 # CORE is 1, not 0: with 0 a piped core pattern would still start the host's handler.
 SIZES = {"FSIZE": 16 << 20, "STACK": 64 << 20, "NOFILE": 64, "CORE": 1}
 SIZES |= dict.fromkeys(("MEMLOCK", "MSGQUEUE"), 0) | {"SIGPENDING": 64}
@@ -46,27 +45,25 @@ def main(numbers: list[int], driver: str) -> "NoReturn":
             pipe.write(parse(job_fd, frames_fd))
         posix._exit(0)
     posix.close(writer)
-    package = read_all(reader)
-    posix.waitpid(child, 0)
-    go(package, frames_fd, [driver])
+    go(read_all(reader, child), frames_fd, [driver])
 
 
 def go(package: bytes, frames_fd: int, driver: "list[str] | None" = None) -> "NoReturn":
     """Run what was parsed elsewhere, with nothing open but what the program may use."""
     posix.dup2(frames_fd, FRAMES, inheritable=False)
     posix.closerange(FRAMES + 1, 1 << 16)
-    code = 0
-    if package:
-        found = marshal.loads(package)
-        emit = only_here(sender(FRAMES, found["nonce"]))
-        if "cells" in found:
-            sys.path[:0] = driver or ()
-            from gristmill.engines.sandbox.interpreter import converse
+    if not package:
+        leave(0)
+    found = [marshal.loads(package)]
+    del package  # no frame may show it to the program
+    emit = only_here(sender(FRAMES, found[0]["nonce"]))
+    if "cells" in found[0]:
+        sys.path[:0] = driver or ()
+        from gristmill.engines.sandbox.interpreter import converse
 
-            del sys.path[: len(driver or ())]
-            converse(found["cells"], FRAMES, emit)
-        code = run(found, emit)
-    leave(code)
+        del sys.path[: len(driver or ())]
+        converse(found[0]["cells"], FRAMES, emit)
+    leave(run(found, emit))
 
 
 def leave(code: int) -> "NoReturn":
@@ -106,9 +103,10 @@ def lower(wanted: dict[str, int]) -> None:
         resource.setrlimit(which, (most, most))
 
 
-def read_all(fd: int) -> bytes:
-    """Read a descriptor to its end."""
-    return b"".join(iter(lambda: posix.read(fd, 1 << 20), b""))
+def read_all(fd: int, child: int = 0) -> bytes:
+    """Read a descriptor to its end, and wait for the child that wrote to it."""
+    found = b"".join(iter(lambda: posix.read(fd, 1 << 20), b""))
+    return found if not child or posix.waitpid(child, 0) else b""
 
 
 def sender(fd: int, nonce: str, write: "Callable[[int, bytes], int]" = posix.write) -> "Emit":
@@ -140,74 +138,74 @@ def parse(job_fd: int, frames_fd: int) -> bytes:
 
         job = marshal.loads(read_all(job_fd))
         found = prepare(job, emit, encode, quote)
-        if found and "tools" in found and not TOOLS:
+        if found and "marks" in found and not TOOLS:
             from gristmill.engines.sandbox.guards import codes
 
-            found["tools"] |= codes()
+            found["tools"] = codes()
         return b"" if found is None else marshal.dumps({"nonce": nonce, **found})
     except BaseException as error:  # noqa: BLE001 - the text may do anything to a parser
         emit('"unparsable"', '"tests"', quote(type(error).__name__))
         return b""
 
 
-def run(package: "dict[str, Any]", emit: "Emit") -> int:
-    """Run code and tests in one module; say which checks were reached and how it ended.
-
-    Only a script may choose its exit code.
-    """
-    module = sys.modules["__main__"] = type(sys)("__main__")
+def run(packages: "list[Space]", emit: "Emit") -> int:
+    """Run code and tests of the one package in one module; only a script chooses its exit code."""
+    sys.modules["__main__"] = module = type(sys)("__main__")
     space = module.__dict__
     space["__builtins__"] = __builtins__
     sys.argv[:] = ["code.py"]
     counted = [0]
-    where = "code"
-    kept = {f"__gm_{name}__": getattr(builtins, name) for name in package["builtins"]}
-    given = tuple((checks(emit, counted) | equip(package, space, emit) | kept).items())
+    where, is_script = "code", packages[0]["script"]
     try:
-        exec(package["code"], space)
-        where = "tests"
-        space.update(given)
-        exec(package["tests"], space)
+        for stage in stages(packages.pop(), space, emit, counted):
+            where = stage[0]
+            exec(stage[1], space)
         emit('"end"', str(counted[0]))
     except BaseException as error:  # noqa: BLE001 - programs raise what they like
-        if package["script"] and type(error) is SystemExit:
+        if is_script and type(error) is SystemExit:
             code = error.code
             return 0 if code is None else code & 0xFF if type(code) is int else 1
         report(error, where, emit)
     return 0
 
 
-def equip(package: "dict[str, Any]", space: "dict[str, Any]", emit: "Emit") -> "dict[str, Any]":
-    """Return what tests that count their asserts call, taken before the code can change it."""
+def stages(package: "Space", space: "Space", emit: "Emit", counted: list[int]) -> "list[Any]":
+    """Return code and tests; what the latter call is taken before the code can change it."""
     tools = TOOLS.pop() if TOOLS else None
-    if "tools" not in package:
-        return {}
-    found: dict[str, Any] = furnish(package["tools"], tools)["begin"](space, package, emit)
-    return found
+    given = checks(emit, counted)
+    given |= {f"__gm_{name}__": getattr(builtins, name) for name in package["builtins"]}
+    made: set[int] = package.setdefault("made", set())
+    if "marks" in package:
+        begin = (tools or furnish(package["tools"]))["begin"]
+        given |= begin(space, package, emit, given["__gm_value__"])
+    return [("code", package["code"]), ("tests", planted(package["tests"], given, made))]
 
 
-def furnish(codes: "dict[str, Any]", tools: "dict[str, Any] | None" = None) -> "dict[str, Any]":
+def planted(code: "Any", given: "Space", made: set[int]) -> "Any":
+    """Return the tests with what they call in the place of its names; `made` gets their ids."""
+    consts = []
+    for part in code.co_consts:
+        found = given.get(part, part) if type(part) is str else part
+        consts.append(planted(part, given, made) if type(part) is type(code) else found)
+    # One line and no column for every eight instructions: nothing of the layout remains.
+    places = b"\xef\0" * (len(code.co_code) // 16 + 1)
+    code = code.replace(co_consts=tuple(consts), co_linetable=places, co_firstlineno=1)
+    made.add(id(code))
+    return code
+
+
+def furnish(codes: "Space") -> "Space":
     """Make functions in a space that is no module's, with built-in functions of their own."""
     function: Any = type(furnish)
-    if tools is None:
-        tools = {"__builtins__": dict(vars(builtins))}
-        tools |= {"urandom": posix.urandom, "getframe": sys._getframe}
-    for name, code in codes.items():
-        tools[name] = function(code, tools, name)
-    if "ACTIONS" not in tools:
-        tools["ACTIONS"] = tools["operators"]()
+    tools: Space = {"__builtins__": dict(vars(builtins)), "urandom": posix.urandom}
+    tools |= {"getframe": sys._getframe, "loads": marshal.loads}
+    tools |= {name: function(code, tools, name) for name, code in codes.items()}
+    tools["ACTIONS"] = tools["operators"]()
     return tools
 
 
 def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
-    """Return the functions that instrumented tests call."""
-    seen: set[int] = set()
-
-    def check(i: int) -> None:
-        if i not in seen:
-            seen.add(i)
-            counted[0] += 1
-            emit('"check"', str(i))
+    """Return what sends values, and what stands for a function that is not called there."""
 
     def value(i: int, found: object) -> None:
         counted[0] += 1
@@ -222,7 +220,8 @@ def checks(emit: "Emit", counted: list[int]) -> "dict[str, Callable[..., Any]]":
         else:
             value(i, found)
 
-    return {"__gm_check__": check, "__gm_value__": value, "__gm_attempt__": attempt}
+    given = {"__gm_value__": value, "__gm_attempt__": attempt}
+    return given | {"__gm_take__": lambda found: found}
 
 
 def written(found: object) -> str:
@@ -248,8 +247,8 @@ def report(error: BaseException, where: str, emit: "Emit") -> None:
         message = str(error)[:MAX_MESSAGE]
     except BaseException:  # noqa: BLE001 - its text is computed by the program
         message = ""
-    parts = (type(error).__name__[:100], message, missing or "", where, last[:100])
-    emit('"raised"', *(quote(str(part)) for part in parts))
+    told = (type(error).__name__[:100], message, missing or "", where, last[:100])
+    emit('"raised"', *(quote(str(part)) for part in told))
 
 
 def encode(value: "Any", depth: int = 0) -> str:

@@ -83,7 +83,7 @@ class Tests:
             if node.func.attr == "join" and is_literal(node.func.value):
                 return len(node.args) == 1 and self.is_result(node.args[0])
             return not node.args and not node.keywords and self.is_result(node.func.value)
-        name = getattr(node.func, "id", "")
+        name = str(getattr(node.func, "value", ""))
         return (
             name.startswith(PREFIX)
             and name[len(PREFIX) : -2] in UNARY

@@ -2,7 +2,7 @@
 
 Expected values go out to the reader; the program's process gets compiled code without them.
 Mode `values`: every assert of the tests is `call == literal` or alike, so only calls remain.
-Mode `asserts`: every assert is followed by a call that says that it held.
+Mode `asserts`: every assert says whether it held, some of them turned round.
 Mode `calls`: the calls are the tests, and nothing is expected.
 Mode `cells`: nothing is parsed here, nothing is expected; each cell is compiled where it runs.
 Mode `stdio`: no tests; the code runs as a script, and only what it prints counts.
@@ -12,8 +12,7 @@ import _ast as ast
 import builtins
 import warnings
 
-from gristmill.engines.sandbox.asserts import Asserts, empty
-from gristmill.engines.sandbox.canary import another
+from gristmill.engines.sandbox.asserts import empty
 from gristmill.engines.sandbox.outside import Tests, is_call_of
 from gristmill.engines.sandbox.trees import (
     FUNCTIONS,
@@ -24,8 +23,9 @@ from gristmill.engines.sandbox.trees import (
     Nodes,
     at,
     call,
-    level,
     literal,
+    meant,
+    replace,
     statement,
     walk,
 )
@@ -83,7 +83,6 @@ def choose(
     job: "dict[str, Any]", code: Code, tests: "ast.Module", encode: "Encode"
 ) -> "tuple[list[str], list[str], dict[str, Any]]":
     """Rewrite the tests for their mode; return the plan, what is expected, what they need."""
-    # Nothing of the last may tell a canary run from the first: the program can read all of it.
     needs: dict[str, Any] = {"script": job["mode"] == "stdio", "builtins": []}
     if job["mode"] == "stdio":
         return ['"stdio"', "1", "false"], [], needs
@@ -99,9 +98,8 @@ def choose(
     if found is None:
         from gristmill.engines.sandbox.guards import arm
 
-        asserts = Asserts(nodes, another if job["canary"] else None)
-        needs |= arm(nodes, asserts, is_canary=job["canary"])
-        return ['"asserts"', str(len(asserts.all)), "false"], [], needs
+        reports, more = arm(nodes, code.compiled, job["marks"])
+        return ['"asserts"', str(len(reports)), "false"], reports, needs | more
     strong = any(proves(*check) for check in found)
     plan = ['"values"', str(len(found)), "true" if strong else "false"]
     return plan, [text for _, text in found], needs
@@ -196,18 +194,15 @@ def settle(nodes: Nodes, own: set[str], code: Code) -> list[str]:
         tested = names & functions(code.tree)
         if len(tested) == 1 and not any(node.id not in dir(builtins) for node in used):
             names -= tested
-    for node in used:
-        if node.id in names:
+    for node, parent in nodes.pairs() if names else ():
+        if type(node) is ast.Name and type(node.ctx) is ast.Load and node.id in names:
             node.id = PREFIX + node.id + "__"
+            replace(parent, {id(node): [meant(node, parent, node)]})
     return sorted(names)
 
 
 def to_values(nodes: Nodes, named: set[str], code: Code, encode: "Encode") -> "list[Check] | None":
-    """Replace asserts by calls; return (is a direct call, expected) each, or None.
-
-    No call says where it stood or what is asked of it: the place of `f(x)` in `assert not f(x)`
-    would tell the answer.
-    """
+    """Replace asserts by calls; return (is a direct call, expected) each, or None."""
     tree = nodes.all[0]
     asserts = [node for node in tree.body if isinstance(node, ast.Assert)]
     if not asserts or len(asserts) < len(nodes.of(ast.Assert)) or "*" in named:
@@ -230,7 +225,6 @@ def to_values(nodes: Nodes, named: set[str], code: Code, encode: "Encode") -> "l
                 return None
             body.append(node)
     tree.body[:] = body
-    level(tree)
     return checks
 
 

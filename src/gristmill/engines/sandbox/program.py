@@ -13,12 +13,12 @@ Which status a run gets when several would fit, the first that holds:
    an early end, a value that cannot be compared from outside.
 8. `fail`: a check gave another value, did not hold or was never reached.
 9. `weak_tests`: every check held, but there is none, or a stub passes them too.
-10. `forged`, again: every check held and a stub fails them, but so does no canary (a check that
-    was made false).
+10. What a second run of asserts gets, in which those are turned round that the first left as
+    they are: `forged` where one holds all the same, else as above.
 11. `pass`: none of these. For `calls`: each gave a value. For `cells`: the last one ended
     without an exception; of cells only 1 to 7 and `pass` are asked, of each by itself.
 
-A control run (stub, canary) that a limit ended twice gives its own status: nothing was shown.
+A control run (stub, second run) that a limit ended twice gives its own status: nothing was shown.
 A run that a limit ended is never asked what it said before, 6 and 7 are the one exception or
 end that a program can have, and 9 to 11 are only asked of a run whose checks all held.
 """
@@ -89,13 +89,13 @@ class Verdict(Answer):
     stderr: str = ""
     wall_ms: int = 0
     """From the start of the run to its end, seen from outside; of the first run, not of its stub
-    or canary."""
+    or second run."""
     cpu_ms: int | None = None
     """CPU time of the run's processes as the kernel counts it, with some milliseconds for their
     start; None where the back end does not know it (bubblewrap, but for time-outs)."""
     verified_by: str = ""
-    """`values`, `stdio`: compared outside the program's process; `asserts`: inside, with a
-    canary; `calls`, `cells`: nothing was compared."""
+    """`values`, `stdio`: compared outside the program's process; `asserts`: inside, in two
+    runs; `calls`, `cells`: nothing was compared."""
     profile: str = ""
     """Which isolation held, and the interpreter."""
     values: list[Any] = field(default_factory=list)

@@ -66,22 +66,41 @@ def at(node: "Any", near: "Any") -> "Any":
 
 
 def call(name: str, near: "Any", *args: "Any") -> "Any":
-    """Return a call of a name, at the place of `near`; what is no node becomes a constant."""
+    """Return a call at the place of `near`; what is no node becomes a constant.
+
+    So does what of the harness is called: the launcher puts it in the place of its name.
+    """
     nodes: list[Any] = [
         arg if isinstance(arg, ast.AST) else at(ast.Constant(arg), near) for arg in args
     ]
-    return at(ast.Call(at(ast.Name(name, ast.Load()), near), nodes, []), near)
+    own = name.startswith(PREFIX)
+    called = ast.Constant(name) if own else ast.Name(name, ast.Load())
+    return at(ast.Call(at(called, near), nodes, []), near)
+
+
+def meant(name: "Any", parent: "Any", node: "Any") -> "Any":
+    """Return what to write for a name of the harness that stands in the place of a node.
+
+    Only what is called may be a constant: of others the compiler would compute the value.
+    """
+    if type(parent) is ast.Call and parent.func is node:
+        return at(ast.Constant(name.id), node)
+    return call(f"{PREFIX}take__", node, name.id)
+
+
+def replace(node: "Any", changed: "dict[int, list[Any]]") -> None:
+    """Put what stands instead of them into the place of parts of a node."""
+    for field in FIELDS[type(node)]:
+        child = getattr(node, field, None)
+        if type(child) is list:
+            child[:] = [new for item in child for new in changed.get(id(item), (item,))]
+        elif id(child) in changed:
+            setattr(node, field, changed[id(child)][0])
 
 
 def statement(expression: "Any") -> "Any":
     """Return an expression as a statement of its line."""
     return at(ast.Expr(expression), expression)
-
-
-def level(tree: "Any") -> None:
-    """Put every node at one place: nothing of how the text was laid out remains."""
-    for part in walk(tree):
-        at(part, NOWHERE)
 
 
 class Nodes:

@@ -265,9 +265,8 @@ def begin(inlet: "_socket.socket") -> "NoReturn":
         posix._exit(BROKEN)
     for i in range(3):
         posix.dup2(fds[i], i)
-    package = launcher.read_all(inlet.fileno())
     launcher.limit(*numbers)
-    launcher.go(package, fds[3])
+    launcher.go(launcher.read_all(inlet.fileno()), fds[3])
 
 
 def reap(child: int) -> "NoReturn":

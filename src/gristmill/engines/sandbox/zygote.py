@@ -49,7 +49,7 @@ for name, code in modules:
 module.main(config, control)
 """
 MODULES = (
-    *("trees", "canary", "asserts", "compare", "guards", "mutants", "outside", "plan"),
+    *("trees", "chance", "asserts", "compare", "hiding", "guards", "mutants", "outside", "plan"),
     *("interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""

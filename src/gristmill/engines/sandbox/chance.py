@@ -1,15 +1,9 @@
-"""Inside the sandbox: the one thing that a canary run changes.
-
-The parser sends `shift` to the program's process under one name, either what changes a value or
-what leaves it; no other part of the two runs differs, and no flag says which it is. Calling it
-still tells: a program that looks for it can behave only there.
-"""
+"""Inside the sandbox: chance that no program foresees, and values that are not what they were."""
 
 from posix import urandom
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from types import CodeType
     from typing import Any
 
 
@@ -23,10 +17,10 @@ def another(value: "Any") -> "Any":
     kind, step = type(value), 1 + pick(9)
     if kind is bool:
         return not value
-    if kind in (int, complex):
+    if kind is int:
         return value + step
-    if kind is float:
-        return value + step * max(1.0, abs(value)) if abs(value) < 1e300 else 0.0
+    if kind in (float, complex):
+        return value + step * max(1.0, abs(value)) if abs(value) < 1e300 else kind(0)
     if kind in (str, bytes):
         i = pick(len(value) or 1)
         letters = [
@@ -42,14 +36,3 @@ def another(value: "Any") -> "Any":
         key = list(value or [step])[pick(len(value) or 1)]
         return {**value, key: another(value.get(key))}
     return step if value is None else object()
-
-
-def same(value: "Any") -> "Any":
-    """Return the value itself."""
-    return value
-
-
-def chosen(*, canary: bool) -> "CodeType":
-    """Return the code of one of the two, with nothing in its name that tells which."""
-    code = (another if canary else same).__code__
-    return code.replace(co_name="shift", co_qualname="shift", co_firstlineno=1)
