@@ -21,8 +21,7 @@ from pydantic import Field
 from gristmill.geometry.knn import knn
 from gristmill.geometry.vectors import Array, located, unit
 from gristmill.geometry.walk import walk
-from gristmill.pipelines.stage import decisions
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage, decisions
 from gristmill.text.words import first_words
 
 

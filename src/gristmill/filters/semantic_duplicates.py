@@ -18,8 +18,7 @@ from gristmill.geometry.clusters import clusters
 from gristmill.geometry.picks import ranked
 from gristmill.geometry.vectors import located, unit
 from gristmill.geometry.walk import walk
-from gristmill.pipelines.stage import decisions
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage, decisions
 
 
 class Nearest(TypedDict):

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Literal, NotRequired, get_origin, get_type_hin
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from gristmill.engines.requests import Op
 from gristmill.errors import InputError
@@ -136,6 +136,22 @@ class TableStage(Stage):
             f"{type(self).__name__} reads the column '{path}', but the table has "
             f"{table.column_names}; rename one of them to '{path.rpartition('.')[2]}'"
         )
+
+
+class VectorStage(TableStage):
+    """Compares rows by the vector that a scorer such as `embedding` gave each of them."""
+
+    of: str = Field(default="embedding", pattern=r"^\w+$")
+    """Label of the scorer whose `vector` to use."""
+
+    @property
+    def column(self) -> str:
+        """The column of vectors."""
+        return f"scores.{self.of}.vector"
+
+    def reads(self) -> frozenset[str]:
+        """The column depends on `of`."""
+        return frozenset({self.column})
 
 
 def decisions(

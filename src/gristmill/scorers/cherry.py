@@ -25,8 +25,7 @@ from gristmill.geometry.k_means import k_means
 from gristmill.geometry.picks import Indices, Numbers, by_id, numbers
 from gristmill.geometry.vectors import located, unit
 from gristmill.pipelines.context import Context
-from gristmill.pipelines.stage import decisions
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage, decisions
 from gristmill.text.turns import turns
 
 TEXTS = frozenset({"instruction", "input", "output", "messages"})

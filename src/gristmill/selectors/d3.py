@@ -20,7 +20,7 @@ from pydantic import Field
 from gristmill.geometry.k_center import k_center
 from gristmill.geometry.picks import numbers, picked
 from gristmill.geometry.vectors import located, unit, vectors
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 PATH = r"^\w+(\.\w+)*$"
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from gristmill.geometry.picks import best_first, picked
 from gristmill.geometry.vectors import located, unit
 from gristmill.geometry.walk import walk
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 PATH = r"^\w+(\.\w+)*$"
 

@@ -19,7 +19,7 @@ from gristmill.geometry.facility_location import facility_location
 from gristmill.geometry.knn import knn
 from gristmill.geometry.picks import numbers, picked
 from gristmill.geometry.vectors import located, unit
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 LARGE = 200_000
 """Rows up to which the graph is exact by default: 200,000 of 384 numbers are 31 TFLOP."""

@@ -22,7 +22,7 @@ from gristmill.geometry.k_means import best_k_means
 from gristmill.geometry.picks import drawn_by_weight, numbers, picked
 from gristmill.geometry.quotas import first_of_each, quotas, reweighted
 from gristmill.geometry.vectors import Array, located, unit, vectors
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 
 class Pick(TypedDict):

@@ -22,7 +22,7 @@ from gristmill.geometry.picks import Indices, Numbers, best_first, numbers, pick
 from gristmill.geometry.quotas import quotas
 from gristmill.geometry.spectral import spectral
 from gristmill.geometry.vectors import located, unit
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 from gristmill.text.concept_graph import ConceptGraph
 from gristmill.text.key_phrases import key_phrases
 from gristmill.text.turns import turns

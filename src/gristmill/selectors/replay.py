@@ -18,7 +18,7 @@ from gristmill.geometry.k_center import k_center
 from gristmill.geometry.picks import Indices, Numbers, drawn, picked
 from gristmill.geometry.quotas import first_of_each, groups, quotas
 from gristmill.geometry.vectors import Array, unit, vectors
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 
 class Pick(TypedDict):

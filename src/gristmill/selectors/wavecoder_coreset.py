@@ -18,7 +18,7 @@ from pydantic import Field
 from gristmill.geometry.k_center import k_center
 from gristmill.geometry.picks import picked
 from gristmill.geometry.vectors import located
-from gristmill.pipelines.vector_stage import VectorStage
+from gristmill.pipelines.stage import VectorStage
 
 
 class Pick(TypedDict):
