@@ -112,6 +112,17 @@ def test_rows_without_an_instruction_to_judge_are_refused_with_the_map(call, pla
     refused(call(*CURATE), 2, "reads 'instruction'", "--map instruction=YOURS")
 
 
+def test_who_only_changes_an_output_makes_none(call, place) -> None:
+    (place / "rows.csv").write_text("instruction\nWhy so?\n")
+    refused(call("check", "clean", "--input", "rows.csv"), 2, "judges the output of rows")
+    judge, make = {"use": "filters.quality"}, {"use": "generators.responses"}
+    engines = {"generator": {"use": "scripted"}}
+    for stages, code in (([make, judge], 0), ([judge, make], 2)):
+        recipe = {"name": "late", "engines": engines, "stages": stages}
+        (place / "late.yaml").write_text(json.dumps(recipe))
+        assert call("check", "late.yaml", "--input", "rows.csv")[0] == code
+
+
 def test_empty_outputs_are_none(call, place) -> None:
     (place / "rows.csv").write_text("instruction,output\nWhy?, \n")
     refused(call(*CURATE), 2, "judges the output of rows", "add it to them")

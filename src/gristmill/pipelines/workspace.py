@@ -67,9 +67,10 @@ def prepare(
     built = build_engines(recipe.name, recipe.engines) | dict(engines or {})
     key = digest(sorted(found.ids))
     plan = check(recipe, found.columns, built, key, allow_plugins=allow_plugins)
-    written = {path for use in plan.uses for path in use.lands.values()}
+    made = set[str]()
     for use in plan.uses if seeds is None else ():  # rows handed over have their names on purpose
-        require(found, use.label, use.stage.judges() - written)
+        require(found, use.label, use.stage.judges() - made)
+        made |= {*use.lands.values()} if use.folder == "generators" else set()
     used = called(recipe, plan.uses)
     for role in sorted(used):
         built[role].check()
