@@ -1,4 +1,5 @@
 import json
+import os
 import sqlite3
 from contextlib import closing
 
@@ -55,6 +56,16 @@ def test_a_replayed_run_starts_no_engine(recipe, engine, seeds, tmp_path) -> Non
     assert first.started
     assert not cold.started
     assert not cold.calls
+
+
+@pytest.mark.parametrize("rest", [0, 100, 1000])
+def test_a_damaged_shard_is_worked_again(recipe, engine, seeds, tmp_path, rest, caplog) -> None:
+    before, cold = go(recipe(), seeds(), engine(), tmp_path), engine()
+    for shard in before.path.glob("shards/*/*.parquet"):
+        os.truncate(shard, rest)
+    assert bytes_of(go(recipe(), seeds(), cold, tmp_path)) == bytes_of(before)
+    assert not cold.calls
+    assert "damaged=" in caplog.text
 
 
 def test_another_threshold_asks_nothing_again(recipe, engine, seeds, tmp_path) -> None:
