@@ -1,7 +1,9 @@
 import asyncio
+import math
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -47,6 +49,21 @@ class Meet(TableStage):
         return decisions(table, [True] * len(table), "late", instruction=table["instruction"])
 
 
+class Forgets(RowStage):
+    def __call__(self, row: Text) -> Text:
+        row["instruction"].strip()  # type: ignore[return]
+
+
+class Rates(RowStage):
+    class Rated(TypedDict):
+        share: float
+
+    found: Any = None
+
+    def __call__(self, row: Text) -> Rated:
+        return {"share": self.found}
+
+
 EVENTS: list[list[str]] = []
 
 
@@ -88,11 +105,27 @@ def test_a_family_meets_when_its_own_last_child_arrived() -> None:
     [
         (Fan(code="new"), "undeclared reject code 'new'.*found \\['odd'\\]"),
         (Fan(n=0), "returned no rows; return a Drop"),
+        (Forgets(), "'forgets' returned None; return its columns or a Drop"),
     ],
 )
 def test_a_stage_that_breaks_its_contract_stops_the_run(stage, message) -> None:
     with pytest.raises(StageError, match=message):
         asyncio.run(unit(stage).run([row("a")], 0, Shard()))
+
+
+@pytest.mark.parametrize("found", [math.nan, np.float32("inf"), "high", [1.0]])
+def test_a_value_of_another_type_fails_its_row_and_says_where(found) -> None:
+    shard = Shard()
+    asyncio.run(unit(Rates(found=found)).run([row("a")], 0, shard))
+    (gone,) = shard.rows
+    assert gone["end"] == "failed"
+    assert f"the column 'share' of stage 'rates' got {str(found)!r}" in gone["end_error"]
+
+
+def test_numbers_of_numpy_become_those_of_python() -> None:
+    shard = Shard()
+    asyncio.run(unit(Rates(found=np.float32(0.5))).run([row("a")], 0, shard))
+    assert repr(shard.rows[0]["meta"]) == "{'rates': {'share': 0.5}}"
 
 
 def test_one_context_in_two_tasks_raises_and_branches_do_not(tmp_path, engine) -> None:

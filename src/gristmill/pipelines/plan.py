@@ -43,10 +43,15 @@ class Use:
     stage: RowStage | TableStage
 
     @cached_property
+    def kinds(self) -> Mapping[str, pa.DataType]:
+        """The type of each written column."""
+        return self.stage.writes()
+
+    @cached_property
     def lands(self) -> dict[str, str]:
         """Where each written column lands."""
         inside = f"{FOLDERS[self.folder]}.{self.label}"
-        return {c: c if c in CONTENT else f"{inside}.{c}" for c in self.stage.writes()}
+        return {c: c if c in CONTENT else f"{inside}.{c}" for c in self.kinds}
 
     @cached_property
     def reads(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.stage import Drop, TableStage
 from gristmill.storage.ids import child_id
-from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, view_table
+from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, typed, view_table
 from gristmill.storage.shards import Shard
 
 T = TypeVar("T")
@@ -190,6 +190,8 @@ async def _guarded(use: Use, work: Awaitable[T]) -> T | Drop | Failed:
 
 def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
     """Return a row with the columns that a stage wrote. A new instruction clears the output."""
+    if not isinstance(columns, Mapping):
+        raise StageError(f"stage '{use.label}' returned {columns!r}; return its columns or a Drop")
     if unknown := columns.keys() - use.lands.keys():
         raise StageError(
             f"stage '{use.label}' wrote {sorted(unknown)}; its signature declares "
@@ -201,7 +203,11 @@ def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
     elif "output" in columns and "messages" not in columns:
         row["messages"] = None  # the conversation with the old answer is no longer true
     for name, value in columns.items():
-        put(row, use.lands[name], value)
+        try:
+            put(row, use.lands[name], typed(value, use.kinds[name]))
+        except ValueError as error:
+            where = f"the column '{name}' of stage '{use.label}' got {str(value)[:80]!r}"
+            raise ValueError(f"{where}: {error}") from error
     return row
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -33,6 +33,13 @@ GEN = pa.struct(
         "tokens": pa.int64(),
     }
 )
+PLAIN: Mapping[pa.DataType, tuple[type, Callable[[Any], bool]]] = {
+    TEXT: (str, lambda text: text.isascii() or bool(text.encode())),
+    pa.float64(): (float, math.isfinite),
+    pa.int64(): (int, lambda number: abs(number) < 2**63),
+    pa.bool_(): (bool, lambda _: True),
+}
+"""The class of a column's values in Python, and whether one of that class is surely fit."""
 SYSTEM: Types = {
     "id": TEXT,
     "parents": pa.list_(TEXT),
@@ -114,13 +121,30 @@ def look(row: Row, path: str) -> Any:
 
 def put(row: Row, path: str, value: Any) -> None:
     """Set the value under a dotted path of a row that is not shared; inner dicts are copied."""
-    if isinstance(value, float) and math.isnan(value):
-        raise ValueError(f"{path} is NaN; write None for what could not be computed")
     *heads, last = path.split(".")
     for part in heads:
         row[part] = {**(row.get(part) or {})}
         row = row[part]
     row[last] = value
+
+
+def typed(value: Any, kind: pa.DataType) -> Any:
+    """Return a value as its declared type holds it; numpy's numbers become Python's.
+
+    Raises:
+        ValueError: It is of another type, does not fit in it, or is not finite.
+    """
+    plain, is_fit = PLAIN.get(kind, (None, None))
+    if value is None or (is_fit and type(value) is plain and is_fit(value)):
+        return value
+    try:
+        made = pa.scalar(value, kind).as_py()
+        json.dumps(made, allow_nan=False, default=str)
+    except (TypeError, OverflowError, ValueError) as error:
+        raise ValueError(f"{error}; write None for what could not be computed") from error
+    if plain and made != value:
+        raise ValueError(f"{kind} cannot hold it")
+    return made if plain or getattr(kind, "value_type", None) in PLAIN else value
 
 
 def view_table(rows: Sequence[Row], reads: Iterable[str], types: Types) -> pa.Table:
