@@ -80,6 +80,22 @@ def test_the_recipe_beside_the_card_is_the_one_that_ran(finished) -> None:
     assert yaml.safe_load((path / "dataset" / "recipe.yaml").read_text()) == ran
 
 
+def test_the_recipe_beside_the_card_tells_nobody_where_our_files_lie(finished) -> None:
+    path = finished()
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    lock["recipe"]["seeds"] = {"path": ["/home/ada/a.jsonl", "b/c.csv", "hub:me/data"]}
+    lock["recipe"]["engines"] = {"generator": {"use": "vllm", "model": "/home/ada/llama"}}
+    lock["recipe"]["stages"] = [{"use": "filters.near_duplicates", "against": ["/home/ada/old"]}]
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    card.write(path)
+    told = yaml.safe_load((path / "dataset" / "recipe.yaml").read_text())
+    named = ["YOUR_COPY_OF/a.jsonl", "YOUR_COPY_OF/c.csv", "hub:me/data"]
+    assert told["seeds"]["path"] == named
+    assert told["engines"]["generator"]["model"] == "YOUR_COPY_OF/llama"
+    assert told["stages"][0]["against"] == ["YOUR_COPY_OF/old"]
+    assert "/home/ada" not in (path / "dataset" / "recipe.yaml").read_text()
+
+
 def rebuilding(path, seeds) -> str:
     """Return the part of the card about building again, for other seeds."""
     lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())

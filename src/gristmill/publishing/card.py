@@ -14,7 +14,7 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.publishing import contamination, facts, origins, proof
+from gristmill.publishing import contamination, facts, origins, proof, rebuilding
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -66,7 +66,8 @@ STRUCTS = {
 def write(path: Path) -> Path:
     """Write the card and the recipe into a finished run's dataset folder; return the card's path.
 
-    The recipe goes along so that the folder alone says how to build it again.
+    The recipe goes along so that the folder alone says how to build it again; of this machine's
+    files it has the names, not the paths.
 
     Raises:
         InputError: There is no finished run here, or it has no dataset.
@@ -78,7 +79,7 @@ def write(path: Path) -> Path:
             "run its recipe again"
         )
     folder = path / "dataset"
-    recipe = yaml.safe_dump(run.recipe, sort_keys=False, allow_unicode=True)
+    recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
     write_text(folder / "README.md", render(run))
     return folder / "README.md"
@@ -186,7 +187,7 @@ def _files(run: RunFiles) -> Iterator[str]:
 
 
 def _rebuild(run: RunFiles) -> Iterator[str]:
-    yield f"```\n{facts.command(run)}\n```\n"
+    yield f"```\n{rebuilding.command(run)}\n```\n"
     files, digest = facts.seed_files(run)
     if digest:
         few = ", ".join(code_span(name, 100) for name in files[:MOST_FILES])

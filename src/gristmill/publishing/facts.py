@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from gristmill.publishing.escape import cut, line
+from gristmill.publishing.escape import cut
 from gristmill.publishing.files import RunFiles, texts
 from gristmill.storage.rows import Row
 from gristmill.text.redaction import UNSHOWN
@@ -228,22 +226,6 @@ def malformed(run: RunFiles) -> int | None:
 def remarks(run: RunFiles) -> list[str]:
     """Return what the reader of the seeds left out, and why."""
     return [str(note) for note in (run.note.get("input") or {}).get("notes") or []]
-
-
-def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
-    """Return the one command that builds the dataset again, from a copy of its seeds."""
-    found = (run.recipe.get("seeds") or {}).get("path") or "rows"
-    paths = [found] if isinstance(found, str) else list(found)
-    words = ["build-dataset", "run", recipe]
-    if not all(map(_is_anywhere, paths)):
-        given = (p if _is_anywhere(p) else f"YOUR_COPY_OF/{PurePath(p).name}" for p in paths)
-        words += [word for path in given for word in ("--input", path)]
-    return line(shlex.join(words))
-
-
-def _is_anywhere(path: str) -> bool:
-    """Say whether a path of seeds means the same on another machine."""
-    return path == "stdlib" or path.startswith(("shipped:", "hub:")) or "://" in path
 
 
 def seed_files(run: RunFiles) -> tuple[list[str], str]:

@@ -10,7 +10,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gristmill.publishing import charts, facts
+from gristmill.publishing import charts, facts, rebuilding
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -62,7 +62,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "target": run.recipe.get("target"),
         "stop": WORDS.get(str(note.get("stop")), str(note.get("stop"))),
         "seed": run.recipe.get("seed"),
-        "command": facts.command(run),
+        "command": rebuilding.command(run),
         "tiles": _tiles(run),
         "lines": lines,
         "widest": max((line.handled for line in lines), default=1) or 1,

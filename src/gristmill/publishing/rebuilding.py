@@ -1,0 +1,54 @@
+"""How somebody else builds a dataset again: the command, and the recipe without our own paths."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from gristmill.publishing.escape import line
+from gristmill.publishing.files import RunFiles
+
+FILES = ("path", "model", "against")
+"""Parameters of a recipe that may name a file or a folder."""
+
+
+def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
+    """Return the one command that builds the dataset again, from a copy of its seeds."""
+    found = (run.recipe.get("seeds") or {}).get("path") or "rows"
+    paths = [found] if isinstance(found, str) else list(found)
+    words = ["build-dataset", "run", recipe]
+    if not all(map(_is_anywhere, paths)):
+        words += [word for path in paths for word in ("--input", _elsewhere(path))]
+    return line(shlex.join(words))
+
+
+def portable(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe that says of a file of this machine only its name."""
+    made: dict[str, Any] = _bare(recipe)
+    if path := (made.get("seeds") or {}).get("path"):
+        made["seeds"]["path"] = (
+            _elsewhere(path) if isinstance(path, str) else [*map(_elsewhere, path)]
+        )
+    return made
+
+
+def _bare(value: Any, name: str = "") -> Any:
+    match value:
+        case Mapping():
+            return {key: _bare(inner, key) for key, inner in value.items()}
+        case list():
+            return [_bare(inner, name) for inner in value]
+        case str() if name in FILES and PurePath(value).is_absolute():
+            return _elsewhere(value)
+    return value
+
+
+def _elsewhere(path: str) -> str:
+    return path if _is_anywhere(path) else f"YOUR_COPY_OF/{PurePath(path).name}"
+
+
+def _is_anywhere(path: str) -> bool:
+    """Say whether a path means the same on another machine."""
+    return path == "stdlib" or path.startswith(("shipped:", "hub:")) or "://" in path
