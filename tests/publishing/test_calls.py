@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gristmill.engines.requests import Completion, LogProbs, Probs, Vector
 from gristmill.engines.sandbox.program import Verdict
@@ -24,6 +26,11 @@ UNIT = np.array([0.6, 0.0, 0.8, 0.0], np.float32)
 )
 def test_a_stored_answer_says_what_kind_of_call_it_was(answer, reply) -> None:
     assert read(answer.pack()) == reply
+
+
+@given(st.lists(st.floats(-1e4, 0), min_size=2))
+def test_log_probs_are_told_from_vectors_without_a_warning(values) -> None:
+    assert read(LogProbs(values, 3, len(values)).pack()).kind == "score"
 
 
 @pytest.mark.parametrize("packed", [b"", b"\xff\xfe", b"12345678abc", b"{}", b"[1]", b"7"])

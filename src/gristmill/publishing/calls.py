@@ -70,7 +70,9 @@ def _numbers(packed: bytes) -> Reply:
     body = packed[8:]
     if len(packed) >= 8 and len(body) % 4 == 0:
         vector = np.frombuffer(body, "<f4")
-        if len(vector) and abs(float(np.linalg.norm(vector)) - 1) < 1e-3:
+        with np.errstate(all="ignore"):  # log-probs, read as half as wide, are anything
+            length = float(np.linalg.norm(vector))
+        if abs(length - 1) < 1e-3:
             return Reply("embed", f"a vector of {len(vector)} numbers")
     n = int.from_bytes(packed[12:16], "little")
     if n and len(packed) == 16 + 12 * n:
