@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from gristmill.engines.client import Clock
 from gristmill.engines.progress import PROGRESS, Meter, Progress
 from gristmill.engines.requests import Completion, Generate
 from gristmill.engines.scripted import Scripted
+from gristmill.flows.order import Order
 from gristmill.flows.server import Server
 from gristmill.storage.shards import lock
 
@@ -98,9 +100,12 @@ def test_a_narrow_terminal_gets_lines_that_are_cut_and_none_that_wraps(
     ours, theirs = os.openpty()
     with os.fdopen(theirs, "w", encoding="utf-8") as out:
         watched(out, look())
-        shown = os.read(ours, 100_000).decode().replace("\r", "")
+    shown = b""
+    with suppress(OSError):  # how a terminal ends whose other side is closed
+        while read := os.read(ours, 100_000):
+            shown += read
     os.close(ours)
-    lines = [line.rpartition("\x1b[2K")[2] for line in shown.split("\n")]
+    lines = [line.rpartition("\x1b[2K")[2] for line in shown.decode().replace("\r", "").split("\n")]
     assert "now responses, wave 1: 15 of " in "\n".join(lines)
     assert max(len(line) for line in lines if "\x1b" not in line) == 30
     assert any(line.endswith("…") for line in lines)
@@ -116,6 +121,21 @@ def test_a_dead_run_and_one_that_ended_are_shown_once(call, place, stopped) -> N
     ended = call("status", "last", "--watch", "--json")
     assert ended == call("status", "last", "--json")
     assert json.loads(ended[1])["state"] == "finished: seeds"
+
+
+def test_a_dead_run_is_not_taken_for_the_one_that_works_beside_it(call, stopped) -> None:
+    said: list[str] = []
+
+    async def look_at_both(_name: str, _work: object) -> None:
+        said.append(call("status", stopped.name, "--watch")[1])
+        said.append(call("status", "last")[1])
+        raise TimeoutError
+
+    other = Order(recipe="tiny.yaml", sets=("name=other",), local=True)
+    with pytest.raises(TimeoutError):
+        other.execute(other.prepare(), step=look_at_both)
+    assert "not finished; another run holds the workspace" in said[0], "and the watch is over"
+    assert "not finished; a run holds the workspace" in said[1]
 
 
 class Gated(Scripted):

@@ -40,7 +40,7 @@ def _line(run: Path, workspace: Path) -> dict[str, Any]:
 
     try:
         note = ledger_of(run)
-        state = ended(note) if note else alive(workspace)
+        state = ended(note) if note else alive(run, workspace)
     except InputError:
         note, state = None, "damaged: run its recipe again"
     bills = [json.loads(file.read_text()) for file in sorted((run / "costs").glob("*.json"))]

@@ -20,7 +20,7 @@ from gristmill.engines.progress import PROGRESS, Progress
 
 COUNTS = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
 ENGINE_HEADS = ("engine", "made", "replayed", "waiting", "tokens/s", "busy_rate", "hit_rate")
-HELD = "a run holds the workspace"
+HELD, OTHERS = "a run holds the workspace", "another run holds the workspace"
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Seen:
 def seen(run: Path, workspace: Path) -> Seen:
     """Read a run's files."""
     note = ledger_of(run)
-    state = ended(note) if note else alive(workspace)
+    state = ended(note) if note else alive(run, workspace)
     given = (note or {}).get("input") or {}
     return Seen(run, state, given, note["stages"] if note else so_far(run), _under_way(run))
 
@@ -91,12 +91,15 @@ def _where(args: argparse.Namespace) -> list[str]:
     return [] if args.workspace == Path() else ["--workspace", str(args.workspace)]
 
 
-def alive(workspace: Path) -> str:
-    """Return the state of a run without a ledger."""
+def alive(run: Path, workspace: Path) -> str:
+    """Return the state of a run without a ledger; who holds the lock has written its run there."""
     from gristmill.storage.shards import is_held
 
-    held = is_held(workspace / ".gristmill" / "lock")
-    return f"not finished; {HELD if held else 'nothing runs here'}"
+    held = workspace / ".gristmill" / "lock"
+    if not is_held(held):
+        return "not finished; nothing runs here"
+    whose = held.read_text(encoding="utf-8").strip() or str(run.absolute())
+    return f"not finished; {HELD if Path(whose) == run.absolute() else OTHERS}"
 
 
 def _under_way(run: Path) -> Progress | None:

@@ -117,11 +117,17 @@ def execute(
     engines = {role: engine.in_workspace(workspace) for role, engine in prepared.engines.items()}
     prepared = replace(prepared, engines=engines)
     with (
-        lock(workspace / ".gristmill" / "lock"),
+        lock(workspace / ".gristmill" / "lock") as held,
         closing(Answers(workspace / ".gristmill" / "answers.sqlite")) as answers,
     ):
-        _claim(path, prepared)
-        return block(_run(prepared, runner or LocalRunner(), answers, path, step, progress))
+        held.truncate(0)
+        held.write(f"{path.absolute()}\n")  # whose run this is: `status` asks
+        held.flush()
+        try:
+            _claim(path, prepared)
+            return block(_run(prepared, runner or LocalRunner(), answers, path, step, progress))
+        finally:
+            held.truncate(0)
 
 
 async def _run(
