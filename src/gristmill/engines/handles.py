@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from gristmill.engines.client import Asks
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
+    Answer,
     Choice,
     Completion,
     Embed,
@@ -45,6 +46,22 @@ class Caller(Protocol):
     def after(self) -> Caller:
         """Return who asks for what follows from the answer to the last call."""
         ...
+
+
+@dataclass(slots=True, eq=False)
+class Asked:
+    """A call that begins when awaited: given up before, it leaves no coroutine behind."""
+
+    asks: Asks
+    request: Request
+    made: list[tuple[str, int]]
+    slot: int
+
+    def __await__(self) -> Generator[Any, None, Answer]:
+        """Ask, and write down the key in the call's place."""
+        key, answer = yield from self.asks.ask(self.request).__await__()
+        self.made[self.slot] = (key, answer.tokens)
+        return answer  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Generator, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
 from gristmill.engines.client import Asks
-from gristmill.engines.handles import Llm, Runs, Trains
-from gristmill.engines.requests import Answer, Generate, Request
+from gristmill.engines.handles import Asked, Llm, Runs, Trains
+from gristmill.engines.requests import Generate, Request
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest, draw
 
@@ -113,19 +113,3 @@ class Context:
                 f"found {sorted(self.roles)}"
             )
         return self.roles[role]
-
-
-@dataclass(slots=True, eq=False)
-class Asked:
-    """A call that begins when awaited: given up before, it leaves no coroutine behind."""
-
-    asks: Asks
-    request: Request
-    made: list[tuple[str, int]]
-    slot: int
-
-    def __await__(self) -> Generator[Any, None, Answer]:
-        """Ask, and write down the key in the call's place."""
-        key, answer = yield from self.asks.ask(self.request).__await__()
-        self.made[self.slot] = (key, answer.tokens)
-        return answer  # type: ignore[no-any-return]
