@@ -63,6 +63,7 @@ def test_the_dataset_goes_up_private_and_nothing_else_does(ready, server) -> Non
     files = server.files(REPO)
     assert sorted(files) == [
         "README.md",
+        "croissant.json",
         *(f"data/train-{i:05d}-of-00004.parquet" for i in range(4)),
         "data/validation-00000-of-00001.parquet",
         "exports/messages.jsonl",
@@ -74,8 +75,35 @@ def test_the_dataset_goes_up_private_and_nothing_else_does(ready, server) -> Non
         assert content == file.read_bytes()
     assert server.repos[REPO]["private"] is True
     assert len(server.repos[REPO]["commits"]) == 1
-    assert (done.url, done.files) == (f"{server.url}/datasets/{REPO}", 9)
+    assert (done.url, done.files) == (f"{server.url}/datasets/{REPO}", 10)
     assert done.commit == server.repos[REPO]["commits"][0]
+
+
+def test_the_card_for_machines_says_where_it_is_published_and_by_whom(ready, server) -> None:
+    hub.publish(ready(), REPO, endpoint=server.url)
+    told = json.loads(server.files(REPO)["croissant.json"])
+    assert (told["url"], told["creator"]["name"]) == (f"{server.url}/datasets/{REPO}", "someone")
+
+
+def test_a_dataset_that_was_edited_is_refused(ready, server) -> None:
+    path = ready()
+    file = path / "dataset" / "data" / "train-00001-of-00004.parquet"
+    table = pq.read_table(file)
+    said = pa.array(["Edited."] * len(table))
+    pq.write_table(table.set_column(table.column_names.index("output"), "output", said), file)
+    with pytest.raises(GateClosed, match=r"train-00001-of-00004.parquet of its dataset changed"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
+
+
+def test_a_laxer_licence_than_the_sources_is_refused(ready, server) -> None:
+    path = ready()
+    file = path / "dataset" / "README.md"
+    text = file.read_text().replace("license: other\nlicense_name: psf-2.0", "license: cc0-1.0")
+    file.write_text(text)
+    with pytest.raises(GateClosed, match=r"states 'cc0-1.0', which is laxer than .* 'psf-2.0'"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
 
 
 def test_a_second_call_sends_no_file_again_and_removes_what_is_gone(ready, server) -> None:

@@ -48,6 +48,8 @@ Format = Literal["messages", "alpaca", "sharegpt", "prompt-completion", "csv"]
 TEXTS = ("instruction", "input", "output", "messages")
 READ = (*TEXTS, "tools")
 NOTES = "exports/notes.json"
+TOLD = (NOTES, "croissant.json")
+"""What is told of the files of one run: it goes with them."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Escaped, because many readers take them for ends of lines."""
@@ -194,6 +196,6 @@ def harmless(value: Any) -> Any:
 
 def _clear(folder: Path, files: Mapping[str, int]) -> None:
     """Remove what an earlier run with other formats or another split left."""
-    for path in [*folder.glob("data/*"), *folder.glob("exports/*/*"), *folder.glob(NOTES)]:
+    for path in [*folder.glob("data/*"), *folder.glob("exports/*/*"), *map(folder.joinpath, TOLD)]:
         if str(path.relative_to(folder)) not in files:
-            path.unlink()
+            path.unlink(missing_ok=True)

@@ -14,7 +14,15 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.publishing import contamination, facts, origins, proof, rebuilding
+from gristmill.publishing import (
+    contamination,
+    croissant,
+    facts,
+    licences,
+    origins,
+    proof,
+    rebuilding,
+)
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -23,11 +31,6 @@ from gristmill.storage.shards import write_text
 EXAMPLE_CHARS = 160
 MOST_FILES = 8
 """Files of seeds that are named."""
-PERMISSIVE = ("apache-2.0", "mit", "bsd-2-clause", "bsd-3-clause", "cc0-1.0", "cc-by-4.0", "pddl")
-SHARED_ALIKE = ("gpl-2.0", "gpl-3.0", "lgpl-3.0", "mpl-2.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "odbl")
-OTHERS = ("cc-by-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by")
-HUB_LICENSES = frozenset((*PERMISSIVE, *SHARED_ALIKE, *OTHERS))
-"""Names that the Hub knows, of the licences that seeds are likely to have."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LOADING = """```python
 from datasets import load_dataset
@@ -67,10 +70,10 @@ def write(path: Path) -> Path:
     """Write the card and the recipe into a finished run's dataset folder; return the card's path.
 
     The recipe goes along so that the folder alone says how to build it again; of this machine's
-    files it has the names, not the paths.
+    files it has the names, not the paths. `croissant.json` is the card for machines.
 
     Raises:
-        InputError: There is no finished run here, or it has no dataset.
+        InputError: There is no finished run here, or it has no dataset, or an edited one.
     """
     run = RunFiles.open(path)
     if run.is_stopped:
@@ -79,9 +82,11 @@ def write(path: Path) -> Path:
             "run its recipe again"
         )
     folder = path / "dataset"
+    croissant.check(folder)
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
     write_text(folder / "README.md", render(run))
+    croissant.write(run)
     return folder / "README.md"
 
 
@@ -109,13 +114,11 @@ def render(run: RunFiles) -> str:
 
 def front_matter(run: RunFiles) -> str:
     """Return the Hub's metadata as YAML."""
-    sources = facts.sources(run)
-    licences = sorted({licence for _, licence, _ in sources})
     generated = any(use.startswith("generators.") for use in run.uses.values())
     languages, codes = _languages(run)
     known = {
         "pretty_name": line(run.name, 100),
-        **_license(licences),
+        **licences.follows(licences.of_run(run)),
         "language": [*languages, *(["code"] if codes else [])],
         "size_categories": [_size(len(run.kept))],
         "task_categories": ["text-generation"],
@@ -124,15 +127,6 @@ def front_matter(run: RunFiles) -> str:
     }
     given = {name: value for name, value in known.items() if value}
     return yaml.safe_dump(given, sort_keys=False, allow_unicode=True)
-
-
-def _license(licences: list[str]) -> dict[str, Any]:
-    if licences == ["not stated"] or not licences:
-        return {"license": "unknown"}
-    if len(licences) == 1 and licences[0].lower() in HUB_LICENSES:
-        return {"license": licences[0].lower()}
-    name = re.sub("[^a-z0-9.]+", "-", licences[0].lower()).strip("-") if len(licences) == 1 else ""
-    return {"license": "other", "license_name": name or "several-licenses"}
 
 
 def _languages(run: RunFiles) -> tuple[list[str], list[str]]:
@@ -251,6 +245,7 @@ def _sources(run: RunFiles) -> Iterator[str]:
     if (bad := facts.malformed(run)) is not None:
         yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))
+    yield from licences.section(run)
 
 
 def _cost(run: RunFiles) -> Iterator[str]:

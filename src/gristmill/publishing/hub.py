@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
+from gristmill.publishing import croissant
 from gristmill.publishing.checks import problems
 from gristmill.publishing.contamination import above_limit
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.licences import laxer
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 OURS = ("data/", "exports/")
 """Folders whose remote files are deleted when this version does not have them."""
 AGAIN = "run the same command again, what has arrived is not sent twice"
+REPAIR = "run its recipe again, which writes the dataset anew and replays everything else"
 CHUNK = 2**20
 """Bytes of a file that are searched at once."""
 
@@ -61,7 +64,8 @@ def publish(
     Raises:
         InputError: There is no finished run at `path`, or `repo_id` is no name.
         GateClosed: The run does not add up, repeats benchmarks more than its recipe allows, holds
-            the token, or its repository is public.
+            the token, was edited, states a licence laxer than its sources', or its repository is
+            public.
         RequirementError: No token, no right to write there, or the Hub is switched off.
         StorageError: The Hub could not be reached or failed.
     """
@@ -70,9 +74,16 @@ def publish(
         raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
     if repeats := list(above_limit(run)):
         raise GateClosed(f"{path} is not published: {'; '.join(repeats)}")
+    if wrong_licence := laxer(run):
+        raise GateClosed(f"{path} is not published: {wrong_licence}")
     token = _token(token_env)
     files = dict(_files(path))
     _check_secret(files, token, token_env)
+    if edited := croissant.edited(path / "dataset"):
+        raise GateClosed(
+            f"{path} is not published: {', '.join(edited[:5])} of its dataset changed since it was "
+            f"written; {REPAIR}"
+        )
     with _explained(repo_id, token, token_env):
         from huggingface_hub import HfApi
 
@@ -86,6 +97,8 @@ def publish(
             )
         if revision:
             api.create_branch(**where, branch=revision, exist_ok=True)
+        if croissant.FILE in files:
+            croissant.write(run, f"{api.endpoint}/datasets/{repo_id}")
         return _send(api, where, files, revision, f"Publish {run.name}")
 
 

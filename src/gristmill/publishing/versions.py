@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from gristmill.errors import InputError
 from gristmill.formats.readers import from_hub
+from gristmill.publishing import croissant
 from gristmill.publishing.files import RunFiles
 from gristmill.text.shingles import Places
 
@@ -52,6 +53,7 @@ class Version:
         if not run.data:
             why = "too many rows failed" if run.is_stopped else "its files were deleted"
             raise InputError(f"{path} has no dataset: {why}; run its recipe again")
+        croissant.check(path / "dataset")
         return cls(str(path), *_parquet(path, run.data), run)
 
     @classmethod
@@ -67,6 +69,7 @@ class Version:
                 f"{path} has no Parquet files; expected a run, a dataset folder with "
                 "data/*.parquet, or hub:owner/name@revision"
             )
+        croissant.check(path)
         return cls(str(path), *_parquet(path, files))
 
     @classmethod
