@@ -165,6 +165,7 @@ def test_a_real_run_is_seen_at_work_and_to_its_end(place) -> None:
 
     watch(found[0].parent, place, Screen(out, io.StringIO()), pause)
     working.join()
+    assert "stage" not in out.getvalue().partition("generator")[0], "no shard is finished yet"
     assert not found[0].exists()
     looks = [line.split() for line in out.getvalue().splitlines() if line.startswith("generator")]
     busy = [look[5] for look in looks if look[3] == "20"]

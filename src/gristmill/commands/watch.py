@@ -43,8 +43,9 @@ def _told(at: Seen, looks: list[Progress], rates: Rates) -> Iterator[str]:
         yield f"now {at.now.unit}, wave {at.now.wave}: {done}, {worded(at.now, rates(at.now))}"
         if at.now.dashboard:
             yield f"Ray's dashboard: {at.now.dashboard}"
-    yield ""
-    yield from aligned(HEADS, [_stage(told) for told in at.stages])
+    if at.stages:
+        yield ""
+        yield from aligned(HEADS, [_stage(told) for told in at.stages])
     if at.now:
         yield ""
         yield from engine_lines(at.now, looks[0] if len(looks) > 1 else None)
