@@ -319,8 +319,8 @@ def test_a_run_that_is_none_names_those_that_are(call, place) -> None:
 def test_seeds_that_are_not_there_are_not_taken_for_a_file_that_holds_none(call, place) -> None:
     (place / "seed.yaml").write_text("name: none")
     (place / "seed.jsonl.bak").write_text("")
-    said = "no file or folder seed.jsonl; did you mean 'seeds.jsonl'?"
-    refused(call("check", "tiny.yaml", "--input", "seed.jsonl"), 2, said)
+    said = f"no file or folder seed.jsonl (looked for {place / 'seed.jsonl'}); did you mean"
+    refused(call("check", "tiny.yaml", "--input", "seed.jsonl"), 2, said, "'seeds.jsonl'?")
     (place / "seeds.jsonl").rename(place / "other.data")
     outcome = call("check", "tiny.yaml", "--input", "seed.jsonl")
     refused(outcome, 2, "no file or folder seed.jsonl")

@@ -174,7 +174,7 @@ def test_ragged_csv_rows_are_kept_aside_with_the_line_they_start_at(load) -> Non
         ("a.jsonl", b"\x00\x01\x02", "is binary"),
         ("a.parquet", b"PAR1 but not really", "is not readable Parquet"),
         ("a.xlsx", b"PK\x03\x04", "no reader for '.xlsx'; expected one of"),
-        ("noending", b"text", "no reader for ''"),
+        ("noending", b"text", r"no reader for ''.*'\.parquet', .*'\.py'"),
         ("a.jsonl.gz", b"not gzip", "cannot be read"),
     ],
 )

@@ -75,6 +75,7 @@ def _missing(path: str, inner: str, groups: Groups, system: Any) -> str:
     beside = [PurePosixPath(f).name for f in system.ls(str(parent), detail=False)]
     data = [b for b in beside if suffix_of(b) in readable or system.isdir(str(parent / b))]
     near = get_close_matches(name, data, 1, 0.4)
-    return f"no file or folder {path}" + (
+    where = "" if "://" in path or path == inner else f" (looked for {inner})"
+    return f"no file or folder {path}{where}" + (
         f"; did you mean '{path.removesuffix(name)}{near[0]}'?" if near else ""
     )

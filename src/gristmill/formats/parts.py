@@ -104,7 +104,8 @@ def parse(name: str, data: bytes, key: str | None = None) -> Part:
     elif suffix in READERS:
         READERS[suffix](part, data, key)
     else:
-        raise InputError(f"{name}: no reader for '{suffix}'; expected one of {sorted(READERS)}")
+        known = sorted({*READERS, ".parquet", *LANGS})
+        raise InputError(f"{name}: no reader for '{suffix}'; expected one of {known}")
     return part
 
 
