@@ -115,7 +115,10 @@ def nodes() -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """Return what an actor must find in its environment, on whichever machine it runs."""
-    carried = ["PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE"]
+    """Return what an actor must find in its environment, on whichever machine it runs.
+
+    No token of the Hub: Ray shows on its page and in its logs what it is given here.
+    """
+    carried = ["PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT"]
     found = {name: os.environ[name] for name in carried if os.environ.get(name)}
     return {**found, "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
