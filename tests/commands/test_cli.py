@@ -103,6 +103,19 @@ def test_check_shows_the_plan_and_writes_nothing(call, place) -> None:
     ]
 
 
+def test_the_shipped_model_is_called_a_toy_before_it_judges_anybodys_rows(call, place) -> None:
+    toy = "scorer: the model `demo` only shows the machinery"
+    stages = [{"use": "filters.length", "min_chars": 1}, {"use": "scorers.ifd"}]
+    recipe = {"name": "own", "engines": {"scorer": {"use": "logprobs", "model": "demo"}}}
+    (place / "own.yaml").write_text(json.dumps({**recipe, "stages": stages}))
+    (place / "rows.jsonl").write_text('{"instruction": "Why?", "output": "So."}')
+    given = ("own.yaml", "--input", "rows.jsonl")
+    assert toy in call("check", *given)[1]
+    assert toy in call("preview", *given, *BARE)[2]
+    assert toy in call("run", *given, *BARE)[2]
+    assert toy not in call("check", "tiny.yaml")[1]
+
+
 def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, place) -> None:
     code, out, _ = call("preview", "tiny.yaml", "--target", "15", *BARE)
     assert code == 0

@@ -119,6 +119,20 @@ def _told(
 
 def _shape(prepared: Prepared, screen: Screen) -> None:
     screen.note(f"shape: {printable(prepared.seeds.recognised)}")
+    for told in cautions(prepared):
+        screen.note(told)
+
+
+def cautions(prepared: Prepared) -> Iterator[str]:
+    """Yield what somebody should know before the rows count: the shipped model is a toy."""
+    if prepared.recipe.name == "demo":
+        return  # all that it is for
+    for role, engine in prepared.engines.items():
+        if getattr(engine, "model", None) == "demo":
+            yield (
+                f"{role}: the model `demo` only shows the machinery, what it says of your rows is "
+                f"worth nothing; for real work --set engines.{role}.model=NAME"
+            )
 
 
 def summary(result: Result) -> dict[str, Any]:

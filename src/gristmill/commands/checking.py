@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from gristmill.commands.again import again
-from gristmill.commands.building import order_of
+from gristmill.commands.building import cautions, order_of
 from gristmill.commands.online import asked
 from gristmill.commands.rows import no_rows
 from gristmill.commands.screen import Screen
@@ -46,6 +46,8 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
     )
     for role, engine in prepared.engines.items():
         screen.line(f"{role}: {type(engine).__name__} {engine.identity[:60]}")
+    for told in cautions(prepared):
+        screen.line(told)
     for told in online:
         screen.line(told)
     screen.line(f"target: {_aim(prepared)}")
