@@ -148,7 +148,7 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     init.add_argument("--from", dest="origin", default="curate", help="a shipped recipe (curate)")
     schedule = _add(commands, "schedule", "sharing", "serve a Prefect deployment until Ctrl-C")
     _recipe_options(schedule)
-    _run_options(schedule)
+    _places(schedule)
     schedule.add_argument("--cron", required=True, help="such as '0 3 * * *'")
     schedule.add_argument("--name", help="of the deployment; the recipe's name if left out")
 
@@ -193,8 +193,12 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--local", action="store_true", help="in this process, without Ray")
+    _places(command)
     command.add_argument("--no-prefect", action="store_true", help="without a Prefect flow")
+
+
+def _places(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--local", action="store_true", help="in this process, without Ray")
     command.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster to use")
 
 

@@ -256,6 +256,22 @@ def test_a_schedule_without_a_server_says_how_to_start_one(call, monkeypatch, tm
     assert "prefect server start" in err
 
 
+@pytest.mark.parametrize(
+    ("more", "part"),
+    [
+        (["--input", "nothere.json"], "nothere.json"),
+        (["--set", "stages.-1.kk=3"], "there is no 'kk'"),
+        (["--no-prefect"], "unrecognized arguments: --no-prefect"),
+    ],
+)
+def test_a_schedule_is_refused_for_what_a_run_would_be(more, part, call, monkeypatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    code, out, err = call("schedule", "tiny.yaml", "--cron", "0 3 * * *", *more)
+    assert (code, out) == (2, "")
+    assert part in err
+    assert "serving" not in err
+
+
 @pytest.mark.parametrize("cron", ["every day", "99 3 * * *", ""])
 def test_a_schedule_that_is_none_is_refused_before_anything_else(cron, call) -> None:
     code, out, err = call("schedule", "none.yaml", "--cron", cron)

@@ -82,14 +82,17 @@ def do_init(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
-    """Serve a deployment that runs the recipe by the clock, until Ctrl-C."""
+    """Serve a deployment that runs the recipe by the clock, until Ctrl-C.
+
+    What would stop the run is said now, not at three in the morning.
+    """
     from gristmill.flows.schedule import check_cron, serve
     from gristmill.flows.server import is_configured
 
     check_cron(args.cron)
     writable(args.workspace)
     order = order_of(args).absolute()
-    recipe = order.load()
+    recipe = order.prepare().recipe
     if not is_configured():
         raise RequirementError(
             "a schedule needs a Prefect server that keeps the clock: start `prefect server start`, "
