@@ -272,6 +272,20 @@ def test_a_schedule_is_refused_for_what_a_run_would_be(more, part, call, monkeyp
     assert "serving" not in err
 
 
+@pytest.mark.parametrize("command", [["run"], ["schedule", "--cron", "0 3 * * *"]])
+def test_a_configured_server_that_is_down_is_named_with_the_fix(command, call, monkeypatch) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:9/api"}):
+        code, out, err = call(*command, "tiny.yaml", "--local")
+    assert (code, out) == (2, "")
+    assert "error: the Prefect server http://127.0.0.1:9/api does not answer" in err
+    assert "prefect server start" in err
+    assert "unset PREFECT_API_URL, or add --no-prefect" in err
+    assert "serving" not in err
+
+
 @pytest.mark.parametrize("cron", ["every day", "99 3 * * *", ""])
 def test_a_schedule_that_is_none_is_refused_before_anything_else(cron, call) -> None:
     code, out, err = call("schedule", "none.yaml", "--cron", cron)

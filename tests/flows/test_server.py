@@ -1,4 +1,7 @@
 import os
+import threading
+from contextlib import nullcontext
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,30 @@ def test_a_server_that_dies_says_how_to_go_on(bare, monkeypatch) -> None:
     assert isinstance(found, Server)
     assert found.process is not None
     assert found.process.returncode == 1
+
+
+@pytest.mark.parametrize(("status", "is_there"), [(200, True), (401, True), (500, False)])
+def test_a_configured_server_is_asked_how_it_is(status, is_there) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None: ...
+
+    asked: list[str] = []
+    with HTTPServer(("127.0.0.1", 0), Answers) as there:
+        threading.Thread(target=there.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{there.server_port}/api"
+        with (
+            temporary_settings({PREFECT_API_URL: url}),  # Prefect read the environment long ago
+            nullcontext() if is_there else pytest.raises(RequirementError, match=url),
+        ):
+            Server().wait()
+    assert asked == ["/api/health"]
 
 
 def test_an_order_survives_json_and_another_folder(bare, monkeypatch) -> None:

@@ -87,7 +87,7 @@ def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
     What would stop the run is said now, not at three in the morning.
     """
     from gristmill.flows.schedule import check_cron, serve
-    from gristmill.flows.server import is_configured
+    from gristmill.flows.server import Server, is_configured
 
     check_cron(args.cron)
     writable(args.workspace)
@@ -98,6 +98,7 @@ def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
             "a schedule needs a Prefect server that keeps the clock: start `prefect server start`, "
             "then set PREFECT_API_URL=http://127.0.0.1:4200/api and run this command again"
         )
+    Server().wait()
     name = args.name or recipe.name
     screen.note(f"serving build-dataset/{name} by cron '{args.cron}'; Ctrl-C ends it")
     serve(order, name, args.cron)

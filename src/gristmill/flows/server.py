@@ -23,6 +23,8 @@ from gristmill.errors import RequirementError
 
 WAIT_S = 300.0
 """Starting took 8 s alone and 90 s beside eight other jobs on 2 cores."""
+ANSWER_S = 30.0
+"""For a server that runs already."""
 LAUNCH = (
     "import ctypes, os, sys\n"
     "if sys.platform == 'linux': ctypes.CDLL(None).prctl(1, 15)\n"  # SIGTERM when we die
@@ -62,8 +64,13 @@ class Server:
         return str(get_current_settings().ui_url or "")
 
     def wait(self) -> None:
-        """Return when it answers."""
+        """Return when it answers.
+
+        Raises:
+            RequirementError: It does not, and what to do about it.
+        """
         if self.process is None:
+            _ask()
             return
         import httpx
 
@@ -113,6 +120,29 @@ def is_configured() -> bool:
     active = os.environ.get("PREFECT_PROFILE") or str(profiles.get("active"))
     settings = profiles.get("profiles", {}).get(active, {})
     return bool(settings.get("PREFECT_API_URL") or _toml(Path("prefect.toml")).get("api"))
+
+
+def _ask() -> None:
+    """Ask the configured server how it is, once, the way Prefect will."""
+    import httpx
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    settings = {"timeout": ANSWER_S}
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings=settings, sync_client=True) as client,
+    ):
+        error = client.api_healthcheck()
+    if isinstance(error, httpx.HTTPStatusError) and error.response.status_code < 500:
+        return  # somebody is there; what they refuse is for Prefect to say
+    if isinstance(error, httpx.HTTPError):
+        url, why = str(client.api_url).rstrip("/"), str(error).splitlines()
+        raise RequirementError(
+            f"the Prefect server {url} does not answer ({why[0] if why else repr(error)}): start "
+            "it (`prefect server start`) or set PREFECT_API_URL to one that runs; `build-dataset "
+            "run` also works without one: unset PREFECT_API_URL, or add --no-prefect"
+        ) from error
 
 
 def _toml(path: Path) -> dict[str, dict[str, dict[str, str]]]:
