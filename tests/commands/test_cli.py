@@ -116,6 +116,16 @@ def test_the_shipped_model_is_called_a_toy_before_it_judges_anybodys_rows(call, 
     assert toy not in call("check", "tiny.yaml")[1]
 
 
+def test_an_export_without_a_place_for_some_rows_says_so(call, place) -> None:
+    rows = [{"instruction": "Why?", "output": "So."}, {"instruction": "And then?"}]
+    (place / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    recipe = {"name": "own", "stages": [{"use": "filters.exact_duplicates"}]}
+    (place / "own.yaml").write_text(json.dumps({**recipe, "export": {"formats": ["alpaca"]}}))
+    code, out, _ = call("run", "own.yaml", "--input", "rows.jsonl", *BARE)
+    assert code == 0
+    assert "\nexports/alpaca/train.jsonl lacks 1 rows of the dataset: no answer 1\n" in out
+
+
 def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, place) -> None:
     code, out, _ = call("preview", "tiny.yaml", "--target", "15", *BARE)
     assert code == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from gristmill.commands.rows import left_out, row_lines
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 from gristmill.flows.order import Order
+from gristmill.formats.exports import NOTES
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.workspace import Prepared, prepare
@@ -179,12 +181,24 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     ):
         if path.exists():
             screen.line(f"{name:8} {path}")
+    for line in _lacking(result.folder):
+        screen.line(line)
     calls = told["calls"]
     screen.line(
         f"{'calls':8} {calls['made']:,} made, {calls['replayed']:,} replayed; "
         f"{told['tokens']:,} tokens; {told['wall_s']:.1f} s"
     )
     screen.hint(f"{'next':8} {_next(result, told)}")
+
+
+def _lacking(folder: Path) -> Iterator[str]:
+    """Yield a line for every export that has no place for some rows of the dataset."""
+    path = folder / NOTES
+    notes = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for name, note in notes.items():
+        if gone := note["left_out"]:
+            why = ", ".join(f"{why} {n:,}" for why, n in gone.items())
+            yield f"{name} lacks {sum(gone.values()):,} rows of the dataset: {why}"
 
 
 def _next(result: Result, told: dict[str, Any]) -> str:
