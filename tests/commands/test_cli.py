@@ -208,16 +208,18 @@ def test_trace_walks_back_to_the_seed(call) -> None:
     assert "the dataset has 6" in err
 
 
-def test_trace_shows_what_was_answered_and_says_that_prompts_are_not_kept(call, place) -> None:
+def test_trace_shows_what_was_asked_and_answered(call, place) -> None:
     rule = r'engines.generator.rules=[["(?s).*", "So \\g<0>\nline two \e[31m{draw}"]]'
     assert call("run", "tiny.yaml", "--set", rule, *BARE)[0] == 0
     out = call("trace", "last", "0")[1]
     starts = re.findall(r"(?m)^  call [0-9a-f]{12}  generate: (.*)$", out)
     assert len(starts) == 2
     assert all(re.fullmatch(r"So Explain topic \d+\. line two \d", start) for start in starts)
-    assert "each reply is shown by its start; prompts are not stored" in out
+    assert "each reply is shown by its start; `--calls` shows all of it, and what was asked" in out
     whole = call("trace", "last", "0", "--calls")[1]
-    assert re.search(r"(?m)^  call [0-9a-f]{32}  generate:\n    So Expl.*\n    line two \d$", whole)
+    head = r"(?m)^  call [0-9a-f]{32}  generate:\n    > user: "
+    shown = rf"{head}(Explain topic \d+\.)\n    So \1\n    line two \d$"
+    assert len(re.findall(shown, whole)) == 2
     assert "\x1b" not in out + whole
     told = json.loads(call("trace", "last", "0", "--json")[1])
     assert [reply["kind"] for reply in told["replies"].values()] == ["generate"] * 2

@@ -153,9 +153,20 @@ def _show_row(row_id: str, workspace: Path, screen: Screen) -> None:
 
 
 def do_trace(args: argparse.Namespace, screen: Screen) -> int:
-    """Walk from a row back to its seed."""
-    from gristmill.publishing.trace import render, trace
+    """Walk from a row back to its seed; prompts are made again where all calls are shown."""
+    from gristmill.publishing.trace import page, render, trace
+    from gristmill.storage.shards import write_text
 
-    found = trace(find_run(args.run, args.workspace), args.row)
-    screen.result(found.as_dict()) if args.json else screen.line(render(found, whole=args.calls))
+    run = find_run(args.run, args.workspace)
+    found = trace(run, args.row)
+    if args.calls or args.json or args.page:
+        from gristmill.commands.prompts import with_prompts
+
+        found = with_prompts(run, found)
+    if args.page:
+        write_text(args.page, page(found))
+    if args.json:
+        screen.result(found.as_dict())
+    else:
+        screen.line(str(args.page) if args.page else render(found, whole=args.calls))
     return 0

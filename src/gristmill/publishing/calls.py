@@ -1,7 +1,7 @@
 """The replies behind a row, read from the answer store when it lies beside the run.
 
-The store keeps answers by the hash of what was asked; prompts it does not keep, so a reply is shown
-without its prompt. What kind of call it was is seen from the answer alone.
+The store keeps answers by the hash of what was asked, without the prompts. What kind of call it was
+is seen from the answer alone.
 """
 
 from __future__ import annotations
@@ -29,10 +29,15 @@ class Reply:
     """The reply of a model; of everything else what it says in short."""
 
 
+def store_of(run: Path) -> Path | None:
+    """Return the answer store of the workspace that a run lies in; None where there is none."""
+    folders = [run.resolve(), *run.resolve().parents][: PARENTS + 1]
+    return next((p for f in folders if (p := f / ".gristmill" / "answers.sqlite").is_file()), None)
+
+
 def replies(run: Path, keys: Iterable[str]) -> dict[str, Reply] | None:
     """Return the stored replies by key; None where no store can be read."""
-    folders = [run.resolve(), *run.resolve().parents][: PARENTS + 1]
-    path = next((p for f in folders if (p := f / ".gristmill" / "answers.sqlite").is_file()), None)
+    path = store_of(run)
     if path is None:
         return None
     found: dict[str, Reply] = {}

@@ -41,15 +41,20 @@ def write(path: Path, against: Diff | None = None) -> Path:
 
 def render(run: RunFiles, against: Diff | None = None) -> str:
     """Return the report as HTML."""
-    environment = SandboxedEnvironment(
+    return environment().get_template("report.html.j2").render(**_page(run), against=against)
+
+
+def environment() -> SandboxedEnvironment:
+    """Return what fills the templates: text of rows is escaped, and no template can call code."""
+    found = SandboxedEnvironment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "shown": _shown, "share": _share}
-    return environment.get_template("report.html.j2").render(**_page(run), against=against)
+    found.filters |= {"number": _number, "shown": _shown, "share": _share}
+    return found
 
 
 def _page(run: RunFiles) -> dict[str, Any]:

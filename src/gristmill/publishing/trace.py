@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from gristmill.publishing.calls import Reply, replies
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import cut, line, printable
 from gristmill.publishing.files import RunFiles, texts
+from gristmill.publishing.report import environment
 from gristmill.storage.rows import STRUCTS, Row
 
 SHORTEST = 6
@@ -67,6 +68,10 @@ class Trace:
     """Seed first, the row itself last."""
     replies: dict[str, Reply] | None
     """What the calls gave, by key; None where the answer store is not at hand."""
+    prompts: dict[str, str] = field(default_factory=dict)
+    """What was asked, by key, where that was made again."""
+    why_not: str | None = None
+    """Why some of it could not be made again."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-like data."""
@@ -143,7 +148,7 @@ def rows(
 def render(found: Trace, *, whole: bool = False) -> str:
     """Return the trace as plain text, safe for a terminal (print it without markup).
 
-    `whole` shows every reply to its end.
+    `whole` shows every reply to its end, and what was asked where the trace has it.
     """
     where = "not in the dataset" if found.position is None else f"row {found.position}"
     lines = [f"{found.id}  {where} of {found.run}", *_lines(found, whole)]
@@ -151,21 +156,33 @@ def render(found: Trace, *, whole: bool = False) -> str:
         shown = "every reply is shown" if whole else "each reply is shown by its start"
         if found.replies is None:
             shown = "the answer store is not at hand to show the replies"
-        lines += ["", f"{shown}; prompts are not stored: the key of a call is a hash of its prompt"]
+        elif whole and found.why_not:
+            shown += f", but not every prompt: {line(found.why_not, TEXT_CHARS)}"
+        elif not whole:
+            shown += "; `--calls` shows all of it, and what was asked"
+        lines += ["", shown]
     return "\n".join(lines)
 
 
-def _calls(row: Ancestor, known: dict[str, Reply], whole: bool) -> Iterator[str]:
+def _calls(row: Ancestor, found: Trace, whole: bool) -> Iterator[str]:
+    known = found.replies or {}
     for key in row.calls:
         reply = known.get(key)
         if reply is None:
             yield f"  call {key}"
         elif whole:
             yield f"  call {key}  {reply.kind}:"
+            asked = found.prompts.get(key)
+            yield from (f"    > {at}" for at in printable(asked).split("\n")) if asked else ()
             yield from (f"    {at}" for at in printable(reply.text).split("\n"))
         else:
             start = line(reply.text, REPLY_CHARS)
             yield f"  call {key[:KEY_CHARS]}  {reply.kind}: {start}".rstrip()
+
+
+def page(found: Trace) -> str:
+    """Return the trace as one HTML file without a script or a request."""
+    return environment().get_template("trace.html.j2").render(trace=found)
 
 
 def _lines(found: Trace, whole: bool) -> Iterator[str]:
@@ -185,7 +202,7 @@ def _lines(found: Trace, whole: bool) -> Iterator[str]:
             why = ": ".join(filter(None, [step.code, line(step.detail or "", TEXT_CHARS)]))
             told = "  ".join(filter(None, [wrote, why]))
             yield f"  {step.stage:{width}}  {step.what:8}  {told}".rstrip()
-        yield from _calls(row, found.replies or {}, whole)
+        yield from _calls(row, found, whole)
 
 
 def _text(name: str, text: str | None) -> Iterator[str]:
