@@ -146,7 +146,7 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     publish.add_argument("--public", action="store_true", help="let everybody see it")
     init = _add(commands, "init", "sharing", "write a recipe to edit")
     init.add_argument("name", help="letters, digits and _; written to NAME.yaml")
-    init.add_argument("--from", dest="origin", default="curate", help="a shipped recipe (curate)")
+    init.add_argument("--from", dest="origin", help="a shipped recipe (curate)")
     schedule = _add(commands, "schedule", "sharing", "serve a Prefect deployment until Ctrl-C")
     _recipe_options(schedule)
     _places(schedule)

@@ -260,6 +260,15 @@ def test_init_writes_a_recipe_that_loads_and_overwrites_nothing(call, place) -> 
     assert call("init", "../mine")[0] == 2
 
 
+def test_init_leaves_the_names_of_shipped_recipes_alone(call, place) -> None:
+    for more, origin in ([], "clean"), (["--from", "tiny.yaml"], "tiny.yaml"):
+        code, out, err = call("init", "clean", *more)
+        assert (code, out) == (2, "")
+        assert "`build-dataset run clean` would still run that one" in err
+        assert err.endswith(f"build-dataset init my_clean --from {origin}\n")
+    assert not (place / "clean.yaml").exists()
+
+
 def test_a_schedule_without_a_server_says_how_to_start_one(call, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.delenv("PREFECT_API_URL", raising=False)

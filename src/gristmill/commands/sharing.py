@@ -62,17 +62,24 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
 
 def do_init(args: argparse.Namespace, screen: Screen) -> int:
     """Write a recipe to edit, from a shipped one, comments included."""
-    from gristmill.formats.recipe_files import find
+    from gristmill.formats.recipe_files import find, shipped
     from gristmill.pipelines.recipe import Recipe
 
     if not re.fullmatch(r"[a-z0-9_]+", args.name):
         raise InputError(f"'{args.name}': a recipe's name has small letters, digits and _ only")
+    if args.name in shipped():
+        words = (f"my_{args.name}", "--from", args.origin or args.name)
+        raise InputError(
+            f"'{args.name}' is a shipped recipe, and `{typed('run', args.name)}` would still run "
+            f"that one; for a copy to edit: {typed('init', *words)}"
+        )
     path = Path(f"{args.name}.yaml")
     if path.exists():
         raise InputError(f"{path} is there already; choose another name or move it away")
-    text = find(args.origin).read_text(encoding="utf-8")
+    origin = args.origin or "curate"
+    text = find(origin).read_text(encoding="utf-8")
     text = re.sub(r"(?m)^name:.*$", f"name: {args.name}", text, count=1)
-    head = HEAD.format(name=args.name, origin=args.origin, file=path)
+    head = HEAD.format(name=args.name, origin=origin, file=path)
     path.write_text(head + text, encoding="utf-8")
     Recipe.load(path)
     if args.json:
