@@ -328,6 +328,25 @@ def test_status_of_an_unfinished_run_counts_its_shards(call, place) -> None:
     assert "rows/s" not in out
 
 
+def test_status_has_the_stages_in_the_order_of_the_recipe(call, place) -> None:
+    """In the order of the alphabet `a_filter` stood first, and what one shard lacks last."""
+    text = (place / "tiny.yaml").read_text()
+    more = (
+        "  - {use: filters.length, as: a_filter}\n  - {use: filters.length, as: z, min_chars: 1}\n"
+    )
+    (place / "tiny.yaml").write_text(
+        text.replace("  - use: selectors", more + "  - use: selectors")
+    )
+    run_dir = place / json.loads(call("run", "tiny.yaml", "--json", *BARE)[1])["run_dir"]
+    wanted = ["length", "responses", "a_filter", "z", "target", "longest"]
+    for note in json.loads((run_dir / "ledger.json").read_text())["stages"], None:
+        if note is None:
+            (run_dir / "ledger.json").unlink()
+        told = json.loads(call("status", "last", "--json")[1])["stages"]
+        assert [line["stage"] for line in told] == wanted
+        assert note is None or told == note
+
+
 def test_status_shows_the_work_under_way_and_what_was_last_seen_of_a_killed_one(
     call, place
 ) -> None:

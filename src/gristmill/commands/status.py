@@ -137,24 +137,36 @@ def _hits(told: Mapping[str, float]) -> str:
 
 
 def so_far(run: Path) -> list[dict[str, Any]]:
-    """Add up the footers of the finished shards."""
+    """Add up the footers of the finished shards, in the order of the recipe's stages."""
     total: dict[str, Counter[str]] = {}
-    # What selects comes after the target.
-    folders = (run / "shards").glob("*")
-    for folder in sorted(folders, key=lambda path: (path.name.startswith("select"), path)):
+    places = dict[str, tuple[bool, int]]()
+    for folder in (run / "shards").glob("*"):
+        is_after = folder.name.startswith(("target", "select"))
+        order = _order(run / LOCK, (run / LOCK).stat().st_mtime_ns)
         for path in _counted(
             sorted(folder.glob("*.parquet"), key=lambda path: path.stat().st_size)
         ):
             for label, numbers in _counts(path, path.stat().st_mtime_ns).items():
                 total.setdefault(label, Counter()).update(numbers)
+                places[label] = (is_after, order.get(label, -1))  # only `target` is no stage
     return [
         {
             "stage": label,
             **{name: numbers[name] for name in COUNTS},
             "codes": {k[5:]: n for k, n in numbers.items() if k.startswith("code:")},
         }
-        for label, numbers in total.items()
+        for label, numbers in sorted(total.items(), key=lambda item: places[item[0]])
     ]
+
+
+@lru_cache(maxsize=256)
+def _order(locked: Path, _changed: int) -> dict[str, int]:
+    """Return the place of every stage by its label."""
+    from gristmill.formats.recipe_files import read_recipe
+
+    stages = read_recipe(locked)[1]["stages"]
+    labels = [str(entry.get("as", entry["use"].rpartition(".")[2])) for entry in stages]
+    return {label: i for i, label in enumerate(labels)}
 
 
 def _counted(files: list[Path]) -> list[Path]:
