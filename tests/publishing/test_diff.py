@@ -123,6 +123,21 @@ def test_columns_are_counted(version) -> None:
     assert by_name["extra"].changed is None
 
 
+def test_columns_that_are_empty_in_both_are_left_out(version) -> None:
+    schema = pa.schema({"id": pa.string(), "text": pa.string(), "lang": pa.string()})
+    old = [{"id": "a", "text": "x"}, {"id": "b", "text": "y"}]
+    assert [c.name for c in diff(version(old, schema), version(old, schema)).columns] == ["text"]
+    new = [{**row, "lang": "en"} for row in old]
+    found = diff(version(old, schema), version(new, schema))
+    assert [(c.name, c.changed) for c in found.columns] == [("text", 0), ("lang", 2)]
+
+
+def test_a_run_that_its_error_rate_stopped_has_nothing_to_compare(finished) -> None:
+    path = finished(stop="error_rate")
+    with pytest.raises(InputError, match="has no dataset: too many rows failed; run its recipe"):
+        Version.of_run(path)
+
+
 def test_an_empty_dataset_is_compared_too(version) -> None:
     empty = version([], pa.schema({"id": pa.string(), "instruction": pa.string()}))
     full = version(rows("Say one."))

@@ -125,7 +125,7 @@ def diff(a: Version, b: Version) -> Diff:
         len(alone[1]),
         len(alone[0]),
         pairs.by,
-        [column for column in columns if column.name not in UNTOLD or column.changed],
+        [column for column in columns if _tells(column)],
         _funnel(a.run, b.run) if a.run and b.run else None,
         {
             "changed": list(_changes(a, b, pairs, np.flatnonzero(changed)[:EXAMPLES], columns)),
@@ -133,6 +133,13 @@ def diff(a: Version, b: Version) -> Diff:
             "removed": _shown(a, alone[0][:EXAMPLES]),
         },
     )
+
+
+def _tells(column: Column) -> bool:
+    """Leave out columns of names, and those that are empty in both versions."""
+    filled = sum(facts.filled for facts in column.facts if facts)
+    same = column.types[0] == column.types[1] and not filled
+    return bool(column.changed) or not (same or column.name in UNTOLD)
 
 
 def _tops(version: Version) -> list[str]:
