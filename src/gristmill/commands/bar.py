@@ -12,6 +12,10 @@ from gristmill.engines.progress import Progress
 
 EVERY_S = 10.0
 """Between two lines where stderr is a file: a day of work is then under 10,000 lines."""
+DESCRIBED = 12
+"""Columns that the names of the stages get, as long as there are rates to leave out."""
+BAR = (10, 40)
+"""Columns of the bar, at least and at most; narrower it says nothing."""
 Tell = Callable[[Progress], None]
 
 
@@ -21,7 +25,7 @@ def watching(screen: Screen) -> Iterator[Tell | None]:
     if screen.quiet:
         yield None
     elif screen.err.isatty():
-        with _bar() as tell:
+        with _bar(screen) as tell:
             yield tell
     else:
         yield _lines(screen)
@@ -48,12 +52,37 @@ class Rates:
 
 def worded(now: Progress, rates: tuple[float, float, float | None]) -> str:
     """Return one look as text."""
+    middle, end = _parts(now, rates)
+    return ", ".join(middle + end)
+
+
+def fitted(
+    now: Progress, rates: tuple[float, float, float | None], width: int
+) -> tuple[str, int, str]:
+    """Return description, columns for the bar and numbers of one look, for a line so wide.
+
+    The bar goes first, then the end of the description, then rates; count and time left stay.
+    """
+    middle, end = _parts(now, rates)
+    count = f"{now.rows_done}/{now.rows_total}"
+    text = ", ".join([count, *middle, *end])
+    while (room := max(0, width - len(text) - 1)) < DESCRIBED and middle:
+        middle.pop()
+        text = ", ".join([count, *middle, *end])
+    said = f"wave {now.wave}: {now.unit}"
+    if len(said) > room:
+        said = f"{said[: room - 1]}…" if room else ""
+    bar = min(BAR[1], room - len(said) - 1)
+    return said, bar if bar >= BAR[0] else 0, text
+
+
+def _parts(now: Progress, rates: tuple[float, float, float | None]) -> tuple[list[str], list[str]]:
+    """Return what is said of a look, and what is said last: the time left, when it is known."""
     rows, tokens, left = rates
-    parts = [f"{rows:,.0f} rows/s", f"{tokens:,.0f} tokens/s"]
+    middle = [f"{rows:,.0f} rows/s", f"{tokens:,.0f} tokens/s"]
     if now.rows_done:
-        parts.append(f"{now.kept:,} kept before")
-    parts.append("" if left is None else f"{_time(left)} left")
-    return ", ".join(part for part in parts if part)
+        middle.append(f"{now.kept:,} kept before")
+    return middle, [] if left is None else [f"{_time(left)} left"]
 
 
 def _time(seconds: float) -> str:
@@ -89,30 +118,28 @@ def _lines(screen: Screen) -> Tell:
 
 
 @contextmanager
-def _bar() -> Iterator[Tell]:
+def _bar(screen: Screen) -> Iterator[Tell]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
 
     rates = Rates()
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[text]}", markup=False),
-    )
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+    said = TextColumn("{task.description}", markup=False)
+    text = TextColumn("{task.fields[text]}", markup=False)
+    with Bar(said, console=Console(file=screen.err), transient=True) as bar:
         task = bar.add_task("starting", total=None, text="")
         link = _links(partial(bar.console.print, markup=False, highlight=False))
 
         def tell(now: Progress) -> None:
             link(now)
+            description, size, numbers = fitted(now, rates(now), bar.console.width)
+            bar.columns = (said, BarColumn(size), text) if size else (said, text)
             bar.update(
                 task,
-                description=f"wave {now.wave}: {now.unit}"[:60],
+                description=description,
                 total=now.rows_total,
                 completed=now.rows_done,
-                text=worded(now, rates(now)),
+                text=numbers,
             )
 
         yield tell
