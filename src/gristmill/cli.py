@@ -68,6 +68,15 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("what", nargs="?", choices=kinds, help="the first three if left out")
     show = _add(commands, "show", "looking", "show a recipe, a stage, a run or a row")
     show.add_argument("name", help="such as curate, filters.length, a run's folder, a row's id")
+    _looking(commands)
+    _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
+    _sharing(commands)
+    _benchmarks(commands)
+    _keeping(commands)
+    return top
+
+
+def _looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     status = _add(commands, "status", "status", "what a run has finished; without one, all runs")
     status.add_argument("run", nargs="?", metavar="RUN", help="a folder, a name, or `last`")
     status.add_argument("--watch", action="store_true", help="show it again until the run ends")
@@ -79,11 +88,6 @@ def parser() -> argparse.ArgumentParser:
     diff = _add(commands, "diff", "comparing", "compare two versions of a dataset, row by row")
     diff.add_argument("a", metavar="A", help="a run, a dataset folder or hub:owner/name@revision")
     diff.add_argument("b", metavar="B", help="the same, the newer one")
-    _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
-    _sharing(commands)
-    _benchmarks(commands)
-    _keeping(commands)
-    return top
 
 
 def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
