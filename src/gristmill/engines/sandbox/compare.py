@@ -61,7 +61,7 @@ def comparing(
     space: "Space", named: list[str], liar: "Liar", lies: "Callable[[], None]"
 ) -> "Space":
     """Return what the tests compare with: the operators, and a look at what meets there."""
-    plain, actions = {int, float, str, bool, type(None)}, ACTIONS
+    plain, actions = ACTIONS["look"][0], ACTIONS
 
     def compare(name: str, left: "Any", right: "Any") -> "Any":
         if type(left) in plain and type(right) in plain:
@@ -105,6 +105,7 @@ def reporting(
     marks, words, made = package["marks"], package["words"], package["made"]
     truths = package["truths"]
     said: dict[int, bool] = {}
+    turns: dict[int, int] = {}
 
     def tell(i: int, holds: bool) -> None:
         if id(getframe(2).f_code) not in made:
@@ -124,8 +125,12 @@ def reporting(
     def equal(i: int, left: "Any", right: "Any") -> bool:
         held = bool(compare("eq", left, right))
         if held:
-            changed = marks[i] and not (inside(left) or inside(right))
-            tell(i, bool(compare("eq", left, another(right))) if changed else not marks[i])
+            turns[i] = n = turns.get(i, 0) + 1
+            holds = not marks[i]
+            # In a long loop seldom: it costs as much as ten comparisons.
+            if marks[i] and not n & (n - 1) and not (inside(left) or inside(right)):
+                holds = bool(compare("eq", left, another(right)))
+            tell(i, holds)
         return held
 
     return {"__gm_hold__": hold, "__gm_equal__": equal}
@@ -151,14 +156,17 @@ def keeping(hidden: "list[bytes]", made: set[int]) -> "Space":
 
 
 def operators() -> "Space":
-    """Return what compares, by the name of the operator."""
+    """Return what compares, by the name of the operator, and what it takes to look into values."""
     import _operator as operator
 
     actions = {name: getattr(operator, name) for name in ("eq", "ne", "lt", "le", "gt", "ge")}
     actions["in"] = lambda item, container: operator.contains(container, item)
     actions["not_in"] = lambda item, container: not operator.contains(container, item)
     actions["sub"] = operator.sub
-    return actions
+    plain = frozenset((int, float, str, bool, type(None)))
+    containers = (list, tuple, set, frozenset, dict, *map(type, ({}.values(), {}.keys())))
+    looks = (type.__dict__[name].__get__ for name in ("__flags__", "__mro__"))
+    return actions | {"look": (plain, containers, *looks)}
 
 
 def take(wanted: "list[tuple[str, str, str]]") -> "Space":
@@ -216,14 +224,14 @@ def still_equal(left: "Any", right: "Any", parts: "tuple[list[Any], list[Any]]")
 
 def inside(value: "Any") -> "list[Any]":
     """Return a value and its parts, those left out of which nobody can have written the class."""
-    heap = 1 << 9
-    flags, mro = (type.__dict__[name].__get__ for name in ("__flags__", "__mro__"))
-    containers = (list, tuple, set, frozenset, dict, *map(type, ({}.values(), {}.keys())))
+    plain, containers, flags, mro = ACTIONS["look"]
+    if type(value) in plain:
+        return []
     todo, seen, found = [value], set(), []
     while todo:
         value = todo.pop()
         kind = type(value)
-        if flags(kind) & heap:
+        if flags(kind) & 1 << 9:  # made by a class statement
             found.append(value)
         base = next((b for b in mro(kind) if b in containers), None)
         if base is None or id(value) in seen:
@@ -232,8 +240,7 @@ def inside(value: "Any") -> "list[Any]":
         parts = list(base.__iter__(value))
         if base is dict:
             parts += dict.values(value)
-        kinds = set(map(type, parts))
-        if not kinds <= {int, float, str, bool, type(None)}:
+        if not set(map(type, parts)) <= plain:
             todo += parts
     return found
 
