@@ -32,7 +32,10 @@ def watching(screen: Screen) -> Iterator[Tell | None]:
 
 
 class Rates:
-    """Rows and tokens per second of the unit under way, and the time it still needs."""
+    """Rows and tokens per second of the unit under way, and the time it still needs.
+
+    An engine that loads keeps the rows waiting: that time counts for neither.
+    """
 
     def __init__(self) -> None:
         self._first: Progress | None = None
@@ -40,7 +43,7 @@ class Rates:
     def __call__(self, now: Progress) -> tuple[float, float, float | None]:
         """Return rows/s, tokens/s and the seconds left, None when nobody can say."""
         first = self._first
-        if first is None or (first.unit, first.wave) != (now.unit, now.wave):
+        if first is None or (first.unit, first.wave) != (now.unit, now.wave) or now.starting:
             first = self._first = now
         passed = now.wall_s - first.wall_s
         if passed <= 0:
@@ -78,11 +81,17 @@ def fitted(
 
 def _parts(now: Progress, rates: tuple[float, float, float | None]) -> tuple[list[str], list[str]]:
     """Return what is said of a look, and what is said last: the time left, when it is known."""
+    if now.starting:
+        return [_starts(now)], []
     rows, tokens, left = rates
     middle = [f"{rows:,.0f} rows/s", f"{tokens:,.0f} tokens/s"]
     if now.rows_done:
         middle.append(f"{now.kept:,} kept before")
     return middle, [] if left is None else [f"{_time(left)} left"]
+
+
+def _starts(now: Progress) -> str:
+    return f"starting engine {' + '.join(now.starting)}"
 
 
 def _time(seconds: float) -> str:
@@ -105,14 +114,20 @@ def _links(say: Callable[[str], None]) -> Tell:
 
 def _lines(screen: Screen) -> Tell:
     rates, last, link = Rates(), [time.monotonic()], _links(screen.note)
+    before = list[str]()
 
     def tell(now: Progress) -> None:
+        nonlocal before
         link(now)
         known = rates(now)
-        if time.monotonic() - last[0] >= EVERY_S:
+        if now.starting:
+            if now.starting != before:
+                screen.note(f"{now.unit}: {_starts(now)}")
+        elif time.monotonic() - last[0] >= EVERY_S:
             last[0] = time.monotonic()
             done = f"{now.rows_done:,} of {now.rows_total:,} rows"
             screen.note(f"{now.unit}: {done}, {worded(now, known)}")
+        before = now.starting
 
     return tell
 

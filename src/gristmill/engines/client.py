@@ -62,6 +62,11 @@ class Starter:
                 "nothing that is finished is lost, the same command goes on from here"
             ) from error
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether somebody waits for the engine to load."""
+        return self._start is not None and not self._start.done()
+
     async def stop(self) -> None:
         """Stop the engine if it was started; a second stop does nothing."""
         start, self._start = self._start, None

@@ -54,6 +54,8 @@ class Progress:
     engine itself counts, by its own names, with the first role that it has."""
     dashboard: str = ""
     """Ray's, once it runs and has one."""
+    starting: list[str] = field(default_factory=list)
+    """Engines that are loading, each by the first role that has it."""
 
 
 @dataclass
@@ -103,7 +105,13 @@ class Meter:
             round(time.monotonic() - self._entered, 3),
             {role: self._asked(role, client) for role, client in sorted(self.clients.items())},
             cluster.dashboard(),
+            self._starting(),
         )
+
+    def _starting(self) -> list[str]:
+        clients = sorted(self.clients.items(), reverse=True)
+        first = {id(c.starter): role for role, c in clients if c.starter.is_starting}
+        return sorted(first.values())
 
     def _asked(self, role: str, client: Client) -> dict[str, float]:
         mine = {
