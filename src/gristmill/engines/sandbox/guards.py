@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 OPERATORS = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt"}
 OPERATORS |= {ast.GtE: "ge", ast.In: "in", ast.NotIn: "not_in"}
-ASKED = {ast.Assert, ast.Assign, ast.For, ast.Compare, ast.BinOp, ast.Call}
+ASKED = {ast.Assert, ast.Assign, ast.AnnAssign, ast.For, ast.Compare, ast.BinOp, ast.Call}
 NAMES = {ast.Name, ast.Attribute}
 ASKING = {"isclose", "allclose", "approx", "count", "index", "issubset", "issuperset"}
 """Methods and functions that compare what they are given."""
@@ -87,8 +87,8 @@ def guarded(node: "Any", literals: Literals, own: set[str]) -> "Any":
     elif kind is ast.For:
         node.iter = hide(node.iter)
         hide_arguments(node.iter, hide)
-    elif kind is ast.Assign:
-        node.value = hide(node.value)
+    elif kind in (ast.Assign, ast.AnnAssign):
+        node.value = node.value and hide(node.value)
     elif kind is ast.Compare and all(type(op) in OPERATORS for op in node.ops):
         sides = [hide(side) for side in (node.left, *node.comparators)]
         if len(sides) == 2:
