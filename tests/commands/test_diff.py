@@ -9,7 +9,7 @@ import pytest
 from gristmill.storage.shards import lock
 from tests.commands.test_bad_input import refused
 
-BARE = ("--local", "--no-prefect")
+BARE = ("--local", "--no-prefect", "--set", "export={card: false, report: false}")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from gristmill.publishing.housekeeping import free_models
 from gristmill.storage.shards import lock
 from tests.commands.test_bad_input import refused
 
-BARE = ("--local", "--no-prefect")
+BARE = ("--local", "--no-prefect", "--set", "export={card: false, report: false}")
 
 
 @pytest.fixture
@@ -68,26 +68,27 @@ def test_the_store_tells_its_size_and_what_no_run_needs(call, build, place) -> N
 
 
 def test_pruning_never_costs_a_kept_run_an_answer(call, build, place) -> None:
-    rng = random.Random(5)
-    for _ in range(3):
-        made = {}
-        for _ in range(rng.randint(2, 4)):
+    rng, freed, replayed = random.Random(2), 0, 0
+    for _ in range(2):
+        for _ in range(rng.randint(3, 4)):
             sets = (f"stages.1.n={rng.randint(1, 3)}", f"stages.0.min_chars={rng.choice((1, 17))}",
                     f"seed={rng.randint(1, 2)}")  # fmt: skip
-            made[sets] = build(*sets, command=rng.choice(("run", "run", "preview")))
+            build(*sets, command=rng.choice(("run", "run", "preview")))
         runs = sorted((place / "runs").glob("*"))
-        for run in rng.sample(runs, rng.randint(0, len(runs))):
+        for run in rng.sample(runs, rng.randint(1, len(runs) - 1)):
             shutil.rmtree(run)
         if rng.random() < 0.5:
             assert call("runs", "remove", "--previews", "--yes")[0] == 0
-        assert call("store", "prune")[0] == 0
+        freed += json.loads(call("store", "prune", "--json")[1])["free"]
         for run in (place / "runs").glob("*"):
             shutil.rmtree(run / "shards")  # so that every answer is asked for again
             lock_file = run / "recipe.lock.yaml"
             code, out, _ = call("run", str(lock_file), "--json", *BARE)
             calls = json.loads(out)["calls"]
-            assert (code, calls["made"], calls["replayed"] > 0) == (0, 0, True)
-    assert n_answers(place)
+            assert (code, calls["made"]) == (0, 0)
+            replayed += calls["replayed"]
+    assert freed
+    assert replayed
 
 
 def test_answers_of_rejected_rows_stay_as_well(call, build, place) -> None:

