@@ -1,7 +1,11 @@
 """A small recipe with its seeds in an empty folder, and the command line in this process."""
 
 import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 
@@ -38,5 +42,26 @@ def call(capfd):
         code = main(argv)
         out, err = capfd.readouterr()
         return code, out, err
+
+    return go
+
+
+@pytest.fixture
+def shown(monkeypatch) -> Callable[[int, Callable[[TextIO], None]], str]:
+    """Give what returns all that somebody writes to a terminal of so many columns."""
+    monkeypatch.setenv("LINES", "40")
+    monkeypatch.setenv("TERM", "xterm")
+
+    def go(width: int, write: Callable[[TextIO], None]) -> str:
+        monkeypatch.setenv("COLUMNS", str(width))
+        ours, theirs = os.openpty()
+        with os.fdopen(theirs, "w", encoding="utf-8") as terminal:
+            write(terminal)
+        found = b""
+        with suppress(OSError):  # the other end is closed, and everything is read
+            while chunk := os.read(ours, 100_000):
+                found += chunk
+        os.close(ours)
+        return found.decode()
 
     return go

@@ -2,10 +2,9 @@
 
 import asyncio
 import io
-import os
 import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 from pydantic import PrivateAttr
@@ -40,19 +39,14 @@ def test_the_bar_goes_first_then_the_description_and_never_count_or_time(width, 
 
 
 @pytest.mark.parametrize("width", [80, 100])
-def test_a_terminal_shows_count_and_time_left_on_one_line(width, monkeypatch) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setenv("LINES", "40")
-    monkeypatch.setenv("TERM", "xterm")
-    ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w", encoding="utf-8") as err:
-        with watching(Screen(io.StringIO(), err)) as tell:
+def test_a_terminal_shows_count_and_time_left_on_one_line(width, shown) -> None:
+    def write(terminal: TextIO) -> None:
+        with watching(Screen(io.StringIO(), terminal)) as tell:
             assert tell is not None
             tell(replace(NOW, rows_done=0, tokens=0, wall_s=0.0))
             tell(NOW)
-        shown = os.read(ours, 100_000).decode()
-    os.close(ours)
-    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "\r", shown).replace("\n", "\r").split("\r")
+
+    lines = re.split(r"\x1b\[[0-9;?]*[a-zA-Z]|[\r\n]", shown(width, write))
     [last] = {line.rstrip() for line in lines if "60/198" in line}
     assert last.startswith("wave 1: ifd + flag")
     assert last.endswith(f"… {WHOLE}")

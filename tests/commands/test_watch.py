@@ -3,11 +3,9 @@
 import asyncio
 import io
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,21 +89,9 @@ def test_text_that_commands_a_terminal_is_shown_without_its_commands(watched) ->
     assert not {"\x1b", "\u202e"} & set(out.getvalue())
 
 
-def test_a_narrow_terminal_gets_lines_that_are_cut_and_none_that_wraps(
-    watched, monkeypatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "30")
-    monkeypatch.setenv("LINES", "40")
-    monkeypatch.setenv("TERM", "xterm")
-    ours, theirs = os.openpty()
-    with os.fdopen(theirs, "w", encoding="utf-8") as out:
-        watched(out, look())
-    shown = b""
-    with suppress(OSError):  # how a terminal ends whose other side is closed
-        while read := os.read(ours, 100_000):
-            shown += read
-    os.close(ours)
-    lines = [line.rpartition("\x1b[2K")[2] for line in shown.decode().replace("\r", "").split("\n")]
+def test_a_narrow_terminal_gets_lines_that_are_cut_and_none_that_wraps(watched, shown) -> None:
+    text = shown(30, lambda terminal: watched(terminal, look())).replace("\r", "")
+    lines = [line.rpartition("\x1b[2K")[2] for line in text.split("\n")]
     assert "now responses, wave 1: 15 of " in "\n".join(lines)
     assert max(len(line) for line in lines if "\x1b" not in line) == 30
     assert any(line.endswith("…") for line in lines)
