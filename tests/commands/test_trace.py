@@ -8,6 +8,9 @@ from html.parser import HTMLParser
 import pytest
 import yaml
 
+from gristmill.commands.prompts import written
+from gristmill.engines.requests import Choice, Generate, Sampling, Score
+from gristmill.engines.sandbox import Program
 from gristmill.publishing.trace import rows
 
 BARE = ("--local", "--no-prefect", "--set", "export={card: false, report: false}")
@@ -130,6 +133,21 @@ def test_the_page_shows_all_of_it_and_text_does_nothing(call, built, place) -> N
     assert "<td>near_duplicates</td>" in text
     assert "words: " in text
     assert "MIT" in text
+
+
+@pytest.mark.parametrize(
+    ("request_", "text"),
+    [
+        (Generate("Once", Sampling()), "prompt: Once"),
+        (Score((), "Yes."), "response: Yes."),
+        (Choice([{"role": "user", "content": "Good?"}], ("1", "2")),
+         "user: Good?\nlabels: 1\nlabels: 2"),
+        (Program("", cells=("x = 1", "x")), "cells: x = 1\ncells: x"),
+        (Program("f()", tests="assert f()", stdin="3"), "code: f()\ntests: assert f()\nstdin: 3"),
+    ],
+)  # fmt: skip
+def test_requests_of_every_kind_are_written_as_text(request_, text) -> None:
+    assert written(request_) == text
 
 
 def test_prompts_of_later_rounds_are_made_again_from_all_seeds(call, place) -> None:

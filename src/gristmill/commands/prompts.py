@@ -26,6 +26,10 @@ from gristmill.pipelines.workspace import execute, prepare
 from gristmill.publishing.calls import store_of
 from gristmill.publishing.trace import Trace
 
+NAMES = ("prompt", "context", "messages", "text", "response", "labels", "code", "cells", "tests",
+         "calls", "stdin")  # fmt: skip
+"""Fields of requests that say what is asked; the others say how."""
+
 
 @dataclass(eq=False)
 class Asked:
@@ -113,12 +117,13 @@ def _replay(run: Path, ids: Collection[str], asked: Asked, workspace: Path) -> N
 def written(request: Any) -> str:
     """Return a request as text: what a person would have to type to ask the same."""
     parts = []
-    for name in ("prompt", "context", "messages", "text", "response", "code", "tests", "stdin"):
+    for name in NAMES:
         value = getattr(request, name, None)
         if isinstance(value, str):
             parts.append((name, value))
         elif value:
-            parts += [(turn["role"], turn["content"]) for turn in value]
-    if labels := getattr(request, "labels", None):
-        parts.append(("one of", ", ".join(labels)))
+            parts += [
+                (name, one) if isinstance(one, str) else (one["role"], one["content"])
+                for one in value
+            ]
     return "\n".join(f"{name}: {text}" for name, text in parts if text)
