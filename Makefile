@@ -13,7 +13,7 @@ demo: setup
 
 # Half of the tests wait for a limit or a process: three at a time keep two cores busy.
 test: setup
-	$(BIN)/python -m pytest -m "not gpu" -n 3 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not gpu" -n 3 --no-loadscope-reorder
 
 fast: setup
 	$(BIN)/python -m pytest

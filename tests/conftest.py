@@ -46,16 +46,31 @@ settings.register_profile("patient", deadline=None, suppress_health_check=[Healt
 settings.load_profile("patient")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Let one process run what shares fixtures: a file on one back end, or a group by name."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        if not item.get_closest_marker("xdist_group"):
-            given = getattr(getattr(item, "callspec", None), "params", {})
-            backend = given.get("sandbox") or given.get("lone") or ""
-            name = f"{item.path.relative_to(config.rootpath)} {backend}"
-            item.add_marker(pytest.mark.xdist_group(name))
+RAY = {
+    "tests/engines/sandbox/test_cluster.py",
+    "tests/engines/test_remote.py",
+    "tests/engines/test_vllm.py",
+    "tests/pipelines/test_ray.py",
+    "tests/pipelines/test_rounds_that_train.py",
+}
+"""Files whose tests share one Ray, and one vLLM in it."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Let one process run what shares fixtures: a file on one back end, or all that use Ray.
+
+    The group marks of pytest-xdist 3.8 do nothing under pytest 9.2.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file, _, test = nodeid.partition("::")
+            backend = re.search(r"\b(zygote|bubblewrap)\b", test)
+            return "ray" if file in RAY else f"{file} {backend[1]}" if backend else file
+
+    return Together(config, log)
 
 
 class Echo(Engine):

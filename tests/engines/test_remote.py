@@ -15,7 +15,7 @@ from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.errors import EngineError, EngineLost, PromptTooLong
 from gristmill.storage.answers import Answers
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 SAMPLING = Sampling(0.0)
 
 

@@ -20,8 +20,7 @@ from gristmill.storage.answers import Answers
 
 Wait = Callable[..., Any]
 slow = pytest.mark.slow
-# The first one waits for vLLM to start.
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.timeout(900)  # the first one waits for vLLM to start
 HOT = Sampling(1.0, max_tokens=24)
 ASK: list[Message] = [{"role": "user", "content": "Write a function."}]
 

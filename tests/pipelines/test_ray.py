@@ -13,7 +13,7 @@ from gristmill import run
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines.runners import LocalRunner, RayRunner
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 
 
 def bytes_of(result):

@@ -118,7 +118,6 @@ def test_training_is_part_of_what_names_a_run() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("ray")
 def test_on_ray_the_rounds_are_the_same(tmp_path) -> None:
     here = run(recipe(), seeds(), workspace=tmp_path / "here")
     there = run(recipe(), seeds(), runner=RayRunner(workers=1), workspace=tmp_path / "there")

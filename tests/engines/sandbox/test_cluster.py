@@ -13,7 +13,7 @@ from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.engines.sandbox.node import NodeSandbox
 from gristmill.pipelines.runners import RayRunner
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = pytest.mark.slow
 SQUARE = Program("def f(x):\n    return x * x", "assert f(3) == 9")
 SLEEPS = replace(SQUARE, code="import time\ntime.sleep(0.2)\n" + SQUARE.code)
 WRONG = replace(SQUARE, code="def f(x):\n    return x")
