@@ -15,7 +15,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.engines.suspects import FEW, Suspects
-from gristmill.errors import EngineLost, EngineRefused
+from gristmill.errors import EngineLost, EngineRefused, RequirementError
 from gristmill.storage.answers import Answers
 
 
@@ -91,6 +91,21 @@ def test_other_draws_of_the_same_prompt_are_not_asked_again(tmp_path: Path) -> N
     assert [isinstance(found, EngineRefused) for found in made] == [True] * 8 + [False] * 8
     assert len(engine.deaths) <= 4
     assert engine.deaths.count(1) == 1
+
+
+def test_an_engine_that_dies_of_everything_ends_the_run(tmp_path: Path) -> None:
+    engine = Mortal(killers=frozenset(range(50)))
+    answers = Answers(tmp_path / "answers.sqlite")
+    client = Client(engine, answers)
+
+    async def go() -> list[Any]:
+        asked = (client.ask(Generate(str(i), Sampling(0.0))) for i in range(50))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    made = asyncio.run(go())
+    answers.close()
+    assert any("it is broken, not they" in str(found) for found in made)
+    assert {type(found) for found in made} == {EngineRefused, RequirementError}
 
 
 def test_who_was_lost_twice_is_alone_and_who_was_lost_once_among_few() -> None:

@@ -28,8 +28,9 @@ WAIT_S = 0.005
 """A message holds up to so many requests; it leaves when what arrives had so many seconds."""
 PAUSE_S = 5.0
 """How long the last poll of an actor may take; one that is silent for longer hangs."""
-RESTARTS = 3
-"""Deaths in a row, without one answer between them, after which an engine stays dead."""
+RESTARTS = 6
+"""Deaths in a row, without one answer between them, after which an engine stays dead; more than it
+takes to find out which requests it dies of (`suspects.py`)."""
 
 
 @dataclass(slots=True)

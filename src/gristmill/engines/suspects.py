@@ -15,12 +15,15 @@ from dataclasses import replace
 from typing import TypeVar
 
 from gristmill.engines.requests import Generate, Request
-from gristmill.errors import EngineLost, EngineRefused
+from gristmill.errors import EngineLost, EngineRefused, RequirementError
 
 log = logging.getLogger(__name__)
 
 FEW = 16
 """How many requests that were lost once are asked again at the same time."""
+
+BROKEN = 4
+"""Requests in a row that it dies of, each alone, after which the engine is to blame."""
 
 T = TypeVar("T")
 
@@ -36,6 +39,8 @@ class Suspects:
         self._inside = 0
         self._killers: dict[str, str] = {}
         """What the engine died of, and its last words."""
+        self._lone_deaths = 0
+        """In a row: an answer sets it back to 0."""
 
     async def ask(self, request: Request, losses: int, call: Callable[[], Awaitable[T]]) -> T:
         """Call once the request, having been lost so many times, may be asked.
@@ -43,6 +48,7 @@ class Suspects:
         Raises:
             EngineLost: The engine died, perhaps of another request.
             EngineRefused: It died of this one, or of the same prompt drawn otherwise.
+            RequirementError: It dies of whatever it is asked.
         """
         if self._killers:
             self._refuse(request)
@@ -56,13 +62,21 @@ class Suspects:
             self._open.clear()
             try:
                 await self._empty.wait()
-                return await call()
+                made = await call()
             except EngineLost as error:
+                self._lone_deaths += 1
+                if self._lone_deaths >= BROKEN:
+                    raise RequirementError(
+                        f"the engine died of {BROKEN} requests in a row, each with nothing else "
+                        f"in hand: it is broken, not they; it last said: {error}"
+                    ) from error
                 self._killers[_name(request)] = str(error)
                 log.error("engine_died_of=%s said=%s", _name(request), error)  # noqa: TRY400
                 raise _refused(str(error)) from error
             finally:
                 self._open.set()
+        self._lone_deaths = 0
+        return made
 
     async def _among_others(self, call: Callable[[], Awaitable[T]]) -> T:
         while not self._open.is_set():
@@ -70,11 +84,13 @@ class Suspects:
         self._inside += 1
         self._empty.clear()
         try:
-            return await call()
+            made = await call()
         finally:
             self._inside -= 1
             if not self._inside:
                 self._empty.set()
+        self._lone_deaths = 0
+        return made
 
     def _refuse(self, request: Request) -> None:
         if words := self._killers.get(_name(request)):
