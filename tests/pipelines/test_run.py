@@ -1,5 +1,6 @@
 import json
 import os
+import random
 import sqlite3
 from contextlib import closing
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from gristmill import run
 from gristmill.errors import InputError, RunLocked, TooManyErrors
 from gristmill.pipelines import LocalRunner
-from gristmill.storage.shards import lock
+from gristmill.storage.shards import Shard, lock
 
 QUICK = settings(
     max_examples=25,
@@ -66,6 +67,23 @@ def test_a_damaged_shard_is_worked_again(recipe, engine, seeds, tmp_path, rest, 
     assert bytes_of(go(recipe(), seeds(), cold, tmp_path)) == bytes_of(before)
     assert not cold.calls
     assert "damaged=" in caplog.text
+
+
+def test_no_flipped_bit_of_a_shard_is_read_as_good(recipe, engine, seeds, tmp_path) -> None:
+    path = go(recipe(), seeds(), engine(), tmp_path).path
+    file = max(path.glob("shards/*/*.parquet"), key=lambda shard: shard.stat().st_size)
+    good, data, rng = Shard.read(file).rows, file.read_bytes(), random.Random(5)
+    refused = 0
+    for _ in range(150):
+        at = rng.randrange(len(data))
+        file.write_bytes(data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :])
+        found = Shard.read(file)
+        refused += found is None
+        texts = (
+            [(row["id"], row["instruction"], row["calls"]) for row in found.rows] if found else []
+        )
+        assert not found or texts == [(r["id"], r["instruction"], r["calls"]) for r in good]
+    assert refused > 30
 
 
 def test_another_threshold_asks_nothing_again(recipe, engine, seeds, tmp_path) -> None:

@@ -180,10 +180,13 @@ def _counted(files: list[Path]) -> list[Path]:
 @cache
 def _counts(path: Path, _changed: int) -> dict[str, dict[str, int]]:
     """Return what the footer of a shard counts; read once, however often a run is looked at."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = json.loads(pq.read_metadata(path).metadata[b"gristmill"])["counts"]
-    return dict(found)
+    try:
+        return dict(json.loads(pq.read_metadata(path).metadata[b"gristmill"])["counts"])
+    except (pa.ArrowException, OSError, KeyError, ValueError):
+        return {}  # damaged: the run works it again
 
 
 @lru_cache(maxsize=256)
