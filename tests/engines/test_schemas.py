@@ -28,6 +28,7 @@ def test_a_model_is_its_json_schema_with_the_keys_in_their_order() -> None:
         '{"name": "Ann", "age": 3}',
         'Here it is:\n```json\n{"name": "Ann", "age": 3}\n```',
         '{"name": "Ann", "age": 3} {"name": "Bob", "age": 4}',
+        '<think>{name: ...}</think> \\frac{1}{2} {"name": "Ann", "age": 3}',
     ],
 )
 def test_the_first_object_is_read_whatever_stands_around_it(text: str) -> None:

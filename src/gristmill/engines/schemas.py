@@ -32,9 +32,14 @@ def written(schema: Schema | None) -> str:
 
 def read(text: str, shape: type[Shape]) -> Shape | str:
     """Return the first object in a reply, whatever stands around it, or what is wrong with it."""
-    start, end = max(0, text.find("{")), len(text)
-    with suppress(ValueError, RecursionError):
-        _, end = json.JSONDecoder().raw_decode(text, start)
+    first = start = max(0, text.find("{"))
+    end = len(text)
+    while start >= 0:
+        with suppress(ValueError, RecursionError):
+            _, end = json.JSONDecoder().raw_decode(text, start)
+            break
+        start = text.find("{", start + 1)
+    start = first if start < 0 else start
     try:
         return shape.model_validate_json(text[start:end].encode("utf-8", "replace"))
     except ValidationError as error:
