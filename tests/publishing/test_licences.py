@@ -86,6 +86,7 @@ def test_the_card_says_what_follows_and_from_which_source(carded) -> None:
         (["MIT", "cc-by-nc-sa-4.0"], "cc-by-nc-4.0", "not share-alike"),
         (["MIT"], "cc0-1.0", "not attribution"),
         (["cc-by-sa-4.0"], "gpl-3.0", "not the licence of its sources"),
+        (["cc-by-sa-4.0", "gpl-3.0"], "gpl-3.0", "not the licence of its sources"),
         (["House rules"], "mit", "not the licence of its sources"),
         (["cc-by-nc-4.0"], "House rules", "not attribution, non-commercial"),
     ],

@@ -130,7 +130,7 @@ def laxer(run: RunFiles) -> str | None:
     own = {normal(one) for one in sources if ALIKE in (terms(one) or ())}
     missing = _asked(sources) - (terms(name) or frozenset())
     unjudged = [one for one in sources if terms(one) is None and one != UNSTATED]
-    if missing or (own and name not in own) or unjudged:
+    if missing or own - {name} or unjudged:
         why = f"not {', '.join(sorted(missing))}" if missing else "not the licence of its sources"
         return (
             f"{path} states '{name}', which is laxer than what follows from the sources, '{due}': "
