@@ -1,6 +1,7 @@
 """What a workspace has kept: all runs, the store's size, what may go and what must stay."""
 
 import json
+import os
 import random
 import shutil
 import sqlite3
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import gristmill
 from gristmill.publishing.housekeeping import free_models
 from gristmill.storage.shards import lock
 from tests.commands.test_bad_input import refused
@@ -107,6 +109,41 @@ def test_nothing_is_pruned_while_a_run_has_not_ended(call, build, place) -> None
     assert n_answers(place) == 20
     assert call("runs", "remove", run, "--yes")[0] == 0
     assert "removed 20 answers" in call("store", "prune")[1]
+
+
+def test_a_run_in_a_folder_of_its_own_keeps_its_answers(call, build, place) -> None:
+    build()
+    recipe, own = gristmill.Recipe.load(place / "tiny.yaml", ["stages.1.n=3"]), place / "own"
+    gristmill.run(recipe, workspace=place, folder=own)
+    shutil.rmtree(place / "runs")
+    assert "removed 0 answers" in call("store", "prune")[1]
+    assert n_answers(place) == 30
+    own.rename(place / "moved")
+    refused(call("store", "prune"), 2, "own is gone", "remove its line from .gristmill/folders")
+    assert n_answers(place) == 30
+    (place / ".gristmill" / "folders").unlink()
+    assert "removed 30 answers" in call("store", "prune")[1]
+
+
+def test_nothing_is_pruned_while_a_shard_is_lost_or_damaged(call, build, place) -> None:
+    told = place / build()["run_dir"]
+    shard = next(told.glob("shards/*/*.parquet"))
+    os.truncate(shard, 100)
+    refused(call("store", "prune"), 2, shard.name, "run its recipe again first")
+    shard.unlink()
+    refused(call("store", "prune"), 2, shard.name, "run its recipe again first")
+    assert n_answers(place) == 20
+
+
+def test_what_is_removed_is_no_guess(call, build, place) -> None:
+    old, new = [place / build(f"stages.-1.k={k}")["run_dir"] for k in (2, 3)]
+    refused(call("runs", "remove", "tiny", "--yes"), 2, "may be any of", old.name, new.name)
+    assert call("runs", "remove", str(old.absolute()), "--keep", "1", "--yes")[0] == 0
+    assert not old.exists()
+    new.rename(place / "disk")
+    new.symlink_to(place / "disk")
+    refused(call("runs", "remove", new.name, "--yes"), 2, "is a link")
+    assert (place / "disk" / "recipe.lock.yaml").exists()
 
 
 def test_trainings_stay_as_long_as_a_run_was_measured_or_trains(call, build, place) -> None:

@@ -120,9 +120,10 @@ def _clean(args: argparse.Namespace, screen: Screen) -> int:
     from gristmill.publishing import housekeeping
 
     known = runs(args.workspace)
-    going = list(dict.fromkeys(find_run(name, args.workspace) for name in args.names))
+    going = list(dict.fromkeys(_one(name, known, args.workspace) for name in args.names))
     if args.keep is not None:
-        going += [run for run in known[args.keep :] if run not in going]
+        named = [run.absolute() for run in going]
+        going += [run for run in known[args.keep :] if run.absolute() not in named]
     kept = [run for run in known if run.absolute() not in [gone.absolute() for gone in going]]
     _check_own(going, args.workspace)
     _check_read(going, kept)
@@ -144,6 +145,14 @@ def _clean(args: argparse.Namespace, screen: Screen) -> int:
     elif sizes:
         screen.hint(f"next: {again(args, 'runs')} --yes")
     return 0
+
+
+def _one(name: str, known: Sequence[Path], workspace: Path) -> Path:
+    """Return the run that is meant; what is removed must not be a guess."""
+    meant = [run.name for run in known if run.name.startswith(name)]
+    if len(meant) > 1 and name not in meant:
+        raise InputError(f"'{name}' may be any of {meant}; name one of them")
+    return find_run(name, workspace)
 
 
 def _check_own(going: Sequence[Path], workspace: Path) -> None:

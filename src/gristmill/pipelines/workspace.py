@@ -125,6 +125,9 @@ def execute(
         held.flush()
         try:
             _claim(path, prepared)
+            if folder:  # who prunes the answers looks there, too
+                with (workspace / ".gristmill" / "folders").open("a") as told:
+                    told.write(f"{path.absolute()}\n")
             return block(_run(prepared, runner or LocalRunner(), answers, path, step, progress))
         finally:
             held.truncate(0)

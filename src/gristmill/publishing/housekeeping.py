@@ -15,6 +15,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
@@ -22,6 +23,9 @@ from gristmill.errors import InputError
 from gristmill.publishing.proof import FILE as PROOF
 from gristmill.storage.answers import check_version
 
+LOCK = "recipe.lock.yaml"
+FOLDERS = ".gristmill/folders"
+"""Of a workspace: a line for every run in a folder of its own."""
 SPARE = ("preview", "calibrate")
 """Folders of `.gristmill` with runs that are only looked at."""
 FREE = "key NOT IN needed AND NOT (substr(answer, 1, 2) = X'5B22' AND :trains)"
@@ -61,8 +65,17 @@ def spare(workspace: Path) -> list[Path]:
     return [p for n in SPARE for p in sorted((workspace / ".gristmill" / n).glob("*/"))]
 
 
+def elsewhere(workspace: Path) -> list[Path]:
+    """Return the runs in folders of their own whose answers stand in this workspace."""
+    file = workspace / FOLDERS
+    told = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    own = workspace.absolute() / ".gristmill"
+    return [run for run in map(Path, dict.fromkeys(told)) if not run.is_relative_to(own)]
+
+
 def sizes(workspace: Path, runs: Sequence[Path]) -> Sizes:
-    """Count the answers, and those that none of these runs nor a spare one needs."""
+    """Count the answers, and those that no run needs: these, spare ones, and those elsewhere."""
+    runs = [*runs, *(run for run in elsewhere(workspace) if (run / LOCK).exists())]
     with _store(workspace, runs, "ro") as (store, trains):
         if store is None:
             return Sizes(0, 0, 0, 0, 0)
@@ -81,10 +94,21 @@ def prune(workspace: Path, runs: Sequence[Path]) -> Sizes:
     Raises:
         InputError: One of the runs has not ended: nobody can tell what it needs.
     """
+    runs = [*runs, *elsewhere(workspace)]
+    if gone := [str(run) for run in runs if not (run / LOCK).exists()]:
+        raise InputError(
+            f"{', '.join(gone[:5])} is gone, a run in a folder of its own that may need its "
+            f"answers: put it back, or remove its line from {workspace / FOLDERS}"
+        )
     if waiting := [run.name for run in runs if not ended(run)]:
         raise InputError(
             f"{', '.join(waiting[:5])} has not ended, and the answers of rows under way stand in "
             "no file of it; run its recipe to the end, or remove it by `build-dataset runs remove`"
+        )
+    if damaged := [str(file) for run in runs for file in _files(run) if not _is_whole(file)]:
+        raise InputError(
+            f"{', '.join(damaged[:5])} cannot be read, and what it needs stands nowhere else; run "
+            "its recipe again first"
         )
     found = sizes(workspace, runs)
     if found.free:
@@ -100,22 +124,28 @@ def prune(workspace: Path, runs: Sequence[Path]) -> Sizes:
 def free_models(workspace: Path, runs: Sequence[Path]) -> list[Path]:
     """Return the folders of trained models that none of the runs needs."""
     folders = sorted((workspace / ".gristmill" / "models").glob("*/"))
+    runs = [run for run in [*runs, *elsewhere(workspace)] if (run / LOCK).exists()]
     if any(map(_trains, runs)):
         return []
-    known = {key for keys in _keys(runs) for key in keys} if folders else set()
-    return [folder for folder in folders if folder.name not in known]
+    kept = [*runs, *spare(workspace)]
+    known = {key for keys in _keys(kept) for key in keys} if folders else set()
+    recipes = "".join((run / LOCK).read_text(encoding="utf-8") for run in runs)
+    return [one for one in folders if one.name not in known and one.name not in recipes]
 
 
 def readers_of(run: Path, others: Iterable[Path]) -> list[str]:
     """Return the names of other runs whose recipes read files of this one."""
-    locks = ((other, other / "recipe.lock.yaml") for other in others if other != run)
+    locks = ((other, other / LOCK) for other in others if other != run)
     return [o.name for o, lock in locks if run.name in lock.read_text(encoding="utf-8")]
 
 
 def remove(folders: Iterable[Path]) -> None:
     """Remove folders; the lock file of a run goes first, so that half of one is no run any more."""
+    folders = list(folders)
+    if links := [str(folder) for folder in folders if folder.is_symlink()]:
+        raise InputError(f"{', '.join(links)} is a link: remove what it points to yourself")
     for folder in folders:
-        (folder / "recipe.lock.yaml").unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
         shutil.rmtree(folder)
 
 
@@ -139,6 +169,19 @@ def _store(
         yield store, any(map(_trains, runs))
 
 
+def _files(run: Path) -> list[Path]:
+    told = json.loads((run / "ledger.json").read_text(encoding="utf-8")).get("files") or []
+    return [run / name for name in told]
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        pq.read_metadata(file)
+    except (pa.ArrowException, OSError):
+        return False
+    return True
+
+
 def _keys(runs: Iterable[Path]) -> Iterator[set[str]]:
     """Yield the keys in every shard that there is, also those of earlier waves."""
     for run in runs:
@@ -148,6 +191,6 @@ def _keys(runs: Iterable[Path]) -> Iterator[set[str]]:
 
 
 def _trains(run: Path) -> bool:
-    lock = yaml.safe_load((run / "recipe.lock.yaml").read_text(encoding="utf-8"))
+    lock = yaml.safe_load((run / LOCK).read_text(encoding="utf-8"))
     rounds = lock["recipe"].get("rounds") or {}
     return bool(rounds.get("train")) or (run / PROOF).exists()
