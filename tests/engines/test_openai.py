@@ -98,7 +98,7 @@ def test_a_schema_goes_along_and_a_choice_comes_back_alone(using: Any) -> None:
     told = json.loads(asked.content)["response_format"]
     assert told == {
         "type": "json_schema",
-        "json_schema": {"name": "reply", "strict": True, "schema": shape},
+        "json_schema": {"name": "reply", "strict": False, "schema": shape},
     }
     assert answer.text == '{"n": 1}'
     answer, _ = using(lambda *_: chat('{"choice": "no"}'), Generate(ASK, HOT, schema='["a", "no"]'))

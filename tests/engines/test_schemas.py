@@ -66,13 +66,20 @@ def test_a_repair_shows_the_reply_and_its_mistakes() -> None:
 
 
 def test_a_choice_is_an_object_for_a_server_and_a_text_for_a_stage() -> None:
-    schema = response_format('["yes", "no"]')["json_schema"]["schema"]
+    told = response_format('["yes", "no"]')["json_schema"]
+    schema = told["schema"]
+    assert (told["strict"], schema["additionalProperties"]) == (True, False)
     assert schema["properties"]["choice"]["enum"] == ["yes", "no"]
     assert schema["required"] == ["choice"]
     assert unwrapped('{"choice": "no"}', '["yes", "no"]') == "no"
     assert unwrapped("no", '["yes", "no"]') == "no"
     assert unwrapped('{"choice": "no"}', '{"type": "object"}') == '{"choice": "no"}'
     assert unwrapped('{"choice": "no"}', "") == '{"choice": "no"}'
+
+
+def test_a_server_that_is_strict_is_not_asked_to_be_about_an_open_object() -> None:
+    told = response_format(written(Person))["json_schema"]
+    assert (told["strict"], told["schema"]) == (False, Person.model_json_schema())
 
 
 def test_a_schema_names_another_answer_and_none_names_the_one_it_always_did() -> None:

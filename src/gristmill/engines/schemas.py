@@ -56,13 +56,18 @@ def repaired(prompt: Prompt, reply: str, wrong: str) -> Prompt:
 
 
 def response_format(schema: str) -> dict[str, Any]:
-    """Return the `response_format` of an OpenAI-compatible server, which is an object always."""
+    """Return the `response_format` of an OpenAI-compatible server, which is an object always.
+
+    Strict servers refuse objects that are open or leave keys out, as schemas of pydantic may: they
+    are told to hold to those as well as they can, and whoever reads the reply checks it.
+    """
     shape = json.loads(schema)
-    if isinstance(shape, list):
+    is_choice = isinstance(shape, list)
+    if is_choice:
         one = {ALONE: {"type": "string", "enum": shape}}
         shape = {"type": "object", "properties": one, "required": [ALONE]}
         shape["additionalProperties"] = False
-    named = {"name": "reply", "strict": True, "schema": shape}
+    named = {"name": "reply", "strict": is_choice, "schema": shape}
     return {"type": "json_schema", "json_schema": named}
 
 
