@@ -66,6 +66,13 @@ def test_nested_columns_are_described_to_their_values(finished) -> None:
     assert by_name["verdicts/unit_tests/passed"]["dataType"] == "sc:Boolean"
 
 
+def test_what_somebody_else_describes_was_not_edited(tmp_path) -> None:
+    parts = [{"@type": "cr:FileSet", "includes": "*.parquet"}]
+    parts += [{"@type": "cr:FileObject", "contentUrl": "https://x.org/a.zip", "sha256": "0" * 64}]
+    (tmp_path / "croissant.json").write_text(json.dumps({"distribution": parts}))
+    assert croissant.edited(tmp_path) == []
+
+
 def test_a_dataset_that_was_edited_is_told_by_its_checksums(
     recipe, engine, seeds, tmp_path
 ) -> None:

@@ -89,11 +89,13 @@ def edited(folder: Path) -> list[str]:
     """
     try:
         told = json.loads((folder / FILE).read_text(encoding="utf-8"))["distribution"]
-        sums = {file["contentUrl"]: file["sha256"] for file in told}
+        places = {file.get("contentUrl", "://"): file.get("sha256") for file in told}
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return [FILE]
+    # Somebody else's description may name sets of files, and addresses.
+    sums = {place: value for place, value in places.items() if value and "://" not in place}
     is_there = {name: (folder / name).is_file() for name in sums}
     return [n for n in sums if not is_there[n] or _sum(folder / n) != sums[n]]
 
