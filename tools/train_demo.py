@@ -2,8 +2,8 @@
 
 Usage: python tools/train_demo.py [--out FOLDER]. 40 to 70 minutes on two cores.
 The same seed, interpreter and library versions give the same corpus, tokenizer and steps; weights
-agree to rounding, which another processor does otherwise: two trainings ended with a loss of
-0.2395 and 0.2379, and the demo with 100 rows after either.
+differ by what becomes of other rounding on the way: two trainings ended with a loss of 0.2395 and
+0.2379, and the demo with 100 rows after either.
 """
 
 from __future__ import annotations
