@@ -17,6 +17,7 @@ from gristmill.commands.finding import LOCK, ended, find_run, ledger_of
 from gristmill.commands.rows import left_out
 from gristmill.commands.screen import Screen, aligned
 from gristmill.engines.progress import PROGRESS, Progress
+from gristmill.storage.ledger import label_of
 
 COUNTS = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
 ENGINE_HEADS = ("engine", "made", "replayed", "waiting", "tokens/s", "busy_rate", "hit_rate")
@@ -165,8 +166,7 @@ def _order(locked: Path, _changed: int) -> dict[str, int]:
     from gristmill.formats.recipe_files import read_recipe
 
     stages = read_recipe(locked)[1]["stages"]
-    labels = [str(entry.get("as", entry["use"].rpartition(".")[2])) for entry in stages]
-    return {label: i for i, label in enumerate(labels)}
+    return {label_of(entry): i for i, entry in enumerate(stages)}
 
 
 def _counted(files: list[Path]) -> list[Path]:

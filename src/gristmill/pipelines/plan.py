@@ -22,6 +22,7 @@ from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest
+from gristmill.storage.ledger import label_of
 from gristmill.storage.rows import CLEARED, CONTENT, SYSTEM, schema_of
 
 FOLDERS = {
@@ -181,7 +182,7 @@ def _use(
             f"{where}: `use` must be like 'filters.length', found {entry.get('use')!r}; "
             f"folders are {sorted(FOLDERS)}"
         )
-    label = str(entry.get("as", use.rpartition(".")[2]))
+    label = label_of(entry)
     if label in taken:
         raise RecipeError(f"{where}: the label '{label}' is taken; add `as: another_name`")
     if not label.isidentifier():

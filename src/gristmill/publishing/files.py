@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from gristmill.errors import InputError
+from gristmill.storage.ledger import label_of
 from gristmill.storage.rows import CONTENT, END, STRUCTS, SYSTEM, Row
 
 ENDINGS = ["id", "parents", "root", "stage", "round", *END]
@@ -79,7 +80,7 @@ class RunFiles:
     def uses(self) -> dict[str, str]:
         """The path of every stage by its label: `{"ifd": "scorers.ifd"}`."""
         stages = self.recipe.get("stages") or []
-        return {s.get("as") or s["use"].rpartition(".")[2]: s["use"] for s in stages}
+        return {label_of(stage): stage["use"] for stage in stages}
 
     @cached_property
     def places(self) -> dict[str, int]:
