@@ -34,17 +34,17 @@ from pydantic import PrivateAttr
 from gristmill.engines import cluster
 from gristmill.engines.models import locate
 from gristmill.engines.remote import Remote
-from gristmill.engines.requests import Completion, Generate, Sampling
+from gristmill.engines.requests import Completion, Generate, Prompt, Sampling
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm import Vllm
-from gristmill.engines.vllm_process import SILENT
+from gristmill.engines.vllm_start import SILENT
 from gristmill.pipelines import Recipe, run
 from gristmill.pipelines.runners import RayRunner
 
 PER_ROW = 4
 VERBS = ("adds", "finds", "counts", "removes", "doubles", "sorts", "joins", "checks")
-Asked = tuple[list[int], dict[str, Any]]
-"""Token ids, and how to go on."""
+Asked = tuple[Prompt, dict[str, Any]]
+"""A prompt, and how to go on."""
 THINGS = ("numbers", "words", "lines", "pairs", "digits", "letters", "dates", "names")
 
 
@@ -91,7 +91,8 @@ class Direct(Vllm):
                 last = out
             return last.outputs[0]
 
-        asked = json.loads(request.prompt)
+        tokens = (await self._running()).tokens
+        asked = [(tokens.encode(prompt), how) for prompt, how in json.loads(request.prompt)]
         started = time.perf_counter()
         made = await asyncio.gather(*(write(i, *one) for i, one in enumerate(asked)))
         took = time.perf_counter() - started
@@ -126,12 +127,13 @@ Baseline = Callable[[], tuple[float, int, list[str]]]
 """Writes the same answers; returns seconds, tokens and texts."""
 
 
-def alone(llm: Any, asked: Sequence[Asked]) -> Baseline:
+def alone(llm: Any, model: str, asked: Sequence[Asked]) -> Baseline:
     """Return a baseline of one call of `LLM.generate`."""
     from vllm import SamplingParams
     from vllm.inputs import TokensPrompt
 
-    prompts = [TokensPrompt(prompt_token_ids=ids) for ids, _ in asked]
+    tokens = Tokens(locate(model))
+    prompts = [TokensPrompt(prompt_token_ids=tokens.encode(prompt)) for prompt, _ in asked]
     params = [SamplingParams(**how) for _, how in asked]
 
     def write() -> tuple[float, int, list[str]]:
@@ -170,10 +172,9 @@ def compare(
         recipe_arm(kept, rows, max_tokens)
         llm = started.result() if started else None
     made = sorted(kept._made, key=lambda pair: pair[0].key(""))
-    tokens = Tokens(locate(engine.model))
-    asked = [
+    asked: list[Asked] = [
         (
-            tokens.encode(request.prompt),
+            request.prompt,
             {
                 "temperature": request.sampling.temperature,
                 "max_tokens": max_tokens,
@@ -182,7 +183,7 @@ def compare(
         )
         for request, _ in made
     ]
-    baseline = alone(llm, asked) if llm else inside(kept, asked)
+    baseline = alone(llm, engine.model, asked) if llm else inside(kept, asked)
     _, _, texts = baseline()
     same = sum(a.text == text for (_, a), text in zip(made, texts, strict=True)) / len(texts)
     ours: list[float] = []

@@ -32,7 +32,7 @@ from gristmill.engines.planner import Waiting
 from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Generate, Sampling
 from gristmill.engines.vllm import Vllm
-from gristmill.engines.vllm_process import SILENT
+from gristmill.engines.vllm_start import SILENT
 
 BLOCK = 32
 """Tokens of a block: the least that vLLM's attention on a CPU takes."""

@@ -133,6 +133,17 @@ def test_a_judgement_is_a_distribution_over_the_labels(vllm: Remote, wait: Wait)
 
 
 @slow
+def test_the_engine_is_forked_where_vllm_was_imported_meanwhile(vllm: Remote, wait: Wait) -> None:
+    import psutil
+
+    *_, core = wait(vllm.pids())[0]
+    server = psutil.Process(core).parent()
+    assert server is not None
+    assert any("multiprocessing.forkserver" in word for word in server.cmdline())
+    assert any("libtorch" in library.path for library in server.memory_maps())
+
+
+@slow
 def test_the_counters_count(vllm: Remote, wait: Wait) -> None:
     before = wait(vllm.metrics())
     made = wait(vllm.generate(Generate(ASK, HOT, 77)))

@@ -1,10 +1,12 @@
 import asyncio
 import os
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gristmill.engines.vllm_process import environment
+from gristmill.engines.vllm_start import Forked, environment
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import StorageError
 from gristmill.storage.batches import Batches
@@ -82,3 +84,16 @@ def test_loading_an_engine_leaves_other_threads_their_variables(monkeypatch: Any
     assert os.environ.pop("OF_ANOTHER_THREAD") == "1"
     assert "LD_PRELOAD" not in os.environ
     assert os.environ["OMP_NUM_THREADS"] == "3"
+
+
+def test_a_forked_process_has_the_variables_of_its_own_start(
+    monkeypatch: Any, tmp_path: Path
+) -> None:
+    for said in ("before", "after"):
+        monkeypatch.setenv("SAID", said)
+        how = {"args": f'printf "$SAID" > {tmp_path / said}', "shell": True}
+        process = Forked().Process(target=subprocess.run, name="told", kwargs=how)
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        assert (tmp_path / said).read_text() == said

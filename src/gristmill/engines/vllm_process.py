@@ -11,27 +11,14 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Any
 
 from gristmill.engines.tokens import Tokens
+from gristmill.engines.vllm_start import SILENT, Step, load
 from gristmill.errors import EngineError, EngineLost, EngineRefused
 
 log = logging.getLogger(__name__)
-
-SILENT = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "VLLM_LOGGING_LEVEL": "ERROR",
-    "VLLM_CONFIGURE_LOGGING": "1",
-    "TOKENIZERS_PARALLELISM": "false",
-}
-"""No usage report leaves the machine, and no start-up log reaches the terminal."""
-
-TOUCHED = ("LD_PRELOAD", "VLLM_", "OMP_", "KMP_", "MKL_", "TORCH", "PYTORCH_", "CUDA_", "NCCL_")
-"""First letters of the variables that loading an engine changes."""
 
 
 class Process:
@@ -54,9 +41,10 @@ class Process:
         """Load the model; the event loop stays free meanwhile."""
         for name, value in SILENT.items():
             os.environ.setdefault(name, value)
-        box: list[Process] = []
+        arguments["worker_extension_cls"] = f"{__name__}.{Leash.__name__}"
+        steps: list[Step] = []
         try:
-            engine = await asyncio.to_thread(_load, arguments, box)
+            engine = await asyncio.to_thread(load, arguments, steps)
             revision = arguments.get("revision")
             tokens = await asyncio.to_thread(
                 Tokens, arguments["model"], revision,
@@ -65,7 +53,7 @@ class Process:
         except (RuntimeError, ValueError, OSError) as error:
             raise EngineError(f"vLLM could not start with {arguments}: {error}") from error
         process = cls(engine, tokens, revision or "", silence_s)
-        box.append(process)
+        steps.append(process.record)
         await engine.collective_rpc("end_with", args=(os.getpid(),))
         process._watch = asyncio.create_task(process._watch_pulse())
         return process
@@ -143,65 +131,6 @@ class Process:
                 log.error("engine=vllm silent_s=%.0f in_flight=%d", silent_s, self._in_flight)
                 self.is_lost = True
                 kill(self._processes)
-
-
-def _load(arguments: dict[str, Any], box: list[Process]) -> Any:
-    """Build the `AsyncLLM`. Blocks for as long as the model loads."""
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.platforms import current_platform
-    from vllm.v1.engine.async_llm import AsyncLLM
-    from vllm.v1.metrics.loggers import StatLoggerBase
-
-    arguments["worker_extension_cls"] = f"{__name__}.{Leash.__name__}"
-    if current_platform.is_cpu():
-        arguments = {"enforce_eager": True, "kv_cache_memory_bytes": 2**30, **arguments}
-        # vLLM 0.32 rewinds a seeded request's generator after a chunk of its prompt, which the
-        # CPU's generator cannot do: the engine dies. Whole prompts have no chunks.
-        arguments["enable_chunked_prefill"] = False
-
-    class Steps(StatLoggerBase):
-        """Hands every step to the process, which exists only after the engine."""
-
-        def __init__(self, vllm_config: Any, engine_index: int = 0) -> None:
-            pass
-
-        def record(
-            self,
-            scheduler_stats: Any,
-            iteration_stats: Any,
-            mm_cache_stats: Any = None,
-            engine_idx: int = 0,
-        ) -> None:
-            for process in box:
-                process.record(scheduler_stats, iteration_stats)
-
-        def log_engine_initialized(self) -> None:
-            pass
-
-    # Our own logger alone: the default one keeps a registry per process and costs every step.
-    args = AsyncEngineArgs(**arguments, disable_log_stats=True, enable_log_requests=False)
-    with environment(one_process=current_platform.is_cpu() and not args.tensor_parallel_size > 1):
-        return AsyncLLM.from_engine_args(args, stat_loggers=[Steps])
-
-
-@contextmanager
-def environment(*, one_process: bool) -> Iterator[None]:
-    """Set what the engine's processes inherit, and take it back: vLLM leaves LD_PRELOAD behind."""
-    before = dict(os.environ)
-    if one_process:
-        # Core and worker in one process: half the start-up time, no hand-over at every step.
-        os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        # A core for everything else: threads that wait for each other burn what others need.
-        cores = len(os.sched_getaffinity(0))
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cores - 1)))
-    try:
-        yield
-    finally:
-        # Only what vLLM touches: other threads set variables of their own while an engine loads.
-        for name in [name for name in os.environ if name.startswith(TOUCHED)]:
-            if name not in before:
-                del os.environ[name]
-        os.environ.update({k: v for k, v in before.items() if k.startswith(TOUCHED)})
 
 
 class Leash:
