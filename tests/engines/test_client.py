@@ -1,13 +1,17 @@
 import asyncio
+import json
 import sqlite3
+from dataclasses import asdict
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gristmill import Recipe, run
 from gristmill.engines.client import Client, Starter
 from gristmill.engines.named import build_engines
-from gristmill.engines.requests import Generate, Sampling
+from gristmill.engines.requests import Completion, Generate, Sampling
 from gristmill.engines.scripted import Scripted
 from gristmill.errors import EngineError, EngineRefused, RequirementError, StorageError
 from gristmill.storage.answers import Answers
@@ -134,3 +138,15 @@ def test_a_store_that_cannot_keep_an_answer_leaves_no_unread_error(tmp_path, cap
     asyncio.run(go())
     assert "never retrieved" not in caplog.text
     answers.close()
+
+
+@given(st.text(st.characters(), max_size=40))
+def test_what_is_stored_comes_back_half_surrogate_pairs_and_older_bytes_too(text: str) -> None:
+    made = Completion(text, "stop", 3, 4, "model")
+    assert Completion.unpack(made.pack()) == made
+    assert Completion.unpack(json.dumps(asdict(made)).encode()) == made
+
+
+def test_half_a_surrogate_pair_is_stored() -> None:
+    made = Completion("a\ud800b", "stop", 3, 4)
+    assert Completion.unpack(made.pack()) == made

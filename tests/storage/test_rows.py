@@ -29,6 +29,7 @@ TURN = pa.struct({"role": TEXT, "share": NUMBER})
         (np.array([1.0, 2.0]), NUMBERS, [1.0, 2.0]),
         ([np.float32(1), None], NUMBERS, [1.0, None]),
         ([{"role": "user"}], pa.list_(TURN), [{"role": "user"}]),
+        ({"role": "user", "share": None}, TURN, {"role": "user", "share": None}),
     ],
 )
 def test_a_value_that_fits_stays_what_it_is(value: Any, kind: pa.DataType, found: Any) -> None:
@@ -54,6 +55,7 @@ def test_a_value_that_fits_stays_what_it_is(value: Any, kind: pa.DataType, found
         ([1.0, math.nan], NUMBERS),
         ([{"role": "user", "share": -math.inf}], pa.list_(TURN)),
         ({"role": 3}, TURN),
+        ({"share": np.float64("nan")}, TURN),
         ("ab", NUMBERS),
     ],
 )
@@ -73,3 +75,8 @@ def test_a_value_that_does_not_fit_is_refused(value: Any, kind: pa.DataType) -> 
 def test_what_fits_comes_back_from_arrow_the_same(given: tuple[Any, pa.DataType]) -> None:
     value, kind = given
     assert typed(value, kind) == value == pa.array([value], kind).to_pylist()[0]
+
+
+def test_a_number_inside_a_struct_becomes_one_of_python() -> None:
+    made = typed({"share": np.float32(0.5)}, TURN)
+    assert (made, type(made["share"])) == ({"share": 0.5}, float)

@@ -8,10 +8,12 @@ order of arrival is ever in a key.
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, get_args
 
 import numpy as np
+import orjson
 from pydantic import ConfigDict
 
 from gristmill.storage.ids import digest
@@ -96,6 +98,19 @@ class Completion(Answer):
     revision: str = ""
     template: str = ""
     """Hash of the chat template, or "" for a plain continuation."""
+
+    def pack(self) -> bytes:
+        """Return the bytes to store; half of a surrogate pair takes the slower way."""
+        with suppress(TypeError):
+            return orjson.dumps(self)
+        return Answer.pack(self)
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Completion:
+        """Return the answer that was stored."""
+        with suppress(orjson.JSONDecodeError):
+            return cls(**orjson.loads(packed))
+        return cls(**json.loads(packed))
 
     @property
     def tokens(self) -> int:

@@ -90,8 +90,8 @@ class Context:
         """Return the draw of the next of several equal requests of this branch."""
         prompt = request.prompt
         same = prompt if isinstance(prompt, str) else tuple(m["content"] for m in prompt)
-        number = self._numbers[same, request.sampling, request.schema]
-        self._numbers[same, request.sampling, request.schema] += 1
+        number = self._numbers[of := (same, request.sampling, request.schema)]
+        self._numbers[of] = number + 1
         return draw(self.seed, self.label, self.round, self.row_id, self.path, number)
 
     def call(self, asks: Asks, request: Request) -> Awaitable[Any]:

@@ -51,15 +51,16 @@ class Unit:
         """Take a family from a stage to the end of the unit and record every ending."""
         tables = (i for i, u in enumerate(self.uses) if isinstance(u.stage, TableStage))
         stop = next((i for i in tables if i >= start), len(self.uses))
-        moves = [self._move(row, start, stop, shard) for row in family]
-        moved = [await moves[0]] if len(moves) == 1 else await asyncio.gather(*moves)
-        family = sorted((row for row in moved if row is not None), key=canonical)
+        if start < stop:
+            moves = [self._move(row, start, stop, shard) for row in family]
+            moved = [await moves[0]] if len(moves) == 1 else await asyncio.gather(*moves)
+            family = [row for row in moved if row is not None]
+        family = sorted(family, key=canonical)
         if stop == len(self.uses):
             for row in family:
                 shard.end(row, "kept", self.uses[-1].label)
         elif family:
-            kept = await self.decide(stop, family, shard)
-            await self.run(kept, stop + 1, shard)
+            await self.run(await self.decide(stop, family, shard), stop + 1, shard)
 
     async def _move(self, row: Row, start: int, stop: int, shard: Shard) -> Row | None:
         """Move one row on; None when it left or went on as its children."""

@@ -33,13 +33,13 @@ GEN = pa.struct(
         "tokens": pa.int64(),
     }
 )
-PLAIN: Mapping[pa.DataType, tuple[type, Callable[[Any], bool]]] = {
-    TEXT: (str, lambda text: text.isascii() or bool(text.encode())),
-    pa.float64(): (float, math.isfinite),
-    pa.int64(): (int, lambda number: abs(number) < 2**63),
-    pa.bool_(): (bool, lambda _: True),
+PLAIN: Mapping[int, tuple[type, Callable[[Any], bool]]] = {
+    TEXT.id: (str, lambda text: text.isascii() or bool(text.encode())),
+    pa.float64().id: (float, math.isfinite),
+    pa.int64().id: (int, lambda number: abs(number) < 2**63),
+    pa.bool_().id: (bool, lambda _: True),
 }
-"""The class of a column's values in Python, and whether one of that class is surely fit."""
+"""By type: the class of its values in Python, and whether one of that class is surely fit."""
 SYSTEM: Types = {
     "id": TEXT,
     "parents": pa.list_(TEXT),
@@ -134,9 +134,11 @@ def typed(value: Any, kind: pa.DataType) -> Any:
     Raises:
         ValueError: It is of another type, does not fit in it, or is not finite.
     """
-    plain, is_fit = PLAIN.get(kind, (None, None))
+    plain, is_fit = PLAIN.get(kind.id, (None, None))
     if value is None or (is_fit and type(value) is plain and is_fit(value)):
         return value
+    if type(value) is dict and pa.types.is_struct(kind) and value.keys() <= {*kind.names}:
+        return {name: typed(one, kind.field(name).type) for name, one in value.items()}
     try:
         made = pa.scalar(value, kind).as_py()
         json.dumps(made, allow_nan=False, default=str)
@@ -144,7 +146,7 @@ def typed(value: Any, kind: pa.DataType) -> Any:
         raise ValueError(f"{error}; write None for what could not be computed") from error
     if plain and made != value:
         raise ValueError(f"{kind} cannot hold it")
-    return made if plain or getattr(kind, "value_type", None) in PLAIN else value
+    return made if plain or (pa.types.is_list(kind) and kind.value_type.id in PLAIN) else value
 
 
 def view_table(rows: Sequence[Row], reads: Iterable[str], types: Types) -> pa.Table:
