@@ -1,6 +1,9 @@
+import zlib
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gristmill.text import detectors as d
 
@@ -106,3 +109,12 @@ def test_an_input_that_only_points_somewhere_is_no_input(instruction, given, fou
 )
 def test_a_note_that_there_is_no_input_is_known(text, marks) -> None:
     assert d.is_marker(text) == marks
+
+
+@settings(max_examples=60)
+@given(st.lists(st.text("ab \u4e2d", max_size=60), min_size=1, max_size=6), st.integers(1, 200))
+def test_half_of_a_text_says_when_the_whole_need_not_be_compressed(parts, times) -> None:
+    text = "".join(parts) * times
+    raw = text.encode()
+    is_small = len(raw) >= d.MIN_ZLIB_CHARS and len(zlib.compress(raw)) / len(raw) < d.MIN_ZLIB
+    assert bool(d._compresses(text)) == is_small

@@ -8,7 +8,7 @@ They are precise rather than complete; `text/detectors.py` says how they were tu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import ClassVar, Literal, NotRequired, TypedDict, get_args
 
 from pydantic import Field
@@ -19,6 +19,7 @@ from gristmill.text import detectors
 from gristmill.text.chat import calls_tools
 from gristmill.text.shingles import same
 from gristmill.text.turns import Turn, turns
+from gristmill.text.words import WORD
 
 
 class Texts(TypedDict):
@@ -51,6 +52,16 @@ Code = Literal[
     "answered",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
+ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None], bool], ...] = (
+    ("no_output", detectors.no_output, False),
+    ("no_output", detectors.only_image, False),
+    ("refusal", detectors.declines, True),
+    ("template_leak", detectors.leaks_template, True),
+    ("loop", detectors.loops, False),
+    ("truncated", detectors.cut_off, False),
+    ("placeholder", detectors.stub, True),
+)
+"""What makes an answer useless, how it is found, and whether that is one of `RARE_FAULTS`."""
 
 
 class Quality(RowStage):
@@ -99,19 +110,23 @@ class Quality(RowStage):
             yield Drop("not_text", evidence)
 
     def _answer(self, answer: str, instruction: str) -> Iterator[Drop]:
-        found = {
-            "no_output": detectors.no_output(answer) or detectors.only_image(answer),
-            "refusal": detectors.declines(answer),
-            "template_leak": detectors.leaks_template(answer),
-            "loop": detectors.loops(answer),
-            "truncated": detectors.cut_off(answer),
-            "placeholder": detectors.stub(answer),
-        }
-        yield from (Drop(code, evidence) for code, evidence in found.items() if evidence)
-        if len(answer.split()) > 3 and same(answer) == same(instruction):
+        has_rare = detectors.RARE_FAULTS.may_be_in(answer)
+        for code, find, is_rare in ANSWER_FAULTS:
+            if (has_rare or not is_rare) and (evidence := find(answer)):
+                yield Drop(code, evidence)
+        if _begins_like(answer, instruction) and same(answer) == same(instruction):
             yield Drop("repeats_instruction", answer[:80])
         if len(answer) > self.max_chars:
             yield Drop("output_too_long", f"{len(answer)} > {self.max_chars} characters")
+
+
+def _begins_like(answer: str, instruction: str) -> bool:
+    """Say whether an answer of four words or more may be the instruction."""
+    if answer.isascii() and instruction.isascii():
+        one, other = WORD.search(answer), WORD.search(instruction)
+        if (one and one[0].lower()) != (other and other[0].lower()):
+            return False
+    return len(answer.split()) > 3
 
 
 def _ends_with_call(row: Texts) -> bool:

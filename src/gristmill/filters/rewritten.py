@@ -13,7 +13,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fidelity import lost
-from gristmill.text.rouge import repeats, rouge_l
+from gristmill.text.rouge import f_measure, repeats
 from gristmill.text.words import words
 
 
@@ -49,13 +49,13 @@ class Rewritten(RowStage):
     def __call__(self, row: dict[str, Any]) -> Nothing | Drop:
         """Look for one fault after the other."""
         before, after = row[self.made_from] or "", row[self.text] or ""
-        n_before, n_after = len(words(before)), len(words(after))
-        if not (n_before and n_after):
+        old, new = words(before), words(after)
+        if not (old and new):
             return {}
-        if repeats(after, before, self.max_rouge):
-            return Drop("no_gain", f"ROUGE-L {rouge_l(after, before):.2f} with {self.made_from}")
-        if n_after > self.max_growth * n_before:
-            return Drop("overgrown", f"{n_after} words of {n_before}")
+        if repeats(new, old, self.max_rouge):
+            return Drop("no_gain", f"ROUGE-L {f_measure(new, old):.2f} with {self.made_from}")
+        if len(new) > self.max_growth * len(old):
+            return Drop("overgrown", f"{len(new)} words of {len(old)}")
         if self.keeps_facts and (gone := lost(before, after)):
             return Drop("lost_facts", ", ".join(gone))
         return {}

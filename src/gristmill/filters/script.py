@@ -45,6 +45,8 @@ class Script(RowStage):
         """Count the letters of one turn after the other."""
         wanted = OF_LANGUAGE.get(self.lang or (row.get("lang") or "").lower()[:2].rstrip("-_"), ())
         for turn in turns(row) if wanted else ():
+            if turn["content"].isascii() and "LATIN" in wanted:
+                continue
             found = scripts(LINK.sub(" ", fold_fences(turn["content"])))
             total = found.total()
             rate = sum(found[script] for script in wanted) / (total or 1)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from gristmill.formats.annotations import arrow
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
-from gristmill.text.keys import keys
+from gristmill.text.keys import KEYS, keys
 from gristmill.text.redaction import FIELDS, Action, Span, counted, masked_row, spans_of, told
 from gristmill.text.turns import Texts
 
@@ -42,13 +42,17 @@ class Secrets(RowStage):
     def __call__(self, row: Texts) -> dict[str, Any] | Drop:
         """Look at every text, then drop, mask or flag."""
         (code,) = self.codes
-        found = spans_of(row, self.spans)
+        found = spans_of(row, self.spans, self.may_have)
         if not found:
             return {}
         if self.action == "drop":
             return Drop(code, told(found))
         columns = {"flags": [*(row.get("flags") or []), code], "found": counted(found)}
         return {**columns, **(masked_row(row, self.spans) if self.action == "mask" else {})}
+
+    def may_have(self, text: str) -> bool:
+        """Say whether it is worth to look, at a tenth of the time."""
+        return KEYS.may_be_in(text)
 
     def spans(self, text: str) -> list[Span]:
         """Find secrets; what else nobody should see overrides this."""

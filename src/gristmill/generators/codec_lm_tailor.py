@@ -22,6 +22,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
+from gristmill.text.words import words
 
 IMPROVE = """You make instructions harder for a language model. Change the instruction below by \
 the given action. It must stay reasonable, consistent, and answerable in writing. Do not use the \
@@ -100,7 +101,7 @@ class CodecLmTailor(RowStage):
             child = reply.text.strip()
             if mark := leak(child, [*MARKS, used[-1]]):
                 return Drop("template_leak", f"'{mark}' in: {child}")
-            if repeats(child, text):
+            if repeats(words(child), words(text)):
                 return Drop("no_gain", child)
             text = child
             rated = await self._compare(text, used, ctx)

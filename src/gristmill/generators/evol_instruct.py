@@ -22,6 +22,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
+from gristmill.text.words import words
 
 DEPTH = """You make instructions harder. Rewrite the base instruction so that it asks for somewhat \
 more than before, yet stays reasonable: people must understand it and be able to answer it. Keep \
@@ -130,7 +131,7 @@ class EvolInstruct(RowStage):
             return reply
         if mark := leak(child := reply.text.strip(), MARKERS):
             return Drop("template_leak", f"'{mark}' in: {child}")
-        if repeats(child, text):
+        if repeats(words(child), words(text)):
             return Drop("no_gain", f"repeats its parent: {child}")
         said = await judge(llm, render("judge", parent=text, child=child), {"same", "different"})
         if said == "same":

@@ -12,6 +12,7 @@ import re
 import zlib
 
 from gristmill.text.fences import fences
+from gristmill.text.rare import Rare
 from gristmill.text.structure import fold
 from gristmill.text.words import words
 
@@ -25,13 +26,18 @@ MIN_ZLIB = 0.15
 MIN_ZLIB_CHARS = 300
 """A shorter text never compresses that far."""
 
+HEADER = 32
+"""Bytes by which half of a text may take more than the whole: how its letters are coded."""
+SMALL = 2000
+"""Bytes up to which a window of 4,096 leaves nothing out."""
+
 MARKER = re.compile(
     r"[<(\[{\\`\"']*\s*(?:no\s?(?:in|out)puts?(?: (?:required|needed))?|n/a)\W*", re.I
 )
 """Nothing but a note that there is nothing: `<noinput>`, `No input required.`, `N/A`."""
 NO_OUTPUT = re.compile(r"\W*no\s?(?:in|out)put\b(?=\W*$|[.,;:] |\W*\n| because| since)", re.I)
-DECLINES = re.compile(
-    r"""^\W*(?:
+DECLINES = Rare(
+    r"""(?ix:^\W*(?:
         (?:i'?m|i\ am|we'?re)?\ ?(?:so\ |very\ )?(?:sorry|afraid)[,.]?\ (?:but\ )?
           (?:that\ )?(?:
             as\ an?\ (?:ai|language)
@@ -44,30 +50,30 @@ DECLINES = re.compile(
             help|assist|fulfil+|complete|comply|provide|generate|create|perform|access|answer
             |process|display|set\ up|browse|open|play|draw|produce|engage|do\ that|do\ this)\b
         |(?:this|the)\ (?:task|instruction|request)\ (?:cannot|can'?t)\ be
-    )
-    """,
-    re.I | re.X,
+    ))"""
 )
-SAYS_CANNOT = re.compile(
-    r"""\b(?:gpt|ai|language)\ (?:language\ )?models?,?\ (?:i\ )?(?:
+SAYS_CANNOT = Rare(
+    r"""(?ix:\b(?:gpt|ai|language)\ (?:language\ )?models?,?\ (?:i\ )?(?:
         cannot|can'?t|(?:am|is)\ (?:not\ able|unable))\b
     |\bcannot\ be\ (?:generated|completed|done|fulfilled|performed|provided)\ by\ (?:
-        the|this|an?|any)\ (?:\w+\ )?(?:model|ai)\b
-    """,
-    re.I | re.X,
+        the|this|an?|any)\ (?:\w+\ )?(?:model|ai)\b)"""
 )
-NEXT_TASK = re.compile(
-    r"(?im)^\W*(?:\d+\s?\.\s*(?:instruction|input|output):|<no ?(?:in|out)put>)|<no ?input>"
+NEXT_TASK = Rare(
+    r"(?im:^\W*(?:\d+\s?\.\s*(?:instruction|input|output):|<no ?(?:in|out)put>)|<no ?input>)",
+    gate="(?i:put>|(?:put|on):)",
+    anywhere=True,
 )
-CONTROL = re.compile(
+CONTROL = Rare(
     r"<\|(?:im_start|im_end|im_sep|endoftext|begin_of_text|eot_id|start_header_id|end_of_turn|"
     r"user|assistant|system|end)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>\s*$"
-    r"|(?m:^### ?(?:Instruction|Response|Human|Assistant|User|Input):)"
+    r"|(?m:^### ?(?:Instruction|Response|Human|Assistant|User|Input):)",
+    anywhere=True,
 )
 GARBAGE = re.compile(
     "[\ufffd\ud800-\udfff\x00-\x08\x0e-\x1f\x7f]"
     "|\u00c3[\x80-\xbf]|\u00e2\u20ac[\u2122\u0153\u201c\u201d\u02dc\u00a6]"
 )
+SHOWN = bytes(i for i in range(32, 127)) + b"\t\n\v\f\r"
 LINK = r"(?:https?://|www\.)\S+"
 IMAGE_ONLY = re.compile(rf"\W*!\[[^\]\n]*\]\({LINK}\W*")
 ABOUT_LINKS = re.compile(
@@ -84,17 +90,19 @@ STAND_IN = re.compile(
     r"|(?:attached|insert) (?:image|photo|picture|file|text|document)\w*)\W*",
     re.I,
 )
-DANGLING = re.compile(
+DANGLING = Rare(
     r"\b(?:the|this|these|those) (?:(?:following|attached) [a-z][a-z ,'-]*"
     r"|(?!(?:\w+ )*(?:box|space|field|form) below)(?:[a-z]+ ){1,3}(?:below|attached|that follows?))"
-    r"[.?!:]?\s*$"
+    r"[.?!:]?\s*$",
+    gate=r"(?:(?:following|attached) [a-z][a-z ,'-]*|below|attached|follows?)[.?!:]?\s*$",
 )
-STUB = re.compile(
-    r"[\[<]\s*(?:insert|enter|add|fill in|paste)\b[^\]>\n]{0,60}[\]>]"
-    r"|\b(?:insert|your) (?:code|logic|solution|implementation|answer|text) (?:goes )?here\b",
-    re.I,
+STUB = Rare(
+    r"(?i:[\[<]\s*(?:insert|enter|add|fill in|paste)\b[^\]>\n]{0,60}[\]>]"
+    r"|\b(?:insert|your) (?:code|logic|solution|implementation|answer|text) (?:goes )?here\b)"
 )
 """What somebody was to fill in. A signature `[Your Name]` is none: a letter needs a name."""
+RARE_FAULTS = Rare.any_of(DECLINES, SAYS_CANNOT, CONTROL, NEXT_TASK, STUB)
+"""What `declines`, `leaks_template` and `stub` find: where it is not, none of them has to look."""
 ANSWERS = re.compile(
     r"^\W*(?:(?:sure|certainly|of course|absolutely)(?: thing)?[,!.:]|the (?:final )?answer is\b"
     r"|(?:i'?m|i am) sorry, (?:but )?|as an ai\b)",
@@ -116,9 +124,7 @@ def no_output(text: str) -> str | None:
 def declines(text: str) -> str | None:
     """Find a refusal, or a model that speaks of what a model cannot do."""
     text = text.replace("\u2019", "'")
-    found = DECLINES.match(text)
-    if not found and ("model" in (folded := text.casefold()) or "cannot be" in folded):
-        found = SAYS_CANNOT.search(text)
+    found = DECLINES.search(text) or SAYS_CANNOT.search(text)
     return found[0].strip() if found else None
 
 
@@ -130,27 +136,42 @@ def loops(text: str) -> str | None:
 
 def _repeats(text: str) -> str | None:
     said = words(text)
-    if len(said) >= MIN_LOOP_WORDS:
+    n = len(said) - 3
+    # Every word begins a run, so that there are no fewer runs than words that differ.
+    if len(said) >= MIN_LOOP_WORDS and len(set(said[:n])) / n < MIN_DISTINCT:
         runs = list(zip(said, said[1:], said[2:], said[3:], strict=False))
         rate = len(set(runs)) / len(runs)
         if rate < MIN_DISTINCT:
             return f"{rate:.2f} of its runs of four words differ"
+    return _compresses(text)
+
+
+def _compresses(text: str) -> str | None:
     raw = text.encode(errors="replace")
-    if len(raw) >= MIN_ZLIB_CHARS and (rate := len(zlib.compress(raw)) / len(raw)) < MIN_ZLIB:
-        return f"compresses to {rate:.2f}"
-    return None
+    if len(raw) < MIN_ZLIB_CHARS or _size(raw[: len(raw) // 2]) - HEADER >= MIN_ZLIB * len(raw):
+        return None
+    rate = _size(raw) / len(raw)
+    return f"compresses to {rate:.2f}" if rate < MIN_ZLIB else None
+
+
+def _size(raw: bytes) -> int:
+    """Return the compressed size; what fits a small window needs no more memory than that."""
+    if len(raw) > SMALL:
+        return len(zlib.compress(raw))
+    to = zlib.compressobj(wbits=12, memLevel=5)
+    return len(to.compress(raw)) + len(to.flush())
 
 
 def leaks_template(text: str) -> str | None:
     """Find signs of a prompt's template, or the next task of a list, in an answer."""
-    if not any(sign in text for sign in "<[#:"):
-        return None
     found = CONTROL.search(text) or NEXT_TASK.search(text)
     return found[0].strip() if found else None
 
 
 def garbage(text: str) -> str | None:
     """Find characters that no text has: lost in decoding, or decoded twice."""
+    if text.isascii() and not text.encode().translate(None, SHOWN):
+        return None
     found = GARBAGE.search(text)
     return ascii(found[0]) if found else None
 
@@ -158,14 +179,14 @@ def garbage(text: str) -> str | None:
 def stands_in(instruction: str, given: str) -> str | None:
     """Find an input that is only a link, or a note of what should stand there."""
     found = STAND_IN.fullmatch(given.strip())
-    if not found and not ABOUT_LINKS.search(instruction):
-        found = LINK_ONLY.fullmatch(given.strip())
+    if not found and (link := LINK_ONLY.fullmatch(given.strip())):
+        found = None if ABOUT_LINKS.search(instruction) else link
     return found[0][:80] if found else None
 
 
 def only_image(text: str) -> str | None:
     """Find an answer that is a link to an image and nothing else."""
-    return text.strip()[:80] if IMAGE_ONLY.fullmatch(text.strip()) else None
+    return text.strip()[:80] if "![" in text and IMAGE_ONLY.fullmatch(text.strip()) else None
 
 
 def dangles(instruction: str) -> str | None:
@@ -176,8 +197,6 @@ def dangles(instruction: str) -> str | None:
 
 def stub(text: str) -> str | None:
     """Find a place that was left to be filled in."""
-    if not ("[" in text or "<" in text or "here" in text.casefold()):
-        return None
     found = STUB.search(text)
     return found[0] if found else None
 

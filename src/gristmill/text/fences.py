@@ -26,6 +26,8 @@ class Fence:
 
 def fences(text: str) -> list[Fence] | None:
     """Return the fenced blocks in order; None when the last one is never closed."""
+    if not _may_have_blocks(text):
+        return []
     found: list[Fence] = []
     mark, language, lines = "", "", list[str]()
     # Not splitlines: a form feed or U+2028 inside a string of the code ends no line.
@@ -43,6 +45,8 @@ def fences(text: str) -> list[Fence] | None:
 
 def fold_fences(text: str) -> str:
     """Return a text with every closed block as one line that says that there is one."""
+    if not _may_have_blocks(text):
+        return text
     lines, mark, start = list[str](), "", 0
     for line in text.split("\n"):
         lines.append(line)
@@ -52,6 +56,10 @@ def fold_fences(text: str) -> str:
         elif opening := OPENING.match(line):
             mark, start = opening[1], len(lines) - 1
     return "\n".join(lines)
+
+
+def _may_have_blocks(text: str) -> bool:
+    return "```" in text or "~~~" in text
 
 
 def _closes(line: str, mark: str) -> bool:

@@ -8,8 +8,9 @@ is not found.
 
 from __future__ import annotations
 
-import re
 from typing import Literal, NamedTuple
+
+from gristmill.text.rare import Rare
 
 Threat = Literal["override", "persona", "prompt_theft", "exfiltration", "separator", "hidden_text"]
 
@@ -39,18 +40,7 @@ PATTERNS: dict[Threat, str] = {
     # The flag of a region has six of these letters.
     "hidden_text": "[\U000e0020-\U000e007f]{8}|[\u200b\u2060\u2062\u2063\u2064]{8}|\u202e",
 }
-SIGNS = (
-    "ignore", "disregard", "forget", "override", "bypass", "new instruction",
-    "new system instruction", "you are now", "do anything now", "jailbreak mode",
-    "developer mode", "restrictions", "guidelines", "filters", "system prompt", "system message",
-    "conversation", "chat history", "credential", "password", "api key", "private data",
-    "user data", "users data", "user's data", "<|", "inst]", "sys>>",
-    *(f"{word} {asked}" for word in ("hidden", "initial", "original", "secret")
-      for asked in ("prompt", "instructions")),
-    *(f"{rule}{space}end of" for rule in "-=#*" for space in ("", " ")),
-)  # fmt: skip
-"""One of them stands, case aside, in every injection of plain letters."""
-INJECTION = re.compile("|".join(f"(?P<{name}>{p})" for name, p in PATTERNS.items()), re.I)
+INJECTION = Rare("(?i)" + "|".join(f"(?P<{name}>{p})" for name, p in PATTERNS.items()))
 
 
 class Injection(NamedTuple):
@@ -62,18 +52,8 @@ class Injection(NamedTuple):
 
 def injection(text: str) -> Injection | None:
     """Return the first injection of a text."""
-    if text.isascii() and not _may_be_one(text.lower()):
-        return None
     found = INJECTION.search(text.replace("\u2019", "'"))
     if found is None:
         return None
     threat: Threat = found.lastgroup  # type: ignore[assignment] # the groups are the threats
     return Injection(threat, found[0])
-
-
-def _may_be_one(text: str) -> bool:
-    """Say whether it is worth to look, which takes ten times as long."""
-    for sign in SIGNS:  # noqa: SIM110, half the time of `any`
-        if sign in text:
-            return True
-    return False

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Literal, get_args
 
+from gristmill.text.rare import Rare
 from gristmill.text.redaction import Span
 
 Kind = Literal["email", "phone", "ip", "card", "iban"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-DIGIT = re.compile(r"\d")
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 NOBODY = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:test|invalid|local))$")
 """Domains that are reserved for examples (RFC 2606)."""
@@ -45,10 +45,14 @@ PHONE = re.compile(
 """With a country's code, or as in North America: other forms are those of any number."""
 
 
+PERSONAL = Rare(
+    r"@|[A-Z]{2}\d{2}|\d(?:[ .()+-]{0,4}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:", anywhere=True
+)
+"""One of them is in all personal data: an address, the start of an account, seven digits."""
+
+
 def personal(text: str, kinds: frozenset[str]) -> Iterator[Span]:
     """Yield every piece of personal data of some kinds; the more certain kinds come first."""
-    if "@" not in text and not DIGIT.search(text):
-        return
     taken: list[tuple[int, int]] = []
     for kind, found in FINDERS.items():
         for start, end in found(text) if kind in kinds else ():

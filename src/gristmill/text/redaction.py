@@ -24,11 +24,18 @@ class Span(NamedTuple):
 Find = Callable[[str], Iterable[Span]]
 
 
-def spans_of(row: Mapping[str, Any], find: Find) -> list[tuple[str, Span]]:
-    """Return what is found in every text of a row, each with the name of its text."""
-    texts = [(name, row[name]) for name in FIELDS if row.get(name)]
+def spans_of(
+    row: Mapping[str, Any], find: Find, may_have: Callable[[str], bool]
+) -> list[tuple[str, Span]]:
+    """Return what is found in every text of a row, each with the name of its text.
+
+    Most rows have nothing: all their texts are given to `may_have` at once, before any to `find`.
+    """
+    texts = [(name, text) for name in FIELDS if (text := row.get(name))]
     for i, turn in enumerate(row.get("messages") or ()):
         texts += [(f"messages.{i}", turn[key]) for key in ("content", "extra") if turn.get(key)]
+    if not may_have("\n".join(text for _, text in texts)):
+        return []
     return [(name, span) for name, text in texts for span in find(text)]
 
 

@@ -24,16 +24,20 @@ def f_measure(first: Sequence[str], second: Sequence[str]) -> float:
     return 2 * common / (len(first) + len(second)) if common else 0.0
 
 
-def repeats(child: str, parent: str, rate: float = 0.9, added: int = 10) -> bool:
-    """Say whether a rewrite plainly brings nothing new.
+def repeats(
+    child: Sequence[str], parent: Sequence[str], rate: float = 0.9, added: int = 10
+) -> bool:
+    """Say whether the words of a rewrite plainly bring nothing new.
 
     It has the same words in the same order, or reaches ROUGE-L `rate` with fewer than `added`
     more words: alone, the rate would count ten good new words on top of a hundred as nothing.
     """
-    first, second = words(child), words(parent)
-    if first == second:
+    if child == parent:
         return True
-    return len(first) - len(second) < added and f_measure(first, second) >= rate
+    small, total = min(len(child), len(parent)), len(child) + len(parent)
+    if len(child) - len(parent) >= added or 2 * small / total < rate:
+        return False
+    return f_measure(child, parent) >= rate
 
 
 def common_length(a: Sequence[Hashable], b: Sequence[Hashable]) -> int:

@@ -25,15 +25,18 @@ OF_LANGUAGE = {code: names for codes, names in LANGUAGES.items() for code in cod
 """ISO 639-1 code -> the scripts of a language."""
 
 
+NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 NO_LETTERS = bytes(i for i in range(128) if not chr(i).isalpha())
 
 
 def scripts(text: str) -> Counter[str]:
     """Count the letters of every script."""
-    if text.isascii():
-        n = len(text.encode().translate(None, NO_LETTERS))
-        return Counter({"LATIN": n} if n else {})
-    return Counter(script_of(letter) for letter in text if letter.isalpha())
+    found = Counter[str]()
+    if n := len(text.encode("ascii", "ignore").translate(None, NO_LETTERS)):
+        found["LATIN"] = n
+    if not text.isascii():
+        found.update(map(script_of, filter(str.isalpha, NOT_ASCII.findall(text))))
+    return found
 
 
 @lru_cache(maxsize=1 << 16)
