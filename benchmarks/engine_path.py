@@ -33,6 +33,7 @@ from pydantic import PrivateAttr
 
 from gristmill.engines import cluster
 from gristmill.engines.models import locate
+from gristmill.engines.pool import Pool
 from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Completion, Generate, Prompt, Sampling
 from gristmill.engines.tokens import Tokens
@@ -55,14 +56,14 @@ class Kept(Remote):
 
     async def start(self) -> None:
         """Start once; later, listen from the new run's event loop."""
-        if self._pool is None:
-            await super().start()
-        else:
+        if isinstance(self._pool, Pool):
             self._pool.resume()
+        else:
+            await super().start()
 
     async def stop(self) -> None:
         """Stop listening only."""
-        if self._pool is not None:
+        if isinstance(self._pool, Pool):
             await self._pool.pause()
 
     async def generate(self, request: Generate) -> Completion:

@@ -50,6 +50,11 @@ class Engine(BaseModel, ABC):
     def identity(self) -> str:
         """Name what decides the answers."""
 
+    @property
+    def kind(self) -> str:
+        """What messages and reports call it."""
+        return type(self).__name__
+
     def check(self) -> None:
         """Raise RecipeError when it could never start here: no such model, no isolation."""
 

@@ -58,7 +58,7 @@ class Starter:
             if isinstance(error, GristmillError) and not isinstance(error, EngineError):
                 raise
             raise RequirementError(
-                f"the engine {type(self.engine).__name__} cannot start: {error or repr(error)}; "
+                f"the engine {self.engine.kind} cannot start: {error or repr(error)}; "
                 "nothing that is finished is lost, the same command goes on from here"
             ) from error
 
@@ -138,7 +138,7 @@ class Client:
     async def _make(self, key: str, request: Request) -> Answer:
         if request.op not in self.engine.ops:
             raise RecipeError(
-                f"{type(self.engine).__name__} cannot {request.op}, only {sorted(self.engine.ops)}"
+                f"{self.engine.kind} cannot {request.op}, only {sorted(self.engine.ops)}"
             )
         self.waiting += 1
         try:

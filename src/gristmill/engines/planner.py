@@ -124,6 +124,13 @@ class Waiting(Generic[T]):
         """Return how many wait."""
         return len(self._new) + self._n_planned
 
+    def counters(self) -> dict[str, float]:
+        """Return what the plan did, as a metric each."""
+        return {
+            "planner:prompt_characters": float(self.characters),
+            "planner:shared_characters": float(self.saved),
+        }
+
     def add(self, request: Request, held: T) -> None:
         """Let a request wait."""
         self._new.append((request, held))

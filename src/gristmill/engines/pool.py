@@ -126,10 +126,7 @@ class Pool:
         """Return the counters of all actors that live, added up, and those of the plan."""
         import ray
 
-        total = {
-            "planner:prompt_characters": float(self._waiting.characters),
-            "planner:shared_characters": float(self._waiting.saved),
-        }
+        total = self._waiting.counters()
         for replica in self.replicas:
             try:
                 found = await replica.actor.metrics.remote() if replica.is_ready else {}

@@ -128,7 +128,7 @@ class Meter:
         """Per role: answers made, answers replayed, tokens made, and the engine's name."""
         return {
             role: {
-                "engine": type(client.engine).__name__,
+                "engine": client.engine.kind,
                 "identity": client.identity,
                 "made": client.made,
                 "replayed": client.replayed,

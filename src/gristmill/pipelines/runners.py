@@ -17,6 +17,7 @@ from gristmill.engines.client import Asks
 from gristmill.engines.lanes import find_device
 from gristmill.engines.loaded import Loaded
 from gristmill.engines.loop import first, windowed
+from gristmill.engines.remote import Remote, in_turn
 from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.sandbox.node import NodeSandbox
 from gristmill.engines.workers import Hand, WorkerLost
@@ -44,7 +45,7 @@ class LocalRunner:
 
     def host(self, engine: Engine) -> Engine:
         """Return the engine as this runner reaches it: in this process."""
-        return engine
+        return in_turn(engine)
 
     def wake(self) -> None:
         """Hear that an answer was missing: from now on machines are worth starting."""
@@ -150,8 +151,6 @@ class RayRunner(LocalRunner):
         in_lanes = isinstance(engine, Loaded) and alone and find_device() == "cpu"
         if not engine.hosted or in_lanes:
             return engine
-        from gristmill.engines.remote import Remote
-
         return Remote(engine=engine, address=self.address)
 
     def wake(self) -> None:
