@@ -122,9 +122,33 @@ def test_a_server_that_takes_no_schema_ends_the_run_unless_the_recipe_says_so(
     assert OpenAI(model="m", response_format=False).identity != OpenAI(model="m").identity
 
 
-def test_another_refusal_of_a_shaped_request_fails_its_row_alone(using: Any) -> None:
-    with pytest.raises(EngineRefused, match="top_p of 7"):
-        using(lambda *_: httpx.Response(400, text="top_p of 7"), Generate(ASK, HOT, schema="{}"))
+def test_a_refusal_of_the_prompt_itself_fails_its_row_alone_whatever_it_says(using: Any) -> None:
+    for said in ("top_p of 7", "the grammar of this prompt is against our rules"):
+        with pytest.raises(EngineRefused, match=said):
+            using(
+                lambda *_, said=said: httpx.Response(400, text=said),
+                Generate(ASK, HOT, schema="{}"),
+            )
+
+
+def test_a_server_that_held_a_reply_to_the_schema_refuses_rows_not_the_run() -> None:
+    engine = OpenAI(model="m")
+    replies = iter([chat("{}"), httpx.Response(400, text="this schema again?"), chat("{}")])
+
+    async def go() -> Any:
+        def serve(asked: httpx.Request) -> httpx.Response:
+            if asked.url.path.endswith("/models"):
+                return httpx.Response(404)
+            made = next(replies)
+            return made if isinstance(made, httpx.Response) else httpx.Response(200, json=made)
+
+        engine._transport = httpx.MockTransport(serve)
+        await engine.generate(Generate(ASK, HOT, schema="{}"))
+        with pytest.raises(EngineRefused, match="this schema again"):
+            await engine.generate(Generate(ASK, HOT, 2, schema="{}"))
+        await engine.stop()
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])

@@ -21,8 +21,6 @@ TOO_LONG = (
 )
 """What servers say when a prompt does not fit; each has its own words for it."""
 FILTERED = "content_filter"
-SHAPED = ("response_format", "json_schema", "schema", "structured", "guided", "grammar")
-"""Words in a refusal that is about the shape which was asked for."""
 
 
 def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
-from gristmill.engines.http_replies import FILTERED, SHAPED, first, names, read_reply
+from gristmill.engines.http_replies import FILTERED, first, names, read_reply
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
 from gristmill.engines.schemas import response_format, unwrapped
 from gristmill.errors import EngineError, EngineRefused, RequirementError
@@ -67,6 +67,8 @@ class OpenAI(Engine):
     _http: Any = PrivateAttr(default=None)
     _gate: asyncio.Semaphore | None = PrivateAttr(default=None)
     _transport: Any = PrivateAttr(default=None)
+    _held: set[str] = PrivateAttr(default_factory=set)
+    """Schemas that a reply was held to."""
 
     @field_validator("base_url")
     @classmethod
@@ -192,17 +194,25 @@ class OpenAI(Engine):
         )
 
     async def _shaped(self, request: Generate, asked: dict[str, Any]) -> dict[str, Any]:
-        """Ask; a server that takes no schema takes none of any row, and ends the run."""
+        """Ask; a server that takes a schema of no row ends the run.
+
+        A refusal is about the schema when no reply was ever held to it and the same prompt is taken
+        without it. Any other is the row's own.
+        """
+        key = request.key(self.identity)
         try:
-            return await self._ask(request.prompt, asked, request.key(self.identity))
+            reply = await self._ask(request.prompt, asked, key)
         except EngineRefused as error:
-            about_shape = any(word in str(error).lower() for word in SHAPED)
-            if "response_format" not in asked or not about_shape:
+            if "response_format" not in asked or request.schema in self._held:
                 raise
+            plain = {name: value for name, value in asked.items() if name != "response_format"}
+            await self._ask(request.prompt, plain | {"max_tokens": 1}, key)
             raise RequirementError(
                 f"{error}; it does not hold a reply to this JSON schema: use a server that does, "
                 "such as vLLM, or set response_format=false and replies are only read by it"
             ) from error
+        self._held.add(request.schema)
+        return reply
 
     def _end(self, made: dict[str, Any]) -> Finish:
         """Return how a text ended; a server that gave up may be asked again, no other."""
