@@ -13,7 +13,7 @@ from gristmill.engines.client import Client
 from gristmill.engines.requests import Op
 from gristmill.engines.training import LOSSES, Train, Trained
 from gristmill.errors import InputError
-from gristmill.geometry.quotas import quotas, softmax, source_step
+from gristmill.geometry.quotas import at_rest, quotas, softmax, source_step
 from gristmill.pipelines import Context
 from gristmill.selectors.scale_bio import ScaleBio
 from gristmill.storage.answers import Answers
@@ -40,6 +40,26 @@ def test_the_counts_of_the_shipped_run() -> None:
     counts = quotas(20_000, p, [20_000] * 6)
     assert counts[0] in (int(20_000 * 0.19033), int(20_000 * 0.19033) + 1)
     assert counts.sum() == 20_000
+
+
+def test_the_worked_toy_of_the_sheet() -> None:
+    pulls, logits = np.array([0.0, 1.0]), np.zeros(2)
+    alone = aware = 0.5
+    for _ in range(4000):
+        p = softmax(logits)
+        alone -= 0.002 * 10 * (p @ (2 * (alone - pulls)))
+        aware -= 0.002 * (2 * (aware - 1) + 10 * (p @ (2 * (aware - pulls))))
+        logits = source_step(logits, (aware - pulls) ** 2, (alone - pulls) ** 2, 10, 0.01)
+    assert softmax(logits).tolist() == pytest.approx([0.066, 0.934], abs=1e-3)
+    assert aware == pytest.approx(0.940, abs=1e-3)
+
+
+def test_logits_stand_still_when_their_mean_does() -> None:
+    path = [np.array([x, -x]) for x in (0.0, 0.1, 0.2, 0.204, 0.203, 0.204, 0.203)]
+    assert not at_rest(path[:5], 1.0), "too short to say"
+    assert not at_rest(path, 0.0205)
+    assert at_rest(path, 0.0207), "0.203 and 0.1 are 0.103 apart, in five steps"
+    assert not at_rest([np.zeros(2)] * 9, 0.0), "0 never stops"
 
 
 class Scalar(Engine):
@@ -99,7 +119,7 @@ def test_the_source_that_pulls_where_validation_wants_to_be_gains(tmp_path) -> N
     sources = ["zero"] * 20 + ["one"] * 20 + ["wanted"] * 4
     outputs = ["0"] * 20 + ["1"] * 24
     marks = [False] * 40 + [True] * 4
-    stage = ScaleBio(k=10, rounds=20, batch=8, alpha=10, rate=2.0)
+    stage = ScaleBio(k=10, rounds=20, still=0, batch=8, alpha=10, rate=2.0)
     lines, engine = decide(stage, tmp_path, sources, outputs, marks)
     assert lines[20]["share"] > 0.9 > 0.1 > lines[0]["share"]
     kept = [sources[i] for i, line in enumerate(lines) if line["keep"]]
@@ -118,8 +138,8 @@ def test_the_source_that_pulls_where_validation_wants_to_be_gains(tmp_path) -> N
 
 
 def test_equal_sources_stay_equal(tmp_path) -> None:
-    lines, _ = decide(
-        ScaleBio(k=6, rounds=3, alpha=10, rate=2.0),
+    lines, engine = decide(
+        ScaleBio(k=6, rounds=9, alpha=10, rate=2.0),
         tmp_path,
         ["a", "b", "c"] * 6 + ["a"],
         ["1"] * 18 + ["0"],
@@ -127,6 +147,7 @@ def test_equal_sources_stay_equal(tmp_path) -> None:
     )
     assert [line["share"] for line in lines[:3]] == pytest.approx([1 / 3] * 3)
     assert sum(line["keep"] for line in lines) == 6
+    assert len(engine.calls) == 2 * 5, "nothing moved for five rounds"
 
 
 def test_shares_from_elsewhere_train_nothing_and_what_a_source_lacks_goes_to_the_others(

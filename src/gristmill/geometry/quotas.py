@@ -117,6 +117,17 @@ def source_step(
     return stepped
 
 
+def at_rest(path: Sequence[Numbers], within: float, window: int = 5) -> bool:
+    """Say whether the last step moved the mean over `window` steps by `within` at most.
+
+    `path` are the logits after each step, (k,), the first before any; a shorter one still moves.
+    """
+    if len(path) <= window:
+        return False
+    moved = np.abs(path[-1] - path[-1 - window]) / window
+    return bool(moved.max(initial=0.0) <= within and within)
+
+
 def softmax(logits: Numbers) -> Numbers:
     """Return shares, (k,) -> (k,), that sum to 1."""
     raised = np.exp(logits - logits.max(initial=-np.inf))

@@ -5,8 +5,9 @@ arXiv:2406.19976, algorithm 1: two models, one on the weighted sources alone, on
 validation rows; sources on which the second does better gain weight; p = softmax(lambda).
 Differs from the paper: a step is a whole training on one batch, with the trainer's own optimizer
 and rate, from where the last one ended; batches have every source, so that none goes without a
-loss; a row counts by its tokens; no LISA. What floors would lose goes to the largest remainders,
-and what a source does not have, to the others. Weights are of sources: rows are drawn by chance.
+loss; a row counts by its tokens; no LISA; it stops early where the logits stand still, which is our
+choice. What floors would lose goes to the largest remainders, and what a source does not have, to
+the others. Weights are of sources: rows are drawn by chance.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from gristmill.engines.requests import Op
 from gristmill.engines.training import Pair, mean_losses, pair
 from gristmill.errors import InputError
 from gristmill.geometry.picks import Indices, Numbers, drawn, picked
-from gristmill.geometry.quotas import first_of_each, groups, quotas, softmax, source_step
+from gristmill.geometry.quotas import at_rest, first_of_each, groups, quotas, softmax, source_step
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage
 from gristmill.text.turns import turns
@@ -45,6 +46,7 @@ class Pick(TypedDict):
 class ScaleBio(TableStage):
     """Learn shares, draw `k` rows by them. Two trainings per round; O(n log n) besides."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"not_selected", "validation", "no_source"})
 
     k: int = Field(ge=1)
@@ -57,7 +59,9 @@ class ScaleBio(TableStage):
     """What was learned elsewhere: [[source, share]]; then nothing is trained, and `validation_by`
     is not read. A source that is not named has none."""
     rounds: int = Field(default=20, ge=1)
-    """Steps of the shares."""
+    """Steps of the shares, at most."""
+    still: float = Field(default=1e-3, ge=0)
+    """They end where a step moves no logit's mean over the last 5 steps by more; 0: never early."""
     batch: int = Field(default=128, ge=1)
     """Rows of a round, as many of each source; as many validation rows at most."""
     alpha: float = Field(default=100.0, gt=0)
@@ -83,9 +87,8 @@ class ScaleBio(TableStage):
         """(n, 6) -> (n, 6); validation rows, and rows without a source or an answer, leave."""
         pairs = [pair(row["id"], turns(row)) for row in table.to_pylist()]
         names, of = groups(table[self.by])
-        outside = np.zeros(len(table), bool)
-        if not self.shares:
-            outside = np.array([bool(v) for v in table[self.validation_by].to_pylist()], bool)
+        marks = [] if self.shares else table[self.validation_by].to_pylist()
+        outside = np.array([bool(mark) for mark in marks or [False] * len(table)], bool)
         of = np.where(np.array([found is None for found in pairs], bool) | outside, -1, of)
         there = np.unique(of[of >= 0])  # some may only have validation rows
         names, of = [names[i] for i in there], np.where(of < 0, -1, np.searchsorted(there, of))
@@ -121,14 +124,15 @@ class ScaleBio(TableStage):
                 f"scale_bio: no row with an answer has '{self.validation_by}'; mark rows that "
                 "stand for what is wanted, or give shares"
             )
-        alone = aware = ""
+        size, path, alone, aware = self.batch // n or 1, [logits], "", ""
         for number in range(self.rounds):
-            rows = [_window(found, number, self.batch // n or 1) for found in places]
+            # The next ones of every source, each at most once; after the last the first again.
+            rows = [np.roll(found, -number * size)[:size] for found in places]
             p = softmax(logits).tolist()
             weight = {pairs[i].id: p[s] / len(rows[s]) for s in range(n) for i in rows[s]}
             source = {pairs[i].id: s for s in range(n) for i in rows[s]}
             batch: list[Pair] = [pairs[i] for found in rows for i in found]
-            probe = _window(np.arange(len(wanted)), number, self.batch)
+            probe = np.roll(np.arange(len(wanted)), -number * self.batch)[: self.batch]
             plain = [replace(row, weight=weight[row.id]) for row in batch]
             both = [replace(row, weight=self.alpha * weight[row.id]) for row in batch]
             both += [replace(wanted[i], weight=1 / len(probe)) for i in probe]
@@ -139,11 +143,8 @@ class ScaleBio(TableStage):
             if not np.isfinite(losses).all():
                 raise InputError("scale_bio: no row of a source fits the trainer's max_model_len")
             logits = source_step(logits, losses[0], losses[1], self.alpha, self.rate)
+            path.append(logits)
             log.info("round=%d sources=%s shares=%s", number, names, softmax(logits))
-        return softmax(logits)
-
-
-def _window(places: Indices, number: int, size: int) -> Indices:
-    """Return the rows of a round, each at most once; after the last come the first again."""
-    rolled: Indices = np.roll(places, -number * size)[:size]
-    return rolled
+            if at_rest(path, self.still):
+                break
+        return softmax(path[-1])
