@@ -2,13 +2,14 @@ import asyncio
 import json
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.entropies import Entropies, Entropy, bounds
 from gristmill.engines.logprobs import Logprobs
 from gristmill.engines.reader import AT_ONCE
 from gristmill.engines.requests import Choice, LogProbs, Message, Score
@@ -265,3 +266,21 @@ def test_a_judge_sees_the_whole_prompt_and_labels_that_differ(tiny) -> None:
     assert isinstance(too_long, PromptTooLong)
     assert isinstance(alike, RecipeError)
     assert sum(fine.values.values()) == pytest.approx(1)
+
+
+def test_the_likeliest_tokens_bound_an_entropy() -> None:
+    probs = np.sort(np.random.default_rng(0).dirichlet([0.02] * 1000))[::-1]
+    entropy = -sum(p * np.log(p) for p in probs if p)
+    between = [bounds(np.log(probs[:k]).tolist(), 1000) for k in (1, 5, 20, 60)]
+    assert all(low < entropy < high for low, high in between)
+    assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(between)), "more tokens, less room"
+    assert bounds([np.log(0.5), np.log(0.5)], 2) == pytest.approx((np.log(2), np.log(2)))
+    low, high = bounds([np.log(0.6)], 5)
+    assert low == pytest.approx(-0.6 * np.log(0.6) - 0.4 * np.log(0.4))
+    assert high == pytest.approx(-0.6 * np.log(0.6) - 0.4 * np.log(0.1))
+
+
+def test_what_bounds_an_entropy_is_stored_too() -> None:
+    for slack in ([], [0.25, 0.5]):
+        made = Entropies([-1.0, -2.0], [1.5, 0.5], 9, 3, 4, slack)
+        assert Entropies.unpack(made.pack()) == made

@@ -7,12 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 from gristmill.engines.client import Client
+from gristmill.engines.entropies import Entropy
+from gristmill.engines.logprobs import Logprobs
+from gristmill.engines.named import PACKAGE, _engine_in, modules
 from gristmill.engines.remote import Remote
-from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
+from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling, Score
 from gristmill.engines.schemas import read, written
 from gristmill.engines.vllm import Vllm
 from gristmill.errors import EngineRefused, InputError, PromptTooLong, RecipeError
@@ -177,3 +181,38 @@ def test_a_killed_engine_comes_back_and_every_request_is_answered(
     answers = wait(go())
     assert len({key for key, _ in answers}) == 80
     assert all(answer.completion_tokens > 0 for _, answer in answers)
+
+
+def scoring() -> list[str]:
+    """Return the engines that score responses: found by walking the folder."""
+    made: dict[str, Any] = {name: _engine_in(name) for name in modules(PACKAGE)}
+    return [n for n, cls in made.items() if cls and cls is not Remote and "score" in cls.ops]
+
+
+@slow
+def test_engines_that_score_agree_and_no_cache_changes_that(
+    vllm: Remote, wait: Wait, tiny: Path
+) -> None:
+    said: list[Message] = [{"role": "user", "content": "Say import, and then def. " * 4}]
+    responses = [f"import {'json, ' * (i % 5)}re\ndef f{i}(x): ..." for i in range(32)]
+    asked = [Score(said if i % 4 else [], text) for i, text in enumerate(responses)]
+    others = {"logprobs": Logprobs(model=str(tiny), max_model_len=255)}
+    assert set(scoring()) == {"vllm", *others}
+
+    async def go(engine: Any, requests: Any, op: str = "score") -> list[Any]:
+        await engine.start()
+        return await asyncio.gather(*(getattr(engine, op)(request) for request in requests))
+
+    first = wait(go(vllm, asked))
+    assert wait(go(vllm, asked)) == first, "the cache of prefixes is warm now"
+    for engine in others.values():
+        for one, other in zip(first, wait(go(engine, asked)), strict=True):
+            assert (one.n_context, one.n_response) == (other.n_context, other.n_response)
+            assert one.mean_nll == pytest.approx(other.mean_nll, abs=0.02)
+        whole = [Entropy(said, text) for text in responses[:4]]
+        exact, found = wait(go(engine, whole, "entropy")), wait(go(vllm, whole, "entropy"))
+        for one, other in zip(exact, found, strict=True):
+            assert one.n_vocabulary == other.n_vocabulary
+            off = np.abs(np.subtract(one.entropies, other.entropies))
+            assert (off <= np.array(other.slack) + 1e-3).all()
+            assert 0 < max(other.slack) < np.log(one.n_vocabulary) / 2

@@ -2,7 +2,7 @@ from math import log
 
 import pytest
 
-from gristmill.engines.entropies import Entropies
+from gristmill.engines.entropies import Entropies, bounds
 from gristmill.errors import PromptTooLong
 from gristmill.scorers.upd import Upd
 
@@ -49,6 +49,20 @@ def test_what_was_foreseen_gives_one_half_and_nothing_gives_one(ask, script) -> 
 def test_the_exponent_belongs_to_the_logarithm(ask, script) -> None:
     found = ask(Upd(beta=2.0), ROW, script({"yes": [told(LIKELY)]}))
     assert found["score"] == pytest.approx((1 - 0.940447 / log(4) ** 2) / 1.7, abs=1e-4)
+
+
+def test_entropies_between_bounds_are_flagged_and_bound_the_score(ask, script) -> None:
+    likeliest = [log(p) for p in LIKELY[:2]]
+    low, high = bounds(likeliest, 4)
+    assert low < -sum(p * log(p) for p in LIKELY) == pytest.approx(high), "the rest is uniform"
+    made = Entropies([log(0.7)], [(low + high) / 2], 4, 9, 1, [(high - low) / 2])
+    found = ask(Upd(), ROW, script({"yes": [made]}))
+    assert found["low"] == pytest.approx(0.18918, abs=1e-4)
+    assert found["high"] == pytest.approx((1 - low / log(4)) / 1.7, abs=1e-4)
+    assert found["score"] == pytest.approx((found["low"] + found["high"]) / 2)
+    assert found["flags"] == ["entropy_approx"]
+    exact = ask(Upd(), ROW, script({"yes": [told(LIKELY)]}))
+    assert exact["low"] == exact["high"] == exact["score"]
 
 
 def test_all_tokens_of_all_answers_count_the_same(ask, script) -> None:

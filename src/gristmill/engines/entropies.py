@@ -1,8 +1,13 @@
-"""The request for log-probs with the entropy of every prediction, and its answer."""
+"""The request for log-probs with the entropy of every prediction, and its answer.
+
+An engine that shows only its likeliest tokens answers with the middle of what is possible.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -25,6 +30,8 @@ class Entropies(Answer):
     """Tokens before the response, header included."""
     n_response: int
     """Tokens of the whole response: more than `values` when it was cut."""
+    slack: list[float] = field(default_factory=list)
+    """Nats that each entropy may be off, either way; empty where they are exact."""
 
     @property
     def tokens(self) -> int:
@@ -32,24 +39,24 @@ class Entropies(Answer):
         return self.n_context + len(self.values)
 
     def pack(self) -> bytes:
-        """Sixteen bytes of header, log-probs in float64, entropies in float32, little-endian."""
+        """Sixteen bytes of header, log-probs in float64, the rest in float32, little-endian."""
         counts = [self.n_context, self.n_response, self.n_vocabulary, len(self.values)]
         head = np.array(counts, "<u4").tobytes()
         values = np.array(self.values, "<f8").tobytes()
-        return head + values + np.array(self.entropies, "<f4").tobytes()
+        return head + values + np.array([*self.entropies, *self.slack], "<f4").tobytes()
 
     @classmethod
     def unpack(cls, packed: bytes) -> Entropies:
         """Return what was stored."""
         n_context, n_response, n_vocabulary, n = np.frombuffer(packed, "<u4", 4).tolist()
         values = np.frombuffer(packed, "<f8", n, offset=16).tolist()
-        entropies = np.frombuffer(packed, "<f4", n, offset=16 + 8 * n).tolist()
-        return cls(values, entropies, n_vocabulary, n_context, n_response)
+        rest = np.frombuffer(packed, "<f4", offset=16 + 8 * n).tolist()
+        return cls(values, rest[:n], n_vocabulary, n_context, n_response, rest[n:])
 
 
 @dataclass(frozen=True, slots=True)
 class Entropy:
-    """What `Score` asks, and the entropy of every prediction, exactly."""
+    """What `Score` asks, and the entropy of every prediction."""
 
     op: ClassVar[Op] = "entropy"
     answer: ClassVar[type[Answer]] = Entropies
@@ -60,3 +67,17 @@ class Entropy:
     def key(self, identity: str) -> str:
         """Return the name of the answer."""
         return digest(identity, "entropy", self.context, self.response)
+
+
+def bounds(log_probs: Collection[float], n_vocabulary: int) -> tuple[float, float]:
+    """Return between what nats an entropy lies of which only some log-probs are known.
+
+    All that is left may be on one token, or spread evenly over those that are not listed.
+    """
+    probs = [math.exp(value) for value in log_probs]
+    known = -math.fsum(p * value for p, value in zip(probs, log_probs, strict=True))
+    left, n_left = 1 - math.fsum(probs), n_vocabulary - len(probs)
+    if left <= 0 or n_left <= 0:
+        return known, known
+    least = known - left * math.log(left)
+    return least, least + left * math.log(n_left)

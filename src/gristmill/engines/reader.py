@@ -56,28 +56,16 @@ class Reader:
         contexts = self.spans.contexts([request.context for request in requests])
         responses = self.spans.responses([request.response for request in requests])
         return [
-            self._span(context, response)
+            fitted(context, response, self.window)
             for context, response in zip(contexts, responses, strict=True)
         ]
-
-    def _span(self, context: list[int], response: list[int]) -> Prepared:
-        room = self.window - len(context)
-        if room < 1:
-            return PromptTooLong(
-                f"a context of {len(context)} tokens leaves no room for a response in "
-                f"max_model_len={self.window}; use a model with a longer window"
-            )
-        kept = response[:room]
-        if not kept:
-            return LogProbs([], len(context), len(response))
-        return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))
 
     def forward(self, spans: list[Span]) -> list[Answer | EngineError]:
         """One pass without gradients."""
         import torch
 
         with torch.inference_mode():
-            found = _split(self.log_probs(spans), spans)
+            found = split(self.log_probs(spans), spans)
         return [
             LogProbs(values.tolist(), span.start, span.n_response)
             if np.isfinite(values).all()
@@ -90,15 +78,15 @@ class Reader:
         import torch
 
         with torch.inference_mode():
-            logits, targets = self._read(spans)
+            logits, targets = self.read(spans)
             total = logits.logsumexp(1)
-            values = _split(logits.gather(1, targets[:, None])[:, 0] - total, spans)
+            values = split(logits.gather(1, targets[:, None])[:, 0] - total, spans)
             n = max(1, AT_ONCE // logits.shape[1])
             parts = [
                 torch.special.entr((part - sums[:, None]).exp_()).sum(1)
                 for part, sums in zip(logits.split(n), total.split(n), strict=True)
             ]
-            entropies = _split(torch.cat(parts), spans)
+            entropies = split(torch.cat(parts), spans)
         return [
             Entropies(first.tolist(), second.tolist(), logits.shape[1], span.start, span.n_response)
             if np.isfinite(first).all() and np.isfinite(second).all()
@@ -132,10 +120,10 @@ class Reader:
 
     def log_probs(self, spans: list[Span]) -> Any:
         """Return those of all responses in order, (tokens,) float32; may carry gradients."""
-        logits, targets = self._read(spans)
+        logits, targets = self.read(spans)
         return logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
 
-    def _read(self, spans: list[Span]) -> tuple[Any, Any]:
+    def read(self, spans: list[Span]) -> tuple[Any, Any]:
         """Return the logits for all response tokens, (tokens, vocabulary), and those tokens."""
         import torch
 
@@ -166,7 +154,21 @@ class Reader:
         return (inputs[0][rows, places][None],)
 
 
-def _split(found: Any, spans: Sequence[Span]) -> list[Any]:
+def fitted(context: list[int], response: list[int], window: int) -> Work | LogProbs | PromptTooLong:
+    """Cut a response to what its context leaves of a window."""
+    room = window - len(context)
+    if room < 1:
+        return PromptTooLong(
+            f"a context of {len(context)} tokens leaves no room for a response in "
+            f"max_model_len={window}; use a model with a longer window"
+        )
+    kept = response[:room]
+    if not kept:
+        return LogProbs([], len(context), len(response))
+    return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))
+
+
+def split(found: Any, spans: Sequence[Span]) -> list[Any]:
     """Cut what was found for all response tokens into one array per span."""
     lengths = [len(span.ids) - span.start for span in spans]
     return np.split(found.cpu().numpy(), np.cumsum(lengths)[:-1])

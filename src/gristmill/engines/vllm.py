@@ -17,24 +17,42 @@ from typing import Any, ClassVar, Literal, get_args
 from pydantic import Field, PrivateAttr
 
 from gristmill.engines.base import Engine
+from gristmill.engines.entropies import Entropies, Entropy, bounds
 from gristmill.engines.models import commit, fingerprint, locate, public_name
 from gristmill.engines.provenance import origin
-from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs
+from gristmill.engines.reader import NOT_FINITE, Span, fitted
+from gristmill.engines.requests import (
+    Choice,
+    Completion,
+    Finish,
+    Generate,
+    LogProbs,
+    Op,
+    Probs,
+    Score,
+)
 from gristmill.engines.vllm_process import Process
 from gristmill.engines.vllm_start import is_cpu_build
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
 from gristmill.storage.ids import digest
 
+LIKELIEST = 20
+"""Tokens of a distribution that vLLM shows unless it is told otherwise at its start."""
+
 
 class Vllm(Engine):
-    """Writes texts and judges by one token. A prompt longer than the model is a rejected row.
+    """Writes, judges by one token and scores. A prompt longer than the model is a rejected row.
 
     A prompt must leave room for one token; `max_tokens` shrinks to the room that is left, and a
     text that fills it ends by "length". A dead or silent engine is started again, and the
-    requests that it held raise `EngineError`, so they are asked again.
+    requests that it held raise `EngineError`, so they are asked again. A response is scored by the
+    log-probs of a prompt, which vLLM never takes from its cache of prefixes; with messages as the
+    engine `logprobs` reads them. Of a distribution it shows the likeliest 20 tokens: entropies are
+    the middle of what is possible. Memory for log-probs is not in vLLM's own account: lower
+    `gpu_memory_utilization` or `max_num_batched_tokens` where it runs out.
     """
 
-    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice", "score", "entropy"})
     hosted: ClassVar[bool] = True
     trainable: ClassVar[bool] = True
 
@@ -135,7 +153,7 @@ class Vllm(Engine):
         process = await self._running()
         how = request.sampling
         ids = self._ids(process, request.prompt, request)
-        out = await process.ask(
+        asked = await process.ask(
             ids,
             request.schema,
             temperature=how.temperature,
@@ -146,6 +164,7 @@ class Vllm(Engine):
             detokenize=bool(how.stop),
             seed=request.draw if request.draw is not None else self.seed,
         )
+        out = asked.outputs[0]
         if out.finish_reason not in get_args(Finish):
             raise EngineError(f"vLLM ended a request by {out.finish_reason!r}: {out.stop_reason}")
         return Completion(
@@ -165,7 +184,7 @@ class Vllm(Engine):
         wanted = process.tokens.first_ids(request.labels)
         every = sorted(id_ for label in wanted.values() for id_ in label)
         out = await process.ask(ids, "", temperature=0.0, max_tokens=1, logprob_token_ids=every)
-        found = out.logprobs[0]
+        found = out.outputs[0].logprobs[0]
         sums = {
             label: math.fsum(math.exp(found[id_].logprob) for id_ in its if id_ in found)
             for label, its in wanted.items()
@@ -174,6 +193,48 @@ class Vllm(Engine):
         if mass <= 0:
             raise EngineError(f"no probability on any of {list(request.labels)}")
         return Probs({label: p / mass for label, p in sums.items()}, min(1.0, mass), len(ids))
+
+    async def score(self, request: Score) -> LogProbs:
+        """Score one response; an empty one has no values."""
+        span, found = await self._read(request, 0)
+        values = [every[id_] for id_, every in found]
+        return LogProbs(values, span.start, span.n_response)
+
+    async def entropy(self, request: Entropy) -> Entropies:
+        """Score one response, with the middle between the bounds of every entropy."""
+        span, found = await self._read(request, LIKELIEST)
+        n_vocabulary = (await self._running()).n_vocabulary
+        between = [bounds(every.values(), n_vocabulary) for _, every in found]
+        return Entropies(
+            [every[id_] for id_, every in found],
+            [(low + high) / 2 for low, high in between],
+            n_vocabulary,
+            span.start,
+            span.n_response,
+            [(high - low) / 2 for low, high in between],
+        )
+
+    async def _read(
+        self, request: Score | Entropy, n: int
+    ) -> tuple[Span, list[tuple[int, dict[int, float]]]]:
+        """Return every token of a response with its log-prob, and those of the `n` likeliest."""
+        process = await self._running()
+        (context,) = process.spans.contexts([request.context])
+        (response,) = process.spans.responses([request.response])
+        made = fitted(context, response, process.max_model_len - 1)  # vLLM writes one token
+        if isinstance(made, LogProbs):
+            return Span(context, len(context), len(response)), []
+        if isinstance(made, Exception):
+            raise made
+        span = made.payload
+        out = await process.ask(span.ids, "", temperature=0.0, max_tokens=1, prompt_logprobs=n)
+        found = [
+            (span.ids[i], {id_: each.logprob for id_, each in out.prompt_logprobs[i].items()})
+            for i in range(span.start, len(span.ids))
+        ]
+        if not all(math.isfinite(every[id_]) for id_, every in found):
+            raise EngineError(NOT_FINITE)
+        return span, found
 
     async def _running(self) -> Process:
         if self._process is None or self._process.is_lost:

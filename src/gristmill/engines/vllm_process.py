@@ -14,6 +14,7 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
+from gristmill.engines.spans import Spans
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm_start import SILENT, Step, load
 from gristmill.errors import EngineError, EngineLost, EngineRefused
@@ -26,7 +27,9 @@ class Process:
 
     def __init__(self, engine: Any, tokens: Tokens, revision: str, silence_s: float) -> None:
         self.engine, self.tokens, self.revision = engine, tokens, revision
+        self.spans = Spans(tokens.tokenizer, "auto", tokens.model)
         self.max_model_len: int = engine.model_config.max_model_len
+        self.n_vocabulary: int = engine.model_config.get_vocab_size()
         self.metrics: dict[str, float] = defaultdict(float)
         self.is_lost = False
         self._silence_s = silence_s
@@ -59,7 +62,7 @@ class Process:
         return process
 
     async def ask(self, ids: list[int], schema: str, **sampling: Any) -> Any:
-        """Return the finished `CompletionOutput` of one request, held to a schema if it has one."""
+        """Return the finished `RequestOutput` of one request, held to a schema if it has one."""
         from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
@@ -81,7 +84,7 @@ class Process:
                 tokens_input(ids), params, str(next(self._numbers))
             ):
                 if out.finished:
-                    return out.outputs[0]
+                    return out
         except EngineDeadError as error:
             self.is_lost = True
             raise EngineLost("the vLLM engine died; its log is above") from error

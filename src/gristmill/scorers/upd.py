@@ -4,9 +4,10 @@ Source: Zhang et al., "D3: Diversity, Difficulty, and Dependability-Aware Data S
 arXiv:2503.11441; per response token, sigmoid(loss) * max(0, 1 - entropy / log V), averaged. The
 formula is that of OpenDataArena-Tool (an independent implementation): no code of the authors is
 known, nor whether the exponent `beta` belongs to log V.
-Differs from both: entropies are exact, over the whole vocabulary of one forward pass (from the
-likeliest tokens alone they come out too low); a row that cannot be scored has no score, where the
-tool gives 0; every assistant turn counts, weighted by tokens.
+Differs from both: entropies are exact, over the whole vocabulary of one forward pass; where an
+engine shows the likeliest tokens only, from which they come out too low, the middle between their
+bounds counts, with a flag. A row that cannot be scored has no score, where the tool gives 0; every
+assistant turn counts, weighted by tokens.
 The paper scores with a lightly tuned model: name the folder of one as the scorer's `model`. A
 token that was foreseen still gives up to 0.5, so long fluent responses differ by entropy alone.
 """
@@ -14,7 +15,8 @@ token that was foreseen still gives up to 0.5, so long fluent responses differ b
 from __future__ import annotations
 
 from math import exp, log
-from typing import TypedDict
+from statistics import fmean
+from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -30,6 +32,10 @@ class Difficulty(TypedDict, total=False):
 
     score: float | None
     """0..1 (never 1), higher is harder."""
+    low: float | None
+    """What it is at least, and below what it is at most: both the score where entropies are
+    exact."""
+    high: float | None
     nll: float | None
     """Nats per response token."""
     entropy: float | None
@@ -37,11 +43,13 @@ class Difficulty(TypedDict, total=False):
     n_scored: int
     """Response tokens that count."""
     flags: list[str]
-    """As the scorer `ifd` adds them."""
+    """As the scorer `ifd` adds them; and `entropy_approx` where entropies have bounds."""
 
 
 class Upd(RowStage):
     """Score every answer given its history, with the entropy of every prediction."""
+
+    version: ClassVar[int] = 2
 
     beta: float = Field(default=1.0, gt=0)
     """Exponent of log V (V: the model's logits) that entropies are divided by."""
@@ -58,20 +66,26 @@ class Upd(RowStage):
         """Ask once per answer; all tokens of all answers count the same."""
         llm = ctx.llm("scorer")
         found, flags = await read([llm.entropy(*asked) for asked in answers(row)])
-        tokens = [value for answer in found for value in self._tokens(answer)]
         entropies = [value for answer in found for value in answer.entropies]
-        n = len(tokens)
+        if any(answer.slack for answer in found):
+            flags.add("entropy_approx")
         return {
-            "score": sum(tokens) / n if n else None,
+            "score": self._mean(found, 0),
+            "low": self._mean(found, 1),
+            "high": self._mean(found, -1),
             "nll": mean_nll(found),
-            "entropy": sum(entropies) / n if n else None,
-            "n_scored": n,
+            "entropy": fmean(entropies) if entropies else None,
+            "n_scored": len(entropies),
             **flagged(row, flags),
         }
 
-    def _tokens(self, answer: Entropies) -> list[float]:
-        most = log(answer.n_vocabulary) ** self.beta
-        return [
-            max(0.0, 1 - entropy / most) / (1 + exp(value))  # sigmoid of the loss, -value
-            for value, entropy in zip(answer.values, answer.entropies, strict=True)
-        ]
+    def _mean(self, found: list[Entropies], side: int) -> float | None:
+        """Return the score with entropies as they are, or raised or lowered by their slack."""
+        tokens = []
+        for answer in found:
+            most = log(answer.n_vocabulary) ** self.beta
+            slack = answer.slack or [0.0] * len(answer.values)
+            for value, entropy, off in zip(answer.values, answer.entropies, slack, strict=True):
+                sure = max(0.0, 1 - (entropy + side * off) / most)
+                tokens.append(sure / (1 + exp(value)))  # sigmoid of the loss, -value
+        return fmean(tokens) if tokens else None
