@@ -114,6 +114,10 @@ def _proving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--held-out", type=_positive, default=200, metavar="N", help="seeds to measure on (200)"
     )
     held.add_argument("--test", metavar="PATH", help="rows with answers to measure on instead")
+    prove.add_argument(
+        "--tests", metavar="COLUMN",
+        help="column of the rows held out with tests in Python: how many programs pass them, too",
+    )  # fmt: skip
 
 
 def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

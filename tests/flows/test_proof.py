@@ -1,17 +1,23 @@
 """What is held out, what is compared, and the table; trainings by a rule instead of a model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
 from gristmill.cli import main
+from gristmill.engines.base import Engine
+from gristmill.engines.requests import Completion, Generate, Op
+from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.scripted import last
 from gristmill.engines.trainer import Trainer
 from gristmill.engines.training import LOSSES, Train, Trained
-from gristmill.errors import InputError, RecipeError
+from gristmill.errors import InputError, PromptTooLong, RecipeError
 from gristmill.flows.proof import Arms, arms_of, measure, split, trainer_of
+from gristmill.flows.solving import Solver
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.workspace import execute, prepare
 from gristmill.publishing import card, proof
@@ -74,8 +80,9 @@ def test_seeds_without_answers_need_a_file_to_measure_on(recipe, tmp_path) -> No
         split(recipe, 5)
 
 
-def ran(recipe: Recipe) -> RunFiles:
-    return RunFiles.open(execute(prepare(recipe, split(recipe, 5).seeds)).path)
+def ran(recipe: Recipe, tests: str | None = None) -> RunFiles:
+    seeds = split(recipe, 5, tests=tests).seeds
+    return RunFiles.open(execute(prepare(recipe, seeds)).path)
 
 
 def test_chance_draws_as_many_rows_from_what_reached_the_selector(recipe) -> None:
@@ -133,8 +140,7 @@ class Teacher(Trainer):
 
 
 def measured(arms: list[Arms], recipe: Recipe, told: list[Any]) -> dict[str, Any]:
-    held_out = split(recipe, 5).held_out
-    return measure(arms, held_out, Teacher(), Path(), lambda *seen: told.append(seen))
+    return measure(arms, split(recipe, 5), Teacher(), Path(), lambda *seen: told.append(seen))
 
 
 def test_arms_are_compared_row_by_row_and_seed_by_seed(recipe) -> None:
@@ -171,6 +177,96 @@ def test_the_card_has_the_table_as_long_as_it_holds_for_its_rows(recipe) -> None
     assert "--:|---|" in text
     (run.path / proof.FILE).write_text(json.dumps({"kept": "others", "lines": [line]}))
     assert "Does the selection pay?" not in card.write(run.path).read_text()
+
+
+class Writer(Engine):
+    """Writes what its model's name says, where the task has a test that knows of it."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate"})
+    trainable: ClassVar[bool] = True
+    model: str = "demo"
+    revision: str | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"writer {self.model}"
+
+    async def generate(self, request: Generate) -> Completion:
+        if last(request.prompt).endswith("."):
+            raise PromptTooLong("9 > 8")
+        code = "no code" if "random" in self.model else "```python\nx = 1\n```"
+        return Completion(code, "stop", 1, 1, "writer")
+
+
+class Runs(Engine):
+    """Knows one program and its tests."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"run"})
+
+    @property
+    def identity(self) -> str:
+        return "runs"
+
+    async def run(self, request: Program) -> Verdict:
+        is_right = (request.code.strip(), request.tests) == ("x = 1", "assert x == 1")
+        return Verdict("pass" if is_right else "fail")
+
+
+class Named(Teacher):
+    """Names the model after the arm it was trained on, by what is in it."""
+
+    async def train(self, request: Train) -> Trained:
+        made = await super().train(request)
+        longest = min(len(pair.response) for pair in request.rows) > 100
+        return replace(made, model="everything" if len(request.rows) > 20 else
+                       "selected" if longest else "random")  # fmt: skip
+
+
+@pytest.fixture
+def tested(recipe, tmp_path) -> Recipe:
+    lines = [json.loads(line) for line in (tmp_path / "seeds.jsonl").read_text().splitlines()]
+    for i, row in enumerate(lines):
+        row["instruction"] = row["instruction"].rstrip(".") + "?" * i
+        row["tests"] = ["assert x == 1", "assert x == 2", None, ""][i % 4]
+    (tmp_path / "seeds.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return recipe
+
+
+def test_only_rows_with_tests_are_held_out_to_be_solved(tested) -> None:
+    found = split(tested, 8, tests="tests")
+    assert len(found.held_out) == 8
+    assert {held.id for held in found.held_out} == set(found.tests)
+    assert set(found.tests.values()) == {"assert x == 1", "assert x == 2"}
+    with pytest.raises(InputError, match=r"with something in nothing; name a file"):
+        split(tested, 8, tests="nothing")
+
+
+def test_programs_of_the_trained_models_are_run_and_compared(tested) -> None:
+    run, found = ran(tested, "tests"), split(tested, 5, tests="tests")
+    solver = Solver(Writer(), Runs())
+    line = measure(arms_of(run, 3), found, Named(), Path(), lambda *_: None, solver)
+    right = sum(tests == "assert x == 1" for tests in found.tests.values()) / 5
+    assert 0 < right < 1
+    assert line["passes"]["tasks"] == 5
+    assert line["passes"]["rates"] == {"selected": right, "random": 0, "everything": right}
+    assert line["passes"]["against"]["random"]["mean"] == right
+    assert line["passes"]["against"]["everything"]["mean"] == 0
+    proof.save(run, [{"recipe": "tiny", "model": "demo", **line}])
+    text = card.write(run.path).read_text()
+    assert "Share (0..1) of the 5 tasks held out for which a program" in text
+    row = next(x for x in text.splitlines() if f"| {right:.3f} | 0.000 | +{right:.4f} [" in x)
+    assert row.count("|") == len(proof.PASS_HEADS) + 1
+    assert proof.verdict({"low": 0.1, "high": 0.2}, larger="better") == "better"
+    assert proof.verdict({"low": -0.2, "high": -0.1}, larger="better") == "worse"
+
+
+def test_who_writes_the_programs_must_run_a_model_of_its_own(recipe) -> None:
+    own = {"generator": {"use": "scripted"}}
+    with pytest.raises(RecipeError, match=r"must be \{use: vllm\} to write .* found use: scripted"):
+        Solver.of(recipe.model_copy(update={"engines": own}))
+    named = {"generator": {"use": "vllm", "model": "other", "max_model_len": 256, "replicas": 4}}
+    found: Any = Solver.of(recipe.model_copy(update={"engines": named})).generator
+    assert (found.model, found.max_model_len, found.replicas) == ("demo", 256, 1)
 
 
 def test_two_seeds_are_too_few(recipe, capfd) -> None:

@@ -33,6 +33,9 @@ def do_prove(args: argparse.Namespace, screen: Screen) -> int:
         screen.result({"lines": lines})
     screen.line(proof.about(lines[0]))
     screen.table(proof.HEADS, map(proof.cells, lines))
+    if "passes" in lines[0]:
+        screen.line(proof.about_passes(lines[0]))
+        screen.table(proof.PASS_HEADS, map(proof.pass_cells, lines))
     for path in cards:
         screen.line(f"{'card':8} {path}")
     return 0
@@ -41,13 +44,15 @@ def do_prove(args: argparse.Namespace, screen: Screen) -> int:
 def _proven(name: str, args: argparse.Namespace, screen: Screen) -> tuple[Any, dict[str, Any]]:
     """Return a recipe's run and its line of the table."""
     from gristmill.flows.proof import arms_of, measure, split, trainer_of
+    from gristmill.flows.solving import Solver
     from gristmill.pipelines.workspace import prepare
     from gristmill.publishing.files import RunFiles
 
     order = order_of(args).model_copy(update={"recipe": name})
     recipe = order.load()
     trainer = trainer_of(recipe)
-    found = split(recipe, args.held_out, args.test)
+    solver = Solver.of(recipe) if args.tests else None
+    found = split(recipe, args.held_out, args.test, args.tests)
     prepared = prepare(recipe, found.seeds, allow_plugins=args.allow_plugins)
     with watching(screen) as progress:
         run = RunFiles.open(order.execute(prepared, progress).path)
@@ -56,6 +61,6 @@ def _proven(name: str, args: argparse.Namespace, screen: Screen) -> tuple[Any, d
     def tell(done: int, total: int) -> None:
         screen.note(f"{recipe.name}: {done} of {total} trainings")
 
-    line = measure(arms, found.held_out, trainer, args.workspace, tell)
+    line = measure(arms, found, trainer, args.workspace, tell, solver)
     about = {"recipe": recipe.name, "run": run.path.name, "model": trainer.model}
     return run, {**about, "trainer": trainer.identity, "repeated": found.repeated, **line}

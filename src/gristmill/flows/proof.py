@@ -4,12 +4,13 @@ Some seeds are held out before the recipe runs. What reached its first selector 
 subsets, as large as the selection, come from there, so that all that differs is the choice. Every
 arm is trained once per seed; losses on the rows held out are compared row by row and seed by seed.
 Rows are counted, not tokens: a selector of long answers trains on more of them, which is told.
+Where the rows held out have tests, the trained models also do their tasks (`solving.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from gristmill.engines.named import build_engines
 from gristmill.engines.trainer import Trainer
 from gristmill.engines.training import Pair, Train, Trained, pair
 from gristmill.errors import InputError, RecipeError
+from gristmill.flows.solving import Solver
 from gristmill.formats.readers import Seeds, SeedSpec, read
 from gristmill.geometry.bootstrap import paired
 from gristmill.geometry.picks import Numbers, drawn
@@ -32,7 +34,7 @@ from gristmill.pipelines.seeds import read_seeds
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.answers import Answers
 from gristmill.storage.ids import digest
-from gristmill.storage.rows import Row
+from gristmill.storage.rows import Row, look
 from gristmill.storage.shards import lock
 from gristmill.text.turns import turns
 
@@ -50,24 +52,29 @@ class Split:
     held_out: tuple[Pair, ...]
     repeated: int
     """Seeds left out because they say what a held-out row says."""
+    tests: Mapping[str, Any]
+    """The tests of every held-out row by its id; none unless they were asked for."""
 
 
-def split(recipe: Recipe, n: int, test: str | None = None) -> Split:
+def split(recipe: Recipe, n: int, test: str | None = None, tests: str | None = None) -> Split:
     """Hold out `n` seeds with an answer, half of them at most, or read the rows to measure on.
 
-    Which ones is a matter of their ids and the recipe's seed.
+    Which ones is a matter of their ids and the recipe's seed. With `tests`, the name of a column,
+    only rows that have something there are held out.
     """
     seeds = read_seeds(recipe)
     other = read(SeedSpec(path=test, map=recipe.seeds.get("map") or {})) if test else None
     source = other or seeds
     order = drawn(pa.table({"id": pa.array(source.ids, pa.string())}), recipe.seed).tolist()
-    found = {key: made for i in order if (made := _pair(source.ids[i], source.rows[i]))
+    judged = [i for i in order if not tests or look(source.rows[i], tests)]
+    found = {key: made for i in judged if (made := _pair(source.ids[i], source.rows[i]))
              for key in [_said(source.rows[i])]}  # fmt: skip
     n = len(found) if other else min(n, len(found) // 2)
     if not n:
         raise InputError(
             f"the {len(source.rows)} rows of {test or recipe.name} have {len(found)} answers to "
-            "measure on; name a file of rows with answers by --test"
+            f"measure on{f', with something in {tests}' if tests else ''}; name a file of rows "
+            "with answers by --test"
         )
     held_out = dict(list(found.items())[:n])
     stays = [i for i, row in enumerate(seeds.rows) if _said(row) not in held_out]
@@ -78,7 +85,9 @@ def split(recipe: Recipe, n: int, test: str | None = None) -> Split:
         notes=[*seeds.notes, f"{len(seeds.rows) - len(stays)} rows are held out to measure on"],
     )
     gone = len(seeds.rows) - len(stays)
-    return Split(left, tuple(held_out.values()), gone - (0 if other else n))
+    by_id = dict(zip(source.ids, source.rows, strict=True)) if tests else {}
+    judges = {held.id: look(by_id[held.id], tests) for held in held_out.values() if tests}
+    return Split(left, tuple(held_out.values()), gone - (0 if other else n), judges)
 
 
 def arms_of(run: RunFiles, n_seeds: int) -> list[Arms]:
@@ -113,43 +122,66 @@ def arms_of(run: RunFiles, n_seeds: int) -> list[Arms]:
 
 
 def measure(
-    arms: Sequence[Arms], held_out: tuple[Pair, ...], trainer: Trainer, folder: Path, tell: Tell
+    arms: Sequence[Arms],
+    found: Split,
+    trainer: Trainer,
+    folder: Path,
+    tell: Tell,
+    solver: Solver | None = None,
 ) -> dict[str, Any]:
-    """Train every arm with every seed in the workspace `folder`; return a line of the table."""
+    """Train every arm with every seed in the workspace `folder`; return a line of the table.
+
+    With a solver, pass rates are in it.
+    """
     wanted = [(name, seed) for seed in range(len(arms)) for name in arms[0]]
-    requests = [Train(arms[seed][name], held_out, seed) for name, seed in wanted]
+    requests = [Train(arms[seed][name], found.held_out, seed) for name, seed in wanted]
     with (
         lock(folder / ".gristmill" / "lock"),
         closing(Answers(folder / ".gristmill" / "answers.sqlite")) as answers,
     ):
         client = Client(trainer.in_workspace(folder), answers)
-        found = dict(zip(wanted, block(_train(client, requests, tell)), strict=True))
-    ids = sorted(held.id for held in held_out)
-    losses: dict[str, Numbers] = {}
-    for name in arms[0]:
-        losses[name] = np.array([_losses(found[name, s], ids) for s in range(len(arms))])
-    scored = ~np.isnan(losses["selected"]).any(axis=0)
+        made = block(_train(client, requests, tell))
+        passed = {}
+        if solver:
+            models = [trained.model for trained in made]
+            solved = block(solver.solve(models, found.held_out, found.tests, answers))
+            passed = {name: solved[i :: len(arms[0])] for i, name in enumerate(arms[0])}
+    trained = dict(zip(wanted, made, strict=True))
+    ids = sorted(held.id for held in found.held_out)
+    every = {name: np.array([_losses(trained[name, s], ids) for s in range(len(arms))])
+             for name in arms[0]}  # fmt: skip
+    scored = ~np.isnan(every["selected"]).any(axis=0)
     if not scored.any():
         raise InputError(f"none of the {len(ids)} held-out rows fits the trainer's max_model_len")
-    before = _losses(found[wanted[0]], ids, first=True)
-    return {
+    losses = {name: values[:, scored] for name, values in every.items()}
+    told = {
         "held_out": int(scored.sum()),
         "seeds": len(arms),
-        "before": float(before[scored].mean()),
+        "before": float(_losses(made[0], ids, first=True)[scored].mean()),
         "arms": {
             name: {
                 "rows": len(arms[0][name]),
-                "tokens": int(np.mean([found[name, s].n_tokens for s in range(len(arms))])),
-                "loss": float(values[:, scored].mean()),
-                "losses": values[:, scored].mean(axis=1).tolist(),
+                "tokens": int(np.mean([trained[name, s].n_tokens for s in range(len(arms))])),
+                "loss": float(values.mean()),
+                "losses": values.mean(axis=1).tolist(),
             }
             for name, values in losses.items()
         },
-        "against": {
-            name: asdict(paired(losses["selected"][:, scored], losses[name][:, scored]))
-            for name in ("random", "everything")
-        },
+        "against": _against(losses),
     }
+    return told | ({"passes": _passes(passed)} if passed else {})
+
+
+def _passes(passed: Mapping[str, Numbers]) -> dict[str, Any]:
+    """Return pass rates, 0..1, from what passed by arm: (seeds, rows)."""
+    rates = {name: float(values.mean()) for name, values in passed.items()}
+    return {"tasks": passed["selected"].shape[1], "rates": rates, "against": _against(passed)}
+
+
+def _against(values: Mapping[str, Numbers]) -> dict[str, Any]:
+    """Return the intervals of what was selected minus the others: (seeds, rows) by arm."""
+    others = ("random", "everything")
+    return {name: asdict(paired(values["selected"], values[name])) for name in others}
 
 
 def trainer_of(recipe: Recipe) -> Trainer:
