@@ -22,6 +22,7 @@ from pydantic import Field
 from gristmill.engines.attending import Attend
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.diverging import Diverge
 from gristmill.engines.entropies import Entropy
 from gristmill.engines.rating import Rate
 from gristmill.engines.requests import (
@@ -144,7 +145,7 @@ class Script(Engine):
         self.strays.append(text)
         raise AssertionError(f"the script has no reply left for: {text}")
 
-    generate = score = entropy = attend = rate = embed = choice = run = serve
+    generate = score = entropy = diverge = attend = rate = embed = choice = run = serve
 
     def finish(self) -> None:
         """Fail when a call was not in the table or a reply was never asked for."""
@@ -157,7 +158,7 @@ def text_of(request: Any) -> str:
     match request:
         case Generate() | Choice():
             return last(request.prompt)
-        case Score() | Entropy():
+        case Score() | Entropy() | Diverge():
             return f"{last(request.context) if request.context else ''}\n{request.response}"
         case Attend() | Rate():
             return "\n".join(message["content"] for message in request.messages)

@@ -19,6 +19,7 @@ from gristmill import scorers
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
@@ -68,6 +69,10 @@ class Ruled(Engine):
     async def entropy(self, request: Entropy) -> Entropies:
         n = len(request.response.split())
         return Entropies([-float(i + 1) for i in range(n)], [0.5] * n, 8, 1, n)
+
+    async def diverge(self, request: Diverge) -> Divergences:
+        n = len(request.response.split())
+        return Divergences([0.1 * (i + 1) for i in range(n)], 1, n)
 
     async def attend(self, request: Attend) -> Attended:
         n = sum(message["role"] == "assistant" for message in request.messages)

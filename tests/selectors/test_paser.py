@@ -28,7 +28,7 @@ def decided(stage, points, degradation, **columns):
     n = len(degradation)
     table = {
         "id": [f"{i:03}" for i in range(n)],
-        "degradation": pa.array(degradation, pa.float64()),
+        "scores.divergence.score": pa.array(degradation, pa.float64()),
         "scores.embedding.vector": pa.array(list(points), pa.list_(pa.float32())),
         **{name: pa.nulls(n, pa.string()) for name in ("input", "output", "messages")},
         "instruction": [f"word{i}" for i in range(n)],

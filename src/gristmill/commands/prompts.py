@@ -66,7 +66,7 @@ class Recalling(Engine):
             raise EngineRefused("no answer to it is stored")
         return found
 
-    generate = score = entropy = attend = rate = embed = choice = run = train = serve
+    generate = score = entropy = diverge = attend = rate = embed = choice = run = train = serve
 
 
 def with_prompts(run: Path, found: Trace) -> Trace:

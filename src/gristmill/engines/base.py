@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.attending import Attend, Attended
+from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
@@ -94,6 +95,10 @@ class Engine(BaseModel, ABC):
     async def entropy(self, request: Entropy) -> Entropies:
         """Score one response, with the entropy of every prediction."""
         raise EngineError(self._cannot("entropy"))
+
+    async def diverge(self, request: Diverge) -> Divergences:
+        """Compare two models on one response."""
+        raise EngineError(self._cannot("diverge"))
 
     async def attend(self, request: Attend) -> Attended:
         """Say where answers look."""

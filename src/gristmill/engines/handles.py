@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.client import Asks
+from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import (
@@ -94,6 +95,10 @@ class Llm:
     def entropy(self, context: Prompt, response: str) -> Awaitable[Entropies]:
         """Return what `score` does, with the entropy of every prediction."""
         return self.ctx.call(self.asks, Entropy(context, response))
+
+    def diverge(self, context: Prompt, response: str) -> Awaitable[Divergences]:
+        """Return how far two models are apart on `response` after `context`."""
+        return self.ctx.call(self.asks, Diverge(context, response))
 
     def attend(self, messages: list[Message]) -> Awaitable[Attended]:
         """Return how much each answer of a conversation looks at the user."""

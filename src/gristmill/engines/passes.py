@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, NotRequired, TypedDict, TypeVar
 
+from gristmill.engines.diverging import Divergences
 from gristmill.engines.entropies import Entropies
 from gristmill.engines.requests import LogProbs
 from gristmill.errors import PromptRefused, PromptTooLong
@@ -13,7 +14,7 @@ from gristmill.text.turns import Turn, turns
 
 UNREAD = frozenset({"prompt_too_long", "prompt_refused"})
 """Flags of a turn that was not read at all: the turns that were are not the conversation."""
-Scored = TypeVar("Scored", LogProbs, Entropies)
+Scored = TypeVar("Scored", LogProbs, Entropies, Divergences)
 
 
 class Answered(TypedDict):

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from gristmill.engines import cluster
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
+from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
 from gristmill.engines.rating import Rate, Rating
@@ -107,6 +108,10 @@ class Remote(Engine):
 
     async def entropy(self, request: Entropy) -> Entropies:
         """Score one response, with the entropy of every prediction."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def diverge(self, request: Diverge) -> Divergences:
+        """Compare two models on one response."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def attend(self, request: Attend) -> Attended:

@@ -18,7 +18,9 @@ from pydantic import ConfigDict
 
 from gristmill.storage.ids import digest
 
-Op = Literal["generate", "score", "entropy", "attend", "rate", "embed", "choice", "run", "train"]
+Op = Literal[
+    "generate", "score", "entropy", "diverge", "attend", "rate", "embed", "choice", "run", "train"
+]
 
 Finish = Literal["stop", "length", "content_filter", "tool_calls", "repetition"]
 """How a text ends. Only "stop" is the model's own will."""

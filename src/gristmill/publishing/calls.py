@@ -64,6 +64,8 @@ def read(packed: bytes) -> Reply:
         return Reply("generate", said["text"])
     if "mass" in said:
         return Reply("choice", ", ".join(f"{k}={v:.3f}" for k, v in said["values"].items()))
+    if "n_response" in said:
+        return Reply("diverge", f"how far two models are apart on {len(said['values'])} tokens")
     if "status" in said:
         counts = f"{said.get('checks_passed', 0)} of {said.get('checks_total', 0)} checks passed"
         return Reply("run", ": ".join(filter(None, [said["status"], said.get("detail"), counts])))
@@ -80,7 +82,7 @@ def _numbers(packed: bytes) -> Reply:
         if abs(length - 1) < 1e-3:
             return Reply("embed", f"a vector of {len(vector)} numbers")
     n = int.from_bytes(packed[12:16], "little")
-    if n and len(packed) == 16 + 12 * n:
+    if n and len(packed) in (16 + 12 * n, 16 + 16 * n):
         return Reply("entropy", f"log-probs and entropies of {n} tokens")
     if len(packed) >= 8 and len(body) % 8 == 0:
         values = np.frombuffer(body, "<f8")

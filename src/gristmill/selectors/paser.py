@@ -3,10 +3,10 @@
 Source: He et al., "PASER: Post-Training Data Selection for Efficient Pruned Large Language Model
 Recovery", arXiv:2502.12594: spectral clusters of the instructions; a budget for each by its mean
 degradation; inside, the most degradation for the cost; no two concepts that were only seen apart.
-Differs from the paper: the degradation (the Jensen-Shannon divergence of the two models, 0..log 2,
-mean over tokens) is a column, because no engine here compares two models; the cost counts words
-unless a column has tokens; budgets are shared by largest remainder, theirs are cut; the most
-degraded clusters come first. Rows seldom share key phrases: count the `concept_conflict`s.
+Differs from the paper: the degradation is a column, that of the scorer `divergence` (a mean over
+tokens of given answers); the cost counts words unless a column has tokens; budgets are shared by
+largest remainder, theirs are cut; the most degraded clusters come first. Rows seldom share key
+phrases: count the `concept_conflict`s.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Paser(VectorStage):
 
     k: int = Field(ge=1)
     """Rows to keep; the paper keeps a fifth of Alpaca."""
-    degradation: str = Field(default="degradation", pattern=PATH)
+    degradation: str = Field(default="scores.divergence.score", pattern=PATH)
     """Column of a number, 0 and more: how much worse the pruned model predicts the row."""
     tokens: str | None = Field(default=None, pattern=PATH)
     """Column of the tokens of instruction and response together; None: words are counted."""
