@@ -4,6 +4,7 @@ A selector is built with its defaults. Columns of vectors, labels and texts are 
 parameter or the schema that names them; every other column is a number.
 """
 
+import asyncio
 import importlib
 import math
 import pkgutil
@@ -11,12 +12,16 @@ from collections import Counter
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
 from gristmill import selectors
-from gristmill.errors import InputError
-from gristmill.pipelines import TableStage
+from gristmill.engines.training import LOSSES, Trained
+from gristmill.errors import InputError, StageError
+from gristmill.pipelines import Context, Recipe, TableStage
+from gristmill.pipelines.workspace import execute, prepare
+from gristmill.publishing.files import RunFiles
 from gristmill.storage.rows import CONTENT
 
 N, WIDTH = 30, 16
@@ -24,6 +29,23 @@ LABELS = ("by", "columns")
 """Parameters that name columns of labels."""
 TEXTS = ("answer",)
 """Parameters that name columns of texts."""
+GIVEN = {"scale_bio": {"shares": (("0", 0.5), ("1", 0.3), ("2", 0.2))}}
+"""Settings without which there would be nothing to select."""
+
+
+class Teacher:
+    """Trains by rule: the loss of a row is the length of its answer, whatever it saw."""
+
+    def stored(self, request):
+        return None
+
+    async def ask(self, request):
+        lines = [
+            {"id": pair.id, "checkpoint": i, "nll": len(pair.response) / (i + 1)}
+            for pair in (*request.rows, *request.held_out)
+            for i in range(2)
+        ]
+        return "key", Trained("nowhere", pa.Table.from_pylist(lines, schema=LOSSES), 1, 0, 0)
 
 
 def selector(name):
@@ -34,16 +56,25 @@ def selector(name):
     return next(c for c in found if issubclass(c, TableStage))
 
 
-ALL = [m.name for m in pkgutil.iter_modules(selectors.__path__)]
-ALL = [name for name in ALL if not selector(name).awaits()]  # those are tested with their engines
-SIZED = [name for name in ALL if "k" in selector(name).model_fields]
-
-
 def build(name, **settings):
     fields = selector(name).model_fields
     usual = {"k": 5, "of": "number", "target": ("x",), "profile": ('["0", "1", "2"]',)}
     given = {key: v for key, v in usual.items() if key in fields and fields[key].is_required()}
-    return selector(name)(**given | settings)
+    return selector(name)(**given | GIVEN.get(name, {}) | settings)
+
+
+def decide(stage, table):
+    if not stage.awaits():
+        return stage.decide(table)
+
+    async def go():
+        return await stage.decide(table, Context({"trainer": Teacher()}, 0, "label", "id"))
+
+    return asyncio.run(go())
+
+
+ALL = [m.name for m in pkgutil.iter_modules(selectors.__path__)]
+SIZED = [name for name in ALL if "k" in selector(name).model_fields]
 
 
 def columns(stage, n, seed=0):
@@ -54,7 +85,8 @@ def columns(stage, n, seed=0):
         for value in (getattr(stage, field, ()) for field in kind):
             names.update([value] if isinstance(value, str) else value)
     made = {}
-    for name in sorted(stage.reads() - stage.optional()):
+    said = {"instruction", "output"} if stage.awaits() else set()  # they need rows with answers
+    for name in sorted(stage.reads() & (stage.reads() - stage.optional() | said)):
         if name.endswith(".vector"):
             made[name] = [row.tolist() for row in rng.normal(size=(n, WIDTH))]
         elif name in named[LABELS]:
@@ -85,7 +117,7 @@ def table_of(stage, made, ids=None):
 
 
 def decided(stage, made, ids=None):
-    return stage.decide(table_of(stage, made, ids)).to_pylist()
+    return decide(stage, table_of(stage, made, ids)).to_pylist()
 
 
 def numbers_in(value):
@@ -166,7 +198,9 @@ def test_a_row_that_lacks_a_value_is_not_selected_for_it(name, bad) -> None:
 @pytest.mark.parametrize("k", [1, 7, N, N + 5])
 def test_exactly_k_rows_stay_or_all(name, k) -> None:
     stage = build(name, k=k)
-    assert sound(stage, decided(stage, columns(stage, N)), N) == min(k, N)
+    lines = decided(stage, columns(stage, N))
+    eligible = sum(line["code"] != "held_out" for line in lines)
+    assert sound(stage, lines, N) == min(k, eligible) > 0
 
 
 @pytest.mark.parametrize("name", SIZED)
@@ -180,7 +214,7 @@ def test_a_k_of_0_is_refused(name, k) -> None:
 @pytest.mark.parametrize("n", [0, 1])
 def test_no_row_and_one_row(name, n) -> None:
     stage = build(name)
-    found = stage.decide(table_of(stage, columns(stage, n)))
+    found = decide(stage, table_of(stage, columns(stage, n)))
     assert sound(stage, found.to_pylist(), n) <= n
     for column, kind in stage.writes().items():
         found[column].cast(kind)
@@ -189,7 +223,7 @@ def test_no_row_and_one_row(name, n) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_what_is_written_has_the_declared_type(name) -> None:
     stage = build(name)
-    found = stage.decide(table_of(stage, columns(stage, N)))
+    found = decide(stage, table_of(stage, columns(stage, N)))
     assert {c: found[c].type for c in stage.writes()} == stage.writes()
 
 
@@ -213,7 +247,11 @@ def test_zero_vectors_and_scores_of_0_are_decided_on(name) -> None:
 @pytest.mark.parametrize("name", ALL)
 def test_rows_that_share_an_id_get_a_line_each(name) -> None:
     stage = build(name)
-    sound(stage, decided(stage, columns(stage, N), ["same"] * N), N)
+    if stage.needs():
+        with pytest.raises(StageError, match="got the id 'same' twice"):
+            decided(stage, columns(stage, N), ["same"] * N)
+    else:
+        sound(stage, decided(stage, columns(stage, N), ["same"] * N), N)
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -243,3 +281,47 @@ def test_a_rank_does_not_depend_on_the_scale_of_the_score(name) -> None:
     plain = decided(stage, made)
     for change in (math.log, math.exp, lambda x: 3 * x - 100):
         assert decided(stage, {"number": [change(x) for x in made["number"]]}) == plain
+
+
+ROOM = {"k": N, "rate": 1.0, "min": 0.0, "threshold": 1.0, "rare": (1, N), "concepts": 0}
+"""Settings that let every row stay, or nearly."""
+
+
+def in_a_recipe(name):
+    """Return the entry of a selector that reads plain columns, besides vectors, and those."""
+    stage = build(name, **{key: v for key, v in ROOM.items() if key in selector(name).model_fields})
+    plain = {
+        key: value.replace(".", "_")
+        for key, value in stage.model_dump().items()
+        if isinstance(value, str) and value.startswith("scores.")
+    }
+    stage = selector(name)(**stage.model_dump() | plain)
+    return {"use": f"selectors.{name}", **stage.model_dump(mode="json")}, columns(stage, N)
+
+
+def test_a_kept_row_leads_to_every_selector_that_picked_it_and_to_why(tmp_path, engine) -> None:
+    rows, stages = [{"output": "aeionrst"[i % 8] * (i + 1)} for i in range(N)], []
+    for name in ALL:
+        if build(name).needs():
+            continue
+        entry, made = in_a_recipe(name)
+        stages.append(entry)
+        for column in made.keys() - {"scores.embedding.vector", "output"}:
+            for row, value in zip(rows, made[column], strict=True):
+                row.setdefault(column, value)
+    recipe = Recipe(name="all", stages=[{"use": "scorers.embedding"}, *stages])
+    prepared = prepare(recipe, rows, {"embedder": engine()})
+    run = RunFiles.open(execute(prepared, workspace=tmp_path).path)
+    kept = pq.read_table(run.data[0]).to_pylist()
+    assert len(kept) > 5
+    assert run.recipe["stages"][1:] == stages, "with all parameters, as they were"
+    assert run.path.name == f"all-{run.note['fingerprint'][:12]}"
+    for row in kept:
+        assert row["picks"].keys() == {stage["use"].split(".")[1] for stage in stages}
+        for stage in stages:
+            pick = row["picks"][stage["use"].split(".")[1]]
+            rank = pick.pop("rank")
+            scores = [row.get(value) for value in stage.values() if isinstance(value, str)]
+            why = [x for x in (*pick.values(), *scores) if x is not None]
+            assert why or rank == 0 or stage["use"] == "selectors.longest"
+            assert rank is not None
