@@ -8,6 +8,7 @@ from gristmill.engines.sandbox.program import Verdict
 from gristmill.errors import RequirementError
 from gristmill.filters.code_rules import CodeRules
 from gristmill.pipelines import Drop, LocalRunner, Recipe
+from gristmill.text.type_errors import type_errors
 
 FACTS = {"imports": ["re"], "stubs": [], "undocumented": ["f"], "complexities": {"f": 3}}
 
@@ -52,6 +53,39 @@ def test_every_rule_has_its_code(ask, script, facts, changes, wanted) -> None:
 )
 def test_what_the_text_tells_asks_no_sandbox(ask, script, output, code) -> None:
     assert ask(CodeRules(), {"output": output}, script({})).code == code
+
+
+@pytest.mark.parametrize(
+    ("errors", "wanted"),
+    [([], None), (["2: no int", "3: no"], Drop("wrong_type", "2: no int"))],
+)
+def test_types_are_checked_on_request_by_a_profile(ask, script, errors, wanted) -> None:
+    verdict = Verdict("pass", cells=[{"stdout": json.dumps(errors)}])
+    engine = script({"": [said(), verdict]})
+    out = ask(CodeRules(types="mine"), answer("def f(): return 1"), engine)
+    assert (out or None) == wanted
+    assert [program.profile for program in engine.calls] == ["bare", "mine"]
+
+
+def test_a_checker_that_says_nothing_is_no_pass_and_one_that_is_missing_an_error(
+    ask, script
+) -> None:
+    def checked(verdict: Verdict) -> Drop:
+        engine = script({"": [said(), verdict]})
+        return ask(CodeRules(types="mine"), answer("def f(): return 1"), engine)
+
+    assert checked(Verdict("timeout", "10 s")) == Drop("wrong_type", "timeout: 10 s")
+    with pytest.raises(RequirementError, match=r"profile mine .*\(no mypy\); .*requirements: \["):
+        checked(Verdict("missing_dependency", "no mypy"))
+
+
+@pytest.mark.slow
+def test_what_the_checker_says_names_line_and_fault() -> None:
+    code = "import nowhere\n\ndef f(x: int) -> str:\n    return nowhere.g(x)\n"
+    assert type_errors(code) == []
+    (error,) = type_errors("def f(x: int) -> str:\n    return x\n")
+    assert error.startswith("2: Incompatible return value type")
+    assert type_errors("def f(:")[0].startswith("1: ")
 
 
 def test_code_that_no_compiler_survives_does_not_compile(ask, script) -> None:

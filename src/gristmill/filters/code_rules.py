@@ -3,7 +3,7 @@
 Source: the rules by which Wei et al., "SelfCodeAlign", arXiv:2410.24198, take functions as seeds;
 complexity as in McCabe, "A Complexity Measure" (1976).
 Differs from the paper: rules on an answer, not on a seed. The code is compiled inside the sandbox
-and never run; types are not checked.
+and never run. Types are checked by mypy, where a profile of yours has it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from pydantic import Field
 
 from gristmill.engines.requests import Op
 from gristmill.engines.sandbox.inspecting import MAX_CHARS, found, inspection
+from gristmill.engines.sandbox.profiles import PythonProfile
+from gristmill.errors import RequirementError
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text import code_facts
+from gristmill.text import code_facts, type_errors
 from gristmill.text.fences import python_code
 from gristmill.text.python_source import BANNED
 from gristmill.text.tested_code import PLACEHOLDER
@@ -32,7 +34,7 @@ class CodeRules(RowStage):
 
     codes: ClassVar[frozenset[str]] = frozenset(
         {"no_code", "code_too_long", "does_not_compile", "banned_import", "unfinished",
-         "no_docstring", "too_complex"}
+         "no_docstring", "too_complex", "wrong_type"}
     )  # fmt: skip
 
     banned: tuple[str, ...] = tuple(sorted(BANNED))
@@ -42,8 +44,11 @@ class CodeRules(RowStage):
     max_complexity: int = Field(default=50, ge=1)
     """Paths through one function above which it is `too_complex`. Our choice: far above what a
     person writes."""
+    types: PythonProfile | None = None
+    """Profile whose mypy checks the types: one of `engines.sandbox.profiles`, with mypy and what it
+    needs as its requirements. None checks none. Two seconds a row on an idle core."""
     timeout_s: float = Field(default=10.0, gt=0, le=600)
-    """Wall-clock limit of compiling, in seconds."""
+    """Wall-clock limit of compiling, and of checking types, in seconds."""
 
     def reads(self) -> frozenset[str]:
         """The answer."""
@@ -68,7 +73,25 @@ class CodeRules(RowStage):
         if facts is None:
             return Drop("does_not_compile", f"{verdict.status}: {verdict.detail}")
         whole: Nothing = {}
-        return next(self._broken(facts), whole)
+        return next(self._broken(facts), None) or await self._typed(code, ctx) or whole
+
+    async def _typed(self, code: str, ctx: Context) -> Drop | None:
+        if self.types is None:
+            return None
+        ask = inspection(
+            type_errors, "type_errors", code, timeout_s=self.timeout_s, profile=self.types
+        )
+        verdict = await ctx.sandbox.run(ask)
+        errors = found(verdict)
+        if verdict.status == "missing_dependency":  # the checker's own: the code is not run
+            raise RequirementError(
+                f"filters.code_rules: types: the profile {self.types} lacks what mypy needs "
+                f"({verdict.detail}); name it, with all that it needs and every version: "
+                "engines.sandbox.profiles.mine.requirements: [mypy==2.4.1, pathspec==1.1.1, ...]"
+            )
+        if errors is None:
+            return Drop("wrong_type", f"{verdict.status}: {verdict.detail}")
+        return Drop("wrong_type", errors[0]) if errors else None
 
     def _broken(self, facts: Mapping[str, Any]) -> Iterator[Drop]:
         if error := facts.get("error"):

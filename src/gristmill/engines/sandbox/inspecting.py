@@ -18,7 +18,9 @@ MAX_CHARS = 100_000
 ASK = "{source}\n\nimport json\nprint(json.dumps({name}({arguments})))\n"
 
 
-def inspection(module: ModuleType, name: str, *arguments: Any, timeout_s: float = 10.0) -> Program:
+def inspection(
+    module: ModuleType, name: str, *arguments: Any, timeout_s: float = 10.0, profile: str = "bare"
+) -> Program:
     """Return the program that calls a function of the module on texts, numbers, lists of them.
 
     Too much text for the sandbox has no answer.
@@ -27,7 +29,7 @@ def inspection(module: ModuleType, name: str, *arguments: Any, timeout_s: float 
     ask = ASK.format(source=inspect.getsource(module), name=name, arguments=given)
     if len(ask) > MAX_CELL_CHARS:
         ask = f"raise ValueError('{len(ask)} characters')"
-    return Program("", cells=(ask,), timeout_s=timeout_s, cell_timeout_s=timeout_s)
+    return Program("", cells=(ask,), timeout_s=timeout_s, cell_timeout_s=timeout_s, profile=profile)
 
 
 def found(verdict: Verdict) -> Any:
