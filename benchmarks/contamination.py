@@ -129,12 +129,15 @@ def main() -> None:
     both = [*texts[:300], *(row.question for row in rows[:: len(rows) // 100])]
     agreed = [(index.find(text) is not None) == one_by_one(known, text) for text in both]
     result: dict[str, object] = {
-        "words of a run": NGRAM,
-        "ratio to one by one": round(statistics.median(ratios), 1),
+        "name": "contamination",
+        "ratio": round(statistics.median(ratios), 1),
         "spread": f"{min(ratios):.1f} to {max(ratios):.1f}",
+        "baseline": round(statistics.median(naive)),
+        "unit": "rows/s",
+        "rows/s": round(statistics.median(ours)),
+        "words of a run": NGRAM,
         # The baseline knows no questions shorter than a run.
         "share of texts on which both agree": round(statistics.mean(agreed), 3),
-        "rows/s, one by one": round(statistics.median(naive)),
     }
     methods: list[tuple[Method, ...]] = [
         ("words",),
