@@ -1,7 +1,9 @@
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from gristmill.errors import InputError
 from gristmill.filters.semantic_duplicates import SemanticDuplicates
 
 
@@ -68,3 +70,40 @@ def test_within_clusters_most_pairs_are_found_and_none_is_invented() -> None:
     assert {i for i in ids if whole[i]["keep"]} <= {i for i in ids if cells[i]["keep"]}
     assert sum(line["keep"] for line in cells.values()) <= 44
     assert decided(vectors.tolist(), ids=ids, cells=8) == cells
+
+
+@pytest.fixture
+def published(tmp_path):
+    """The dataset of another run: rows at 40 and 41 degrees, and one without a vector."""
+    vectors = [{"embedding": {"vector": v}} for v in [*around(40, 41), None]]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    pq.write_table(pa.table({"id": ["x", "y", "z"], "scores": vectors}), folder / "0.parquet")
+    return str(folder)
+
+
+def test_a_row_of_another_dataset_stays_and_others_like_it_leave(published) -> None:
+    lines = decided(around(42, 90, 92), scores=[9, 1, 2], against=[published], threshold=0.99)
+    assert [line["keep"] for line in lines.values()] == [False, False, True]
+    assert lines["a"]["detail"] == "1.000 of y in 0.parquet"
+    assert lines["b"]["detail"] == "0.999 of c"
+    # The cosine of 92 - 41 degrees.
+    assert lines["c"]["similarity"] == pytest.approx(0.629, abs=1e-3)
+
+
+def test_within_clusters_all_other_datasets_count(published) -> None:
+    assert kept(around(39, 90, 170, 255), against=[published], cells=3) == "bcd"
+
+
+@pytest.mark.parametrize(
+    ("table", "vectors", "why"),
+    [
+        ({"id": ["x"]}, around(0), r"0\.parquet .* scores\.embedding\.vector"),
+        ({"id": ["x"], "scores": [{"ifd": 1.0}]}, around(0), r"scores\.embedding\.vector"),
+        ({"id": ["x"], "scores": [{"embedding": {"vector": [1.0]}}]}, around(0), r"\[1, 2\] numb"),
+    ],
+)
+def test_another_dataset_must_have_the_same_vectors(tmp_path, table, vectors, why) -> None:
+    pq.write_table(pa.table(table), tmp_path / "0.parquet")
+    with pytest.raises(InputError, match=why):
+        decided(vectors, against=[str(tmp_path / "0.parquet")])

@@ -43,7 +43,7 @@ def walk(points: Array, k: int, threshold: float) -> Walk:
     similarity = np.full(len(points), np.nan, np.float32)
     for start in range(0, len(points), BLOCK):
         block = points[start : start + BLOCK]
-        like, by = _most_like(block, kept[: len(picks)])
+        like, by = most_like(block, kept[: len(picks)])
         each = block @ block.T
         for i in range(len(block)):
             if len(picks) == k:
@@ -63,8 +63,11 @@ def walk(points: Array, k: int, threshold: float) -> Walk:
     return Walk(np.array(picks, np.int64), nearest, similarity)
 
 
-def _most_like(block: Array, kept: Array) -> tuple[Array, Indices]:
-    """Return for every point of a block the largest similarity to a kept one, and which."""
+def most_like(block: Array, kept: Array) -> tuple[Array, Indices]:
+    """Return for every point of a block the largest similarity to a kept one, and which.
+
+    (n, d) and (m, d) float32 -> (n,) float32, -inf where nothing is kept, and (n,) int64.
+    """
     like = np.full(len(block), -np.inf, np.float32)
     by = np.zeros(len(block), np.int64)
     for i in range(0, len(kept), CHUNK):
