@@ -1,6 +1,7 @@
 """Injections: text that speaks to the model that reads it instead of being read.
 
-Sources: the impacts in Greshake et al., arXiv:2302.12173, and the parts of a payload in Liu et al.,
+Sources: the impacts in Greshake et al., arXiv:2302.12173 (theft of information, spreading, control
+of calls; contaminated content is not told by a rule), and the parts of a payload in Liu et al.,
 "Prompt Injection attack against LLM-integrated Applications" (HouYi), arXiv:2306.05499: a
 separator that ends what went before, then a request. These are rules: what is said in other words
 is not found.
@@ -12,7 +13,10 @@ from typing import Literal, NamedTuple
 
 from gristmill.text.rare import Rare
 
-Threat = Literal["override", "persona", "prompt_theft", "exfiltration", "separator", "hidden_text"]
+Threat = Literal[
+    "override", "persona", "prompt_theft", "exfiltration", "spreading", "tool_control", "separator",
+    "hidden_text",
+]  # fmt: skip
 
 BEFORE = r"(?:previous|prior|above|earlier|preceding|foregoing|former|original|system|initial)"
 ORDERS = r"(?:instructions?|prompts?|directions?|commands?|rules|guidelines|context|messages?)"
@@ -34,6 +38,13 @@ PATTERNS: dict[Threat, str] = {
     "prompt_theft": rf"{ASK}[^.\n]{{0,30}}\b(?:your|the) (?:{SECRET} )*"
     rf"(?:system prompt|system message|{SECRET} (?:prompt|instructions))\b",
     "exfiltration": rf"{SEND}[^.\n]{{0,60}}\b{PRIVATE}\b[^\n]{{0,60}}(?:https?://|@\w)",
+    "spreading": r"\b(?:copy|include|append|insert|add|repeat|forward|send) (?:this|these|the"
+    r" following) (?:\w+ )?(?:message|e-?mail|prompt|instructions?|text|paragraph)s?\b[^.\n]{0,40}"
+    r"\b(?:to|in|into|with) (?:every|each|all|any) (?:of )?(?:your |my |the )?(?:future |new )?"
+    r"(?:repl(?:y|ies)|responses?|e-?mails?|messages?|answers?|contacts?)\b",
+    "tool_control": r"\b(?:call|invoke|execute|run|use)\b[^.\n]{0,60}"
+    r"\b(?:tool|function|api|plugin|command|script)\b[^.\n]{0,60}"
+    r"\bwithout (?:asking|telling|informing|notifying|alerting) (?:the |your )?user\b",
     "separator": r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|system)\|>"
     r"|\[/?INST\]|<</?SYS>>|(?m:^[-=#*]{3,} ?end of (?:the )?(?:user |system )?"
     r"(?:prompt|input|instructions|document)\b)",
