@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -19,7 +21,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.host import Host, Outcome, result
 from gristmill.engines.planner import Waiting
 from gristmill.engines.requests import Request
-from gristmill.errors import EngineError, EngineLost
+from gristmill.errors import EngineError, EngineLost, GristmillError, RequirementError
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +30,8 @@ WAIT_S = 0.005
 """A message holds up to so many requests; it leaves when what arrives had so many seconds."""
 PAUSE_S = 5.0
 """How long the last poll of an actor may take; one that is silent for longer hangs."""
+JOIN_S = 2.0
+"""How often it looks for machines that have joined the cluster."""
 RESTARTS = 6
 """Deaths in a row, without one answer between them, after which an engine stays dead; more than it
 takes to find out which requests it dies of (`suspects.py`)."""
@@ -60,11 +64,12 @@ class Pool:
         self._timer: asyncio.TimerHandle | None = None
         self._is_paused = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._watcher: asyncio.Task[None] | None = None
         self._said = ""
         """The last line in the log of the actor that died last."""
 
     async def start(self) -> None:
-        """Start every actor and its engine, all at once; machines that join later get none."""
+        """Start every actor and its engine, all at once; all of them have to start."""
         places: list[str | None] = [None] * getattr(self.engine, "replicas", 1)
         if getattr(self.engine, "everywhere", False):
             places = [*await asyncio.to_thread(cluster.nodes)]
@@ -78,9 +83,9 @@ class Pool:
         """Listen to the actors from the event loop that runs now."""
         self._is_paused = False
         for replica in self.replicas:
-            task = asyncio.get_running_loop().create_task(self._listen(replica))
-            self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            self._task(self._listen(replica))
+        if getattr(self.engine, "everywhere", False):
+            self._watcher = self._task(self._watch())
 
     async def pause(self) -> None:
         """Stop listening; the actors stay, and another event loop may resume.
@@ -88,6 +93,8 @@ class Pool:
         An actor whose last poll is still out would give it the next answer, which nobody takes.
         """
         self._is_paused = True
+        if self._watcher:
+            self._watcher.cancel()
         for replica in self.replicas:
             replica.actor.wake.remote()
         if tasks := set(self._tasks):
@@ -128,17 +135,47 @@ class Pool:
 
         total = self._waiting.counters()
         for replica in self.replicas:
-            try:
+            with suppress(ray.exceptions.RayError):  # dead just now: its listener starts another
                 found = await replica.actor.metrics.remote() if replica.is_ready else {}
-            except ray.exceptions.RayError:
-                continue  # it died just now: what listens to it starts another
-            for name, value in found.items():
-                total[name] = total.get(name, 0.0) + value
+                for name, value in found.items():
+                    total[name] = total.get(name, 0.0) + value
         return total
 
     async def pids(self) -> list[list[int]]:
         """Return the processes of every actor, its own first."""
         return [await replica.actor.pids.remote() for replica in self.replicas]
+
+    def _task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def _watch(self) -> None:
+        """Give an actor to every machine that joins the cluster."""
+        while True:
+            await asyncio.sleep(JOIN_S)
+            with suppress(RequirementError):  # no machine is left: one may come
+                found = {*await asyncio.to_thread(cluster.nodes)}
+                new = found - {replica.node for replica in self.replicas}
+                await asyncio.gather(*(self._join(Replica(self._actor(n), n)) for n in new))
+
+    async def _join(self, replica: Replica) -> None:
+        """Start the engine of one more actor; where it cannot, the others go on without it."""
+        import ray
+
+        self.replicas.append(replica)
+        try:
+            await self._begin(replica)
+        except (ray.exceptions.RayError, GristmillError) as error:
+            name, replica.deaths = type(self.engine).__name__, RESTARTS + 1
+            log.error("engine=%s node=%s not_started=%s", name, replica.node, error)  # noqa: TRY400
+        else:
+            self._task(self._listen(replica))
+            self._send()
+        finally:
+            if not replica.is_ready:
+                ray.kill(replica.actor)
 
     def _send(self) -> None:
         """Give what waits to the actors with most room, a batch each time."""

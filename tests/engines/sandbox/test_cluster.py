@@ -19,16 +19,18 @@ SLEEPS = replace(SQUARE, code="import time\ntime.sleep(0.2)\n" + SQUARE.code)
 WRONG = replace(SQUARE, code="def f(x):\n    return x")
 
 
-@pytest.fixture
-def address(chosen: Sandbox) -> Iterator[str]:
+SIZE = {"num_cpus": 1, "object_store_memory": 80 << 20}
+
+
+@pytest.fixture(scope="module")
+def cluster(chosen: Sandbox) -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    size = {"num_cpus": 1, "object_store_memory": 80 << 20}
     ray.shutdown()
-    cluster = Cluster(initialize_head=True, head_node_args={**size, "include_dashboard": False})
-    cluster.add_node(**size)
-    yield cluster.address
+    cluster = Cluster(initialize_head=True, head_node_args={**SIZE, "include_dashboard": False})
+    cluster.add_node(**SIZE)
+    yield cluster
     ray.shutdown()
     cluster.shutdown()
 
@@ -48,8 +50,8 @@ def serving(pids: list[int]) -> psutil.Process:
     return next(p for p in found if "gristmill.engines.sandbox.serve" in p.cmdline())
 
 
-def test_every_machine_has_one_and_a_killed_one_comes_back(address: str) -> None:
-    remote = hosted(address)
+def test_every_machine_has_one_and_a_killed_one_comes_back(cluster: Any) -> None:
+    remote = hosted(cluster.address)
     assert isinstance(remote, Remote)
     assert isinstance(remote.engine, NodeSandbox)
     assert remote.identity == Sandbox(1).identity
@@ -77,3 +79,25 @@ def test_every_machine_has_one_and_a_killed_one_comes_back(address: str) -> None
     assert victim not in after[0]
     left = [psutil.Process(pid) for pids in after for pid in pids if psutil.pid_exists(pid)]
     assert psutil.wait_procs(left, 10)[1] == []
+
+
+def test_a_machine_that_joins_during_a_run_gets_one(cluster: Any) -> None:
+    remote = hosted(cluster.address)
+
+    async def go() -> list[str]:
+        await remote.start()
+        assert remote._pool
+        replicas = remote._pool.replicas
+        before = {replica.node for replica in replicas}
+        cluster.add_node(**SIZE)  # it wants the main thread
+        while len(replicas) == len(before) or not replicas[-1].is_ready:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+        assert replicas[-1].node not in before
+        waiting = [asyncio.create_task(remote.run(SLEEPS)) for _ in range(12)]
+        await asyncio.sleep(0.3)
+        assert replicas[-1].in_hand
+        verdicts = await asyncio.gather(*waiting)
+        await remote.stop()
+        return [verdict.status for verdict in verdicts]
+
+    assert asyncio.run(go()) == ["pass"] * 12
