@@ -30,3 +30,11 @@ def test_a_limit_that_was_refused_half_way_does_not_stay(
     assert (tmp_path / PLAIN).read_text() == str(1 << 20)
     group.limit(256, 64)
     assert (tmp_path / PLAIN).read_text() == str(256 << 20)
+
+
+def test_cpu_time_is_read_in_the_units_of_each_version(tmp_path: Path) -> None:
+    (tmp_path / "cpuacct.usage").write_text("1500000000\n")
+    (tmp_path / "cpu.stat").write_text("usage_usec 2500000\nuser_usec 2000000\n")
+    read = [Group(version, tmp_path, tmp_path, tmp_path).used_s() for version in (1, 2)]
+    assert read == [1.5, 2.5]
+    assert Group(1, tmp_path, tmp_path).used_s() is None

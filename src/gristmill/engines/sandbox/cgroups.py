@@ -18,11 +18,13 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 @dataclass(slots=True)
 class Group:
-    """One control group, used by one run at a time; `folders` are one (v2) or two (v1)."""
+    """One control group, used by one run at a time; its folders are one (v2), two or three (v1)."""
 
     version: int
     memory: Path
     pids: Path
+    cpu: Path | None = None
+    """Where CPU time is counted, if it is."""
     limited: tuple[int, int] = (0, 0)
     """The limits that are set; zeros while that is not known."""
     events: int = -1
@@ -31,7 +33,7 @@ class Group:
     @property
     def folders(self) -> set[Path]:
         """Every folder that belongs to it."""
-        return {self.memory, self.pids}
+        return {folder for folder in (self.memory, self.pids, self.cpu) if folder}
 
     def limit(self, memory_mb: int, processes: int) -> None:
         """Set the limits of the next run, where they differ from the last one's."""
@@ -74,6 +76,14 @@ class Group:
                 return int(value)
         return 0
 
+    def used_s(self) -> float | None:
+        """Return the CPU time in seconds of all that ever ran here; None where nobody counts it."""
+        if not self.cpu:
+            return None
+        if self.version == 1:
+            return int((self.cpu / "cpuacct.usage").read_text()) / 1e9
+        return int((self.cpu / "cpu.stat").read_text().split()[1]) / 1e6  # usage_usec comes first
+
     def kill(self) -> None:
         """Kill every process in it."""
         for _ in range(20):
@@ -106,10 +116,13 @@ def make_group() -> Group | None:
     name = f"gristmill-{os.getpid()}-{next(NUMBERS)}"
     homes = _homes()
     if "memory" in homes and "pids" in homes:
-        group = Group(1, homes["memory"] / name, homes["pids"] / name)
-        return group if _usable(group) else None
+        for cpu in (homes.get("cpuacct"), None):
+            group = Group(1, homes["memory"] / name, homes["pids"] / name, cpu and cpu / name)
+            if _usable(group):
+                return group
+        return None
     for home in (homes[""], homes[""].parent) if "" in homes else ():
-        group = Group(2, home / name, home / name)
+        group = Group(2, home / name, home / name, home / name)
         if _usable(group):
             return group
     return None
@@ -143,6 +156,7 @@ def _usable(group: Group) -> bool:
             folder.mkdir()
         group.limit(1024, 64)
         group.oom_kills()
+        group.used_s()
     except OSError:
         group.remove()
         return False

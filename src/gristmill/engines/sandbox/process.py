@@ -108,6 +108,7 @@ class _Cold(Run):
         self.how, self.isolate, self.profile = how, how == "bubblewrap", profile
         self.info_read, self.info_write = map(self.own, os.pipe())
         self.block_read, self.block_write = map(self.own, os.pipe())
+        self.used_before_s = group.used_s() if group else None
 
     def _command(self) -> tuple[Command, str | None, str]:
         if self.isolate:
@@ -206,6 +207,8 @@ class _Cold(Run):
         if not self.isolate:
             used_s = usage.ru_utime + usage.ru_stime
             self.outcome.cpu_s = max(self.outcome.cpu_s or 0.0, used_s)
+        elif self.group and (used := self.group.used_s()) and self.used_before_s is not None:
+            self.outcome.cpu_s = used - self.used_before_s
         self.process.returncode = os.waitstatus_to_exitcode(status)
         code = self.process.returncode
         self.outcome.code = 128 - code if code < 0 else code

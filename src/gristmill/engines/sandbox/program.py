@@ -92,7 +92,7 @@ class Verdict(Answer):
     or second run."""
     cpu_ms: int | None = None
     """CPU time of the run's processes as the kernel counts it, with some milliseconds for their
-    start; None where the back end does not know it (bubblewrap, but for time-outs)."""
+    start; None where nobody counts it (bubblewrap without a control group, but for time-outs)."""
     verified_by: str = ""
     """`values`, `stdio`: compared outside the program's process; `asserts`: inside, in two
     runs; `calls`, `cells`: nothing was compared."""

@@ -62,7 +62,7 @@ class Outcome:
     cpu_s: float | None = None
     """CPU time of all its processes, with what it took to prepare them; a cold run also counts
     the reading of its texts.
-    Bubblewrap does not collect its child, so there it is known for time-outs only."""
+    Bubblewrap does not collect its child: without a control group only time-outs tell it."""
     starved_s: float = 0.0
     """Time it was ready to run but got no CPU; known for time-outs only."""
     marks: list[Mark] = field(default_factory=list)
