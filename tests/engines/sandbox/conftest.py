@@ -12,6 +12,20 @@ from gristmill.errors import RequirementError
 BACKENDS = ("zygote", "bubblewrap")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the modes in which an attack does not run on a back end for this user."""
+
+    def is_wanted(item: Any) -> bool:
+        found = getattr(item, "callspec", None)
+        attack = found and found.params.get("attack")
+        modes = getattr(attack, "modes", None)
+        return modes is None or found.params["mode"] in modes(found.params["lone"])
+
+    left_out = [item for item in items if not is_wanted(item)]
+    items[:] = [item for item in items if is_wanted(item)]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session", params=BACKENDS)
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Return a sandbox with two slots."""
