@@ -121,7 +121,7 @@ def check(
     """
     uses: list[Use] = []
     for i, entry in enumerate(recipe.stages):
-        taken = {"target", *(use.label for use in uses)}
+        taken = {"seeds", "target", *(use.label for use in uses)}
         uses.append(_use(f"stages[{i}]", entry, taken, allow_plugins=allow_plugins))
     _check_map(recipe, uses)
     types = {**columns, **SYSTEM}
