@@ -15,7 +15,12 @@ from gristmill.publishing.housekeeping import free_models
 from gristmill.storage.shards import lock
 from tests.commands.test_bad_input import refused
 
-BARE = ("--local", "--no-prefect", "--set", "export={card: false, report: false}")
+BARE = (
+    "--local",
+    "--no-prefect",
+    "--set",
+    "export={card: false, report: false, formats: [alpaca]}",
+)
 
 
 @pytest.fixture

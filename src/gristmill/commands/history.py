@@ -47,8 +47,8 @@ def _line(run: Path, workspace: Path) -> dict[str, Any]:
     return {
         "name": run.name,
         "state": state,
-        "rows": sum((note["dataset"] or {}).values()) if note else None,
-        "wall_s": sum(bill["wall_s"] for bill in bills),
+        "rows": note["stages"][-1]["kept"] if note and note["dataset"] else None,
+        "wall_s": sum(bill["wall_s"] for bill in bills) or (note["wall_s"] if note else 0.0),
         "tokens": sum(bill["tokens"] for bill in bills),
         "size_bytes": size_of(run),
         "path": str(run),
