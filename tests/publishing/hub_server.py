@@ -104,6 +104,14 @@ def info(hub: Hub, _: bytes, repo: str) -> tuple[int, Any]:
     return 200, {"_id": "1", "id": repo, "sha": sha, "private": hub.repos[repo]["private"]}
 
 
+def settings(hub: Hub, body: bytes, repo: str) -> tuple[int, Any]:
+    asked = json.loads(body)
+    hub.repos[repo]["private"] = (
+        asked.get("visibility") == "private" or asked.get("private") is True
+    )
+    return 200, {}
+
+
 def tree(hub: Hub, _: bytes, repo: str, branch: str) -> tuple[int, Any]:
     files = hub.repos[repo]["branches"][branch]
     return 200, [
@@ -181,6 +189,7 @@ def commit(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
 REPO = r"([\w.-]+/[\w.-]+)"
 ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/api/repos/create", create),
+    ("PUT", f"/api/datasets/{REPO}/settings", settings),
     ("POST", "/api/validate-yaml", validate),
     ("GET", f"/api/datasets/{REPO}(?:/revision/[^/]+)?", info),
     ("GET", f"/api/datasets/{REPO}/tree/([^/]+)", tree),

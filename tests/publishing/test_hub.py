@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from audit import audit
 
-from gristmill import run
+from gristmill import Recipe, run
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
 from gristmill.publishing import card, hub, report
 from gristmill.publishing.checks import problems
@@ -164,6 +164,23 @@ def test_a_public_repository_is_not_taken_for_a_private_one(ready, server) -> No
     assert server.repos[REPO]["private"] is False
     with pytest.raises(GateClosed, match="there already and public"):
         hub.publish(path, REPO, endpoint=server.url)
+
+
+def test_what_was_looked_at_privately_becomes_public(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url)
+    assert server.repos[REPO]["private"] is True
+    hub.publish(path, REPO, endpoint=server.url, private=False)
+    assert server.repos[REPO]["private"] is False
+
+
+def test_a_dataset_without_rows_is_refused(tmp_path, server) -> None:
+    stages = [{"use": "filters.length", "min_words": 99}]
+    seeds = [{"instruction": "a", "output": "b"}]
+    made = run(Recipe(name="none", stages=stages), seeds, workspace=tmp_path)
+    with pytest.raises(GateClosed, match="has no rows"):
+        hub.publish(made.path, REPO, endpoint=server.url)
+    assert server.log == []
 
 
 def test_a_run_that_does_not_add_up_is_refused(ready, server) -> None:

@@ -63,15 +63,17 @@ def publish(
 
     Raises:
         InputError: There is no finished run at `path`, or `repo_id` is no name.
-        GateClosed: The run does not add up, repeats benchmarks more than its recipe allows, holds
-            the token, was edited, states a licence laxer than its sources', or its repository is
-            public.
+        GateClosed: The run has no rows, does not add up, repeats benchmarks more than its recipe
+            allows, holds the token, was edited, states a licence laxer than its sources', or its
+            repository is public.
         RequirementError: No token, no right to write there, or the Hub is switched off.
         StorageError: The Hub could not be reached or failed.
     """
     run = RunFiles.open(path)
     if wrong := problems(run):
         raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
+    if not run.stages[-1]["kept"]:
+        raise GateClosed(f"{path} is not published: its dataset has no rows")
     if repeats := list(above_limit(run)):
         raise GateClosed(f"{path} is not published: {'; '.join(repeats)}")
     if wrong_licence := laxer(run):
@@ -90,7 +92,8 @@ def publish(
         api = HfApi(endpoint=endpoint, token=token, library_name="gristmill")
         where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset"}
         api.create_repo(**where, private=private, exist_ok=True)
-        if private and not api.repo_info(**where).private:
+        was_private = api.repo_info(**where).private
+        if private and not was_private:
             raise GateClosed(
                 f"{repo_id} is there already and public; publish to another name, make it private "
                 "on the Hub, or say that a public one is meant"
@@ -99,7 +102,10 @@ def publish(
             api.create_branch(**where, branch=revision, exist_ok=True)
         if croissant.FILE in files:
             croissant.write(run, f"{api.endpoint}/datasets/{repo_id}")
-        return _send(api, where, files, revision, f"Publish {run.name}")
+        done = _send(api, where, files, revision, f"Publish {run.name}")
+        if was_private and not private:  # last: nobody sees what is not there yet
+            api.update_repo_settings(**where, private=False)
+        return done
 
 
 def _token(name: str) -> str:
