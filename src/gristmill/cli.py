@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
+from gristmill import telemetry
 from gristmill.commands.screen import Screen, opened
-from gristmill.commands.silence import SILENT
 
 INTERRUPTED = 130
 STOPPED = "stopped; nothing finished is lost: the same command goes on from here"
@@ -30,8 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     args.argv = list(sys.argv[1:] if argv is None else argv)
-    for name, value in SILENT.items():
-        os.environ.setdefault(name, value)
+    telemetry.switch_off()
     _listen()
     try:
         with opened(json_lines=args.json, quiet=args.quiet) as screen:

@@ -1,6 +1,10 @@
 import asyncio
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +101,33 @@ def test_a_forked_process_has_the_variables_of_its_own_start(
         process.join()
         assert process.exitcode == 0
         assert (tmp_path / said).read_text() == said
+
+
+def test_engines_that_load_at_once_in_one_process_take_turns(monkeypatch: Any) -> None:
+    from gristmill.engines import vllm_start
+
+    inside, most = [0], [0]
+
+    @contextmanager
+    def slow(*, one_process: bool) -> Iterator[None]:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.05)
+        inside[0] -= 1
+        raise ValueError(one_process)
+        yield
+
+    monkeypatch.setattr(vllm_start, "environment", slow)
+    threads = [threading.Thread(target=_load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1]
+
+
+def _load() -> None:
+    from gristmill.engines import vllm_start
+
+    with pytest.raises(ValueError, match=r"True|False"):
+        vllm_start.load({}, [])

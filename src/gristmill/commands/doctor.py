@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gristmill.commands.screen import Screen
-from gristmill.commands.silence import SILENT
 from gristmill.errors import RequirementError
+from gristmill.telemetry import OFF
 
 TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 PACKAGES = {
@@ -130,7 +130,7 @@ def machine_lines(environment: Mapping[str, str]) -> Iterator[Line]:
     has_token = any(environment.get(name) for name in TOKENS) or token_file(environment).is_file()
     fix = "set HF_TOKEN to publish, or to read private and gated repositories"
     yield Line("Hub", "token", "ok" if has_token else "missing", "present" if has_token else fix)
-    for name, value in SILENT.items():
+    for name, value in OFF.items():
         is_off = environment.get(name) == value
         yield Line("telemetry", name, "ok" if is_off else "missing",
                    "off" if is_off else f"set it to {value}")  # fmt: skip

@@ -7,13 +7,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from gristmill import telemetry
 from gristmill.errors import RequirementError
 
-STARTED_WITH = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}
-"""What must be in the environment before Ray starts; no usage report leaves the machine."""
 OBJECTS_BYTES = 256 * 2**20
 """Shared memory of a local Ray: requests and answers are small and leave at once."""
 ATTEMPTS = 3
@@ -29,7 +25,8 @@ _pages: list[str] = []
 def connect(address: str | None = None) -> None:
     """Join the cluster at `address` or RAY_ADDRESS, or start a local one; once per `release`."""
     with _gate:
-        os.environ.update({k: os.environ.get(k, v) for k, v in STARTED_WITH.items()})
+        telemetry.switch_off()
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or it hides GPUs
         import ray
 
         address = address or os.environ.get("RAY_ADDRESS")
@@ -121,4 +118,4 @@ def environment() -> dict[str, str]:
     """
     carried = ["PYTHONPATH", "HF_HUB_OFFLINE", "HF_HOME", "HF_HUB_CACHE", "HF_ENDPOINT"]
     found = {name: os.environ[name] for name in carried if os.environ.get(name)}
-    return {**found, "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+    return {**telemetry.OFF, **found}

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from gristmill import telemetry
 from gristmill.engines.base import Engine
 from gristmill.errors import RecipeError
 from gristmill.text.mistakes import explain
@@ -23,6 +24,7 @@ Part = TypeVar("Part", bound=BaseModel)
 
 def build_engines(recipe: str, named: Mapping[str, Mapping[str, Any]]) -> dict[str, Engine]:
     """Build what a recipe has under `engines`; sandbox and trainer are there without a name."""
+    telemetry.switch_off()  # before anything imports what they run on
     entries = {"sandbox": {"use": "sandbox"}, "trainer": {"use": "trainer"}, **named}
     engines: dict[str, Engine] = {}
     alike: dict[str, Engine] = {}

@@ -14,9 +14,10 @@ from collections import defaultdict
 from contextlib import suppress
 from typing import Any
 
+from gristmill import telemetry
 from gristmill.engines.spans import Spans
 from gristmill.engines.tokens import Tokens
-from gristmill.engines.vllm_start import SILENT, Step, load
+from gristmill.engines.vllm_start import QUIET, Step, load
 from gristmill.errors import EngineError, EngineLost, EngineRefused
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,8 @@ class Process:
     @classmethod
     async def start(cls, arguments: dict[str, Any], silence_s: float) -> Process:
         """Load the model; the event loop stays free meanwhile."""
-        for name, value in SILENT.items():
+        telemetry.switch_off()
+        for name, value in QUIET.items():
             os.environ.setdefault(name, value)
         arguments["worker_extension_cls"] = f"{__name__}.{Leash.__name__}"
         steps: list[Step] = []

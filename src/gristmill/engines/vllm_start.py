@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import distributions
@@ -16,15 +17,12 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 from unittest.mock import patch
 
-SILENT = {
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
+QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_CONFIGURE_LOGGING": "1",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""No usage report leaves the machine, and no start-up log reaches the terminal."""
+"""No start-up log reaches the terminal."""
 
 TOUCHED = ("LD_PRELOAD", "VLLM_", "OMP_", "KMP_", "MKL_", "TORCH", "PYTORCH_", "CUDA_", "NCCL_")
 """First letters of the variables that loading an engine changes."""
@@ -36,6 +34,9 @@ PRELOADED = [
     "vllm.model_executor.models.llama",
 ]
 """What an engine's process imports until it holds a model; what is missing is imported later."""
+
+_one_at_a_time = threading.Lock()
+"""What a start changes belongs to the whole process: the environment, and a function of vLLM."""
 
 Step = Callable[[Any, Any], None]
 """Takes vLLM's scheduler and iteration statistics of one step; either may be None."""
@@ -55,7 +56,8 @@ def load(arguments: dict[str, Any], steps: list[Step]) -> Any:
         # vLLM 0.32 rewinds a seeded request's generator after a chunk of its prompt, which the
         # CPU's generator cannot do: the engine dies. Whole prompts have no chunks.
         arguments["enable_chunked_prefill"] = False
-    with environment(one_process=is_cpu and arguments.get("tensor_parallel_size", 1) == 1):
+    one_process = is_cpu and arguments.get("tensor_parallel_size", 1) == 1
+    with _one_at_a_time, environment(one_process=one_process):
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.metrics.loggers import StatLoggerBase

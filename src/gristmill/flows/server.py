@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from gristmill import telemetry
 from gristmill.errors import RequirementError
 
 WAIT_S = 300.0
@@ -32,8 +33,7 @@ LAUNCH = (
     "import uvicorn; uvicorn.main()"
 )
 QUIET = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
+    **telemetry.OFF,
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
 }
