@@ -52,16 +52,6 @@ Code = Literal[
     "answered",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
-ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None], bool], ...] = (
-    ("no_output", detectors.no_output, False),
-    ("no_output", detectors.only_image, False),
-    ("refusal", detectors.declines, True),
-    ("template_leak", detectors.leaks_template, True),
-    ("loop", detectors.loops, False),
-    ("truncated", detectors.cut_off, False),
-    ("placeholder", detectors.stub, True),
-)
-"""What makes an answer useless, how it is found, and whether that is one of `RARE_FAULTS`."""
 
 
 class Quality(RowStage):
@@ -141,3 +131,15 @@ def _input(instruction: str, given: str) -> Iterator[Drop]:
         evidence = detectors.dangles(instruction)
     if evidence:
         yield Drop("missing_input", evidence)
+
+
+ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None], bool], ...] = (
+    ("no_output", detectors.no_output, False),
+    ("no_output", detectors.only_image, False),
+    ("refusal", detectors.declines, True),
+    ("template_leak", detectors.leaks_template, True),
+    ("loop", detectors.loops, False),
+    ("truncated", detectors.cut_off, False),
+    ("placeholder", detectors.stub, True),
+)
+"""What makes an answer useless, how it is found, and whether that is one of `RARE_FAULTS`."""

@@ -112,9 +112,8 @@ class EvolInstruct(RowStage):
         """Answer the seed if it brings no answer, then evolve and answer round by round."""
         llm, given, output = ctx.llm("generator"), row.get("input"), row.get("output")
         text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
-        seed = _version(row["instruction"], [], given, output or "")
+        seed = _version(row["instruction"], lineage := list[str](), given, output or "")
         versions = [seed if output else await self._answer(seed, text, llm)]
-        lineage: list[str] = []
         for _ in range(self.rounds):
             operator = ctx.rng.choice(self.operators)
             made: str | Version | Drop = await self._evolve(text, operator, llm)
