@@ -8,8 +8,9 @@ once, on one array of their characters.
 from __future__ import annotations
 
 import re
+import tempfile
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -81,18 +82,33 @@ class Shingles:
 def shingles(texts: Iterable[str], unit: Unit, n: int) -> Shingles:
     """Cut texts into runs of n words or characters; a shorter text is one run.
 
-    O(characters). Case is no difference; of characters, spacing and the ends are none either.
+    O(characters). Case is no difference; of characters, spacing and the ends are none either. The
+    runs, 600 bytes for 80 words, lie in a temporary file, of which the machine keeps in memory what
+    it has room for.
     """
-    parts, block, size = list[Shingles](), list[str](), 0
+    sizes = list[Places]()
+    with tempfile.TemporaryFile() as file:
+        for block in _blocks(texts, unit):
+            part = _cut(block, unit, n)
+            file.write(part.hashes.tobytes())
+            sizes.append(np.diff(part.starts))
+        starts = _summed(np.concatenate(sizes))
+        file.flush()
+        # An empty file cannot be mapped.
+        hashes = np.memmap(file, np.uint64, "r") if starts[-1] else np.empty(0, np.uint64)
+    return Shingles(hashes, starts)
+
+
+def _blocks(texts: Iterable[str], unit: Unit) -> Iterator[list[str]]:
+    """Yield texts as they compare, about `BLOCK` characters at a time, the last time fewer."""
+    block, size = list[str](), 0
     for text in texts:
         block.append(_folded(text) if unit == "words" else same(text))
         size += len(block[-1])
         if size >= BLOCK:
-            parts.append(_cut(block, unit, n))
+            yield block
             block, size = [], 0
-    parts.append(_cut(block, unit, n))
-    starts = _summed(np.concatenate([np.diff(part.starts) for part in parts]))
-    return Shingles(np.concatenate([part.hashes for part in parts]), starts)
+    yield block
 
 
 def _folded(text: str) -> str:
