@@ -113,6 +113,19 @@ def test_an_old_or_fat_interpreter_is_replaced(slot: Slot) -> None:
     assert first.process.returncode is not None
 
 
+def test_the_start_of_an_interpreter_is_no_part_of_a_run_s_time(slot: Slot) -> None:
+    class Late(Slot):
+        def fresh(self) -> Zygote:
+            time.sleep(1.5)
+            return super().fresh()
+
+    late = Late(slot.group, BARE, slot.spawner)
+    verdict = judge(SQUARE, late.execute)
+    late.close()
+    assert verdict.status == "pass"
+    assert verdict.wall_ms < 1500
+
+
 def test_a_profile_that_lacks_a_module_does_not_start() -> None:
     with pytest.raises(OSError, match="no_such_module"):
         Zygote(replace(BARE, preload=("no_such_module",)))
@@ -224,11 +237,7 @@ def test_runs_do_not_share_their_random_numbers(slot: Slot) -> None:
 @pytest.mark.slow
 def test_both_back_ends_give_the_same_statuses() -> None:
     programs = [Program(code, tests) for code in HONEST.values() for tests in CHECKS.values()]
-    programs += [
-        Program(attack.code, tests, timeout_s=10, memory_mb=256)
-        for attack in QUICK
-        for tests in attack.tests.values()
-    ]
+    programs += [attack.program(mode) for attack in QUICK for mode in attack.tests]
     told = [
         [verdict.status for verdict in sandbox.run_all(programs)]
         for backend in BACKENDS

@@ -110,6 +110,9 @@ class Run(ABC):
         """The process whose descendants are the run: the init of its pid namespace."""
         self.root_fd = -1
 
+    def prepare(self) -> None:  # noqa: B027 - most back ends have nothing to wait for
+        """Get what the run starts from; raises OSError when the machine cannot."""
+
     @abstractmethod
     def spawn(self) -> None:
         """Start the run; raises OSError when the machine cannot."""
@@ -148,9 +151,10 @@ class Run(ABC):
 
     def go(self) -> Outcome:
         """Start, admit, watch, end; whatever it does, within the time limit and a second."""
-        started = time.monotonic()
         try:
             self._limit_group()
+            self.prepare()
+            started = time.monotonic()
             self.spawn()
         except OSError as error:
             self.outcome.end = "oom" if self._is_too_small(error) else "infra"
@@ -246,3 +250,12 @@ class Run(ABC):
         else:
             return True
         return False
+
+
+def pid_of(pidfd: int) -> int:
+    """Return the process that a pidfd stands for, as it is numbered here; 0 when it has gone."""
+    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:  # noqa: PTH123 - Path costs more
+        for line in file.read().splitlines():
+            if line.startswith(b"Pid:"):
+                return max(0, int(line[4:]))
+    return 0

@@ -32,7 +32,7 @@ from gristmill.engines.sandbox.isolation import (
 )
 from gristmill.engines.sandbox.profiles import BARE, Profile
 from gristmill.engines.sandbox.seccomp import build_filter
-from gristmill.engines.sandbox.watch import PROCESSES, START_S, Limits, Outcome, Run
+from gristmill.engines.sandbox.watch import PROCESSES, START_S, Limits, Outcome, Run, pid_of
 
 BOOT = """import marshal, posix, sys
 posix.unsetenv("LD_BIND_NOW"), posix.environ.pop(b"LD_BIND_NOW")
@@ -211,9 +211,12 @@ class _Warm(Run):
         """End the interpreter: it may hold what large texts have left."""
         self.slot.close()
 
+    def prepare(self) -> None:
+        """Have an interpreter: its start is nobody's time."""
+        self.zygote = self.slot.fresh()
+
     def spawn(self) -> None:
         """Hand the job over."""
-        self.zygote = self.slot.fresh()
         ends = [self.job_fd, self.stdin_fd, *(self.pipes[n][1] for n in ("stdout", "stderr"))]
         try:
             self.zygote.send(
@@ -262,15 +265,6 @@ class _Warm(Run):
                 self.outcome.end = "infra"
         if not self.zygote.is_sound:
             self.slot.close()
-
-
-def pid_of(pidfd: int) -> int:
-    """Return the process that a pidfd stands for, as it is numbered here; 0 when it has gone."""
-    with open(f"/proc/self/fdinfo/{pidfd}", "rb", buffering=0) as file:  # noqa: PTH123 - Path costs more
-        for line in file.read().splitlines():
-            if line.startswith(b"Pid:"):
-                return max(0, int(line[4:]))
-    return 0
 
 
 @cache
