@@ -17,6 +17,9 @@ CASES = {
     "npm_token": "npm_" + LETTERS + "bCdE",
     "pypi_token": "pypi-" + LETTERS + LETTERS,
     "sendgrid_key": "SG." + LETTERS[:22] + "." + (LETTERS + LETTERS)[:43],
+    "twilio_key": "SK" + "9f3c1e7a0b5d2846" * 2,
+    "mailchimp_key": "9f3c1e7a0b5d2846" * 2 + "-us12",
+    "telegram_token": "110201543:AA" + LETTERS + "b",
     "json_web_token": "eyJ" + LETTERS[:12] + ".eyJ" + LETTERS[:12] + "." + LETTERS,
 }
 
@@ -51,6 +54,12 @@ def test_a_private_key_is_found_to_its_end_or_cut_off() -> None:
     (span,) = keys(text)
     assert text[span.start : span.end] == text[2:-2]
     assert [s.kind for s in keys(head + "\nMIIE")] == ["private_key"]
+
+
+def test_the_key_of_an_account_at_azure_is_found_without_its_name() -> None:
+    key = LETTERS * 2 + LETTERS[:22] + "=="
+    text = f"AccountName=a;AccountKey={key};"
+    assert [(s.kind, text[s.start : s.end]) for s in keys(text)] == [("azure_key", key)]
 
 
 def test_a_password_in_an_address_is_found_without_the_address() -> None:

@@ -24,6 +24,10 @@ PATTERNS = {
     "npm_token": r"\bnpm_[A-Za-z0-9]{36}\b",
     "pypi_token": r"\bpypi-[\w-]{50,}",
     "sendgrid_key": r"\bSG\.[\w-]{20,24}\.[\w-]{40,45}(?![\w-])",
+    "twilio_key": r"\bSK[0-9a-f]{32}\b",
+    "azure_key": r"(?<=AccountKey=)[A-Za-z0-9+/]{86}==",
+    "mailchimp_key": r"\b[0-9a-f]{32}-us[0-9]{1,2}\b",
+    "telegram_token": r"\b[0-9]{8,10}:AA[\w-]{33}(?![\w-])",
     "json_web_token": r"\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}",
     "url_password": r"(?<=://)[^\s:/@\"'<>]{1,64}:[^\s:/@\"'<>{}$]{3,64}(?=@[\w.-]+)",
     "assigned": r"(?i:password|passwd|secret|token|(?:api|access|private)_?key)[\"']?"
@@ -32,7 +36,7 @@ PATTERNS = {
 KEYS = Rare(
     "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()),
     gate=r"-----BEGIN|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[sr]k_live_|sk-"
-    r"|hf_|npm_|pypi-|SG\.|eyJ|://|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"']",
+    r"|SK[0-9a-f]{32}|AccountKey=|[0-9a-f]{8}-us[0-9]|[0-9]:AA|hf_|npm_|pypi-|SG\.|eyJ|://|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"']",
     anywhere=True,
 )
 EXAMPLE = re.compile(r"(?i)example|x{4}|\*{4}|your[-_]|1234567|placeholder|changeme|user:pass")
