@@ -14,7 +14,7 @@ TEXT = """
 |DE89|3704 0044 0532 0130 00|+44| (0|) |I|'|m sorry, but |cannot| help|language model|be done by any
 | AI|task|insert|your| code here|]|>|### Input:|7|Input:|<noinput>|</s>|the following| text below
 |AKIA|Q7RT2LMPZX5NVBC9|password|=|"|a1B2c3D4e5F6g7H8i9|://u:pw123@h|sk-| |
-|\x1c|\t|\u00a0|\u017f|\u0131|\u212a|\u00e9|\u0301|\ud800
+|\u202e|\u200b\u2060\u200b\u200b\u200b\u200b\u200b\u200b|\x1c|\t|\u00a0|\u017f|\u0131|\u212a|\u00e9|\u0301|\ud800
 """
 PIECES = TEXT.split("|")
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
@@ -34,9 +34,7 @@ def test_nothing_is_missed(text) -> None:
 
 def test_text_without_a_sign_is_not_looked_at() -> None:
     assert [one.may_be_in("Name a tall tree.") for one in (*RARE, PERSONAL)] == [False] * 9
-    assert Rare(r"\bok\b").may_be_in("na\u00efve")
-    assert not Rare("ok", anywhere=True).may_be_in("na\u00efve")
-    assert Rare("ok", anywhere=True).may_be_in("\ud800")
+    assert not Rare(r"\bok\b").may_be_in("na\u00efve book")
 
 
 def test_the_spaces_of_both_are_the_same() -> None:

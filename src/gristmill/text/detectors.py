@@ -61,13 +61,11 @@ SAYS_CANNOT = Rare(
 NEXT_TASK = Rare(
     r"(?im:^\W*(?:\d+\s?\.\s*(?:instruction|input|output):|<no ?(?:in|out)put>)|<no ?input>)",
     gate="(?i:put>|(?:put|on):)",
-    anywhere=True,
 )
 CONTROL = Rare(
     r"<\|(?:im_start|im_end|im_sep|endoftext|begin_of_text|eot_id|start_header_id|end_of_turn|"
     r"user|assistant|system|end)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>\s*$"
     r"|(?m:^### ?(?:Instruction|Response|Human|Assistant|User|Input):)",
-    anywhere=True,
 )
 GARBAGE = re.compile(
     "[\ufffd\ud800-\udfff\x00-\x08\x0e-\x1f\x7f]"

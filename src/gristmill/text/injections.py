@@ -51,7 +51,10 @@ PATTERNS: dict[Threat, str] = {
     # The flag of a region has six of these letters.
     "hidden_text": "[\U000e0020-\U000e007f]{8}|[\u200b\u2060\u2062\u2063\u2064]{8}|\u202e",
 }
-INJECTION = Rare("(?i)" + "|".join(f"(?P<{name}>{p})" for name, p in PATTERNS.items()))
+INJECTION = Rare(
+    "(?i)" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTERNS.items()),
+    beyond=PATTERNS["hidden_text"],
+)
 
 
 class Injection(NamedTuple):

@@ -45,9 +45,7 @@ PHONE = re.compile(
 """With a country's code, or as in North America: other forms are those of any number."""
 
 
-PERSONAL = Rare(
-    r"@|[A-Z]{2}\d{2}|\d(?:[ .()+-]{0,4}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:", anywhere=True
-)
+PERSONAL = Rare(r"@|[A-Z]{2}\d{2}|\d(?:[ .()+-]{0,4}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:")
 """One of them is in all personal data: an address, the start of an account, seven digits."""
 
 

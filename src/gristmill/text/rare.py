@@ -10,24 +10,27 @@ import re
 
 from pydantic_core import SchemaValidator, core_schema
 
-IS_TEXT = SchemaValidator(core_schema.str_schema(pattern="")).isinstance_python
-"""False for what no file can have: half a surrogate pair."""
+WIDER = {r"\s": r"[\s\x1c-\x1f?]", r"\w": r"[\w?]", r"\d": r"[\d?]"}
+"""For `re` the four separators of ASCII are space as well; a question mark stands for any character
+beyond ASCII."""
+FOLDED = "\u0130\u0131\u017f\u212a"
+"""Beyond ASCII, and for `re.I` the same as an i, an s or a k."""
 
 
 class Rare:
     """A pattern of `re`; what it finds is the same."""
 
-    def __init__(self, pattern: str, gate: str | None = None, *, anywhere: bool = False) -> None:
-        """Take a `gate` where an automaton does not have what the pattern does: it looks around.
+    def __init__(self, pattern: str, gate: str | None = None, beyond: str | None = None) -> None:
+        """Take a `gate` for what looks around, which automata cannot: it finds more, never less.
 
-        It finds something wherever the pattern does, in plain ASCII, with `anywhere` in any text:
-        the two agree about neither letters nor their case outside of ASCII.
+        What the pattern names beyond ASCII is `beyond`, which `re` looks for.
         """
         self.pattern = re.compile(pattern)
-        # For `re` the four separators of ASCII are space as well.
-        self.gate = (gate or pattern).replace(r"\s", r"[\s\x1c-\x1f]")
-        self._may = SchemaValidator(core_schema.str_schema(pattern=self.gate)).isinstance_python
-        self._anywhere = anywhere
+        self.gate = wide = gate or pattern
+        for short, wider in WIDER.items():
+            wide = wide.replace(short, wider)
+        self._may = SchemaValidator(core_schema.str_schema(pattern=wide)).isinstance_python
+        self._beyond = re.compile(f"[{FOLDED}]|{beyond}" if beyond else f"[{FOLDED}]")
 
     @classmethod
     def any_of(cls, *others: Rare) -> Rare:
@@ -36,9 +39,11 @@ class Rare:
 
     def may_be_in(self, text: str) -> bool:
         """Say whether it is worth to look."""
-        if self._may(text):
-            return True
-        return not text.isascii() and not (self._anywhere and IS_TEXT(text))
+        if text.isascii():
+            return self._may(text)
+        # The automaton is slow where a word may end with a letter that is not of ASCII.
+        plain = text.encode("ascii", "replace").decode()
+        return self._may(plain) or bool(self._beyond.search(text))
 
     def search(self, text: str) -> re.Match[str] | None:
         """Return the first match."""
