@@ -11,7 +11,7 @@ import pytest
 
 from gristmill.engines.entropies import Entropies, Entropy, bounds
 from gristmill.engines.logprobs import Logprobs
-from gristmill.engines.reader import AT_ONCE
+from gristmill.engines.reader import NEAR
 from gristmill.engines.requests import Choice, LogProbs, Message, Score
 from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
 
@@ -218,7 +218,7 @@ def test_entropies_are_those_of_the_whole_vocabulary(tiny, slow) -> None:
     pairs = [(f"Say {'no ' * i}more.", f"no {i} " * (1 + 30 * i)) for i in range(9)]
     requests = [Entropy(user(context), response) for context, response in pairs]
     answers = run(Logprobs(model=str(tiny), batch_tokens=2**16), "entropy", *requests)
-    assert sum(len(answer.values) for answer in answers) > AT_ONCE / 512
+    assert sum(len(answer.values) for answer in answers) > NEAR / 512
     for (context, response), answer in zip(pairs, answers, strict=True):
         before = slow.encode(f"<|user|>\n{context}<|end|>\n<|assistant|>\n")
         ids = slow.encode(response)[: len(answer.values)]

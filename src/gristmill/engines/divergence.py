@@ -23,7 +23,7 @@ from gristmill.engines.loaded import Loaded, window_of
 from gristmill.engines.logprobs import MAX_LOGITS
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.provenance import origin
-from gristmill.engines.reader import AT_ONCE, NOT_FINITE, Reader, Span, split
+from gristmill.engines.reader import NOT_FINITE, Reader, Span, parts, split
 from gristmill.engines.requests import Answer, LogProbs, Op
 from gristmill.engines.spans import Spans
 from gristmill.errors import EngineError, RecipeError
@@ -107,15 +107,14 @@ class Divergence(Loaded):
         import torch
 
         with torch.inference_mode():
-            logits = [reader.read(spans)[0] for reader in self._readers]
-            n = max(1, AT_ONCE // logits[0].shape[1])
-            parts = zip(*(part.split(n) for part in logits), strict=True)
-            found = split(torch.cat([jensen_shannon(*part) for part in parts]), spans)
+            first, second = (reader.read(spans)[0] for reader in self._readers)
+            found = torch.cat([jensen_shannon(*pair) for pair in parts(first, second)])
+            by_span = split(found, spans)
         return [
             Divergences(values.tolist(), span.start, span.n_response)
             if np.isfinite(values).all()
             else EngineError(NOT_FINITE)
-            for span, values in zip(spans, found, strict=True)
+            for span, values in zip(spans, by_span, strict=True)
         ]
 
 

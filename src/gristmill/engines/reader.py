@@ -7,7 +7,7 @@ the time go to otherwise.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from threading import local
 from typing import Any
@@ -21,8 +21,9 @@ from gristmill.engines.spans import Spans
 from gristmill.errors import EngineError, PromptTooLong
 
 NOT_FINITE = "log-probs are not finite; set dtype to float32"
-AT_ONCE = 2**20
-"""Probabilities held at once for entropies: few enough to stay near the cache."""
+NEAR, MANY = 2**18, 2**26
+"""Logits looked at together, on a CPU few enough to stay near its cache: for a vocabulary of 4,096
+that took 3.5 ms where all 600 positions at once took 4.6, and `logsumexp` 6.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,12 @@ class Reader:
 
         with torch.inference_mode():
             logits, targets = self.read(spans)
-            total = logits.logsumexp(1)
-            values = split(logits.gather(1, targets[:, None])[:, 0] - total, spans)
-            n = max(1, AT_ONCE // logits.shape[1])
-            parts = [
-                torch.special.entr((part - sums[:, None]).exp_()).sum(1)
-                for part, sums in zip(logits.split(n), total.split(n), strict=True)
-            ]
-            entropies = split(torch.cat(parts), spans)
+            found, sums = [], []
+            for part, ids in parts(logits, targets):
+                logs = part.float().log_softmax(1)
+                found.append(logs.gather(1, ids[:, None])[:, 0])
+                sums.append(torch.special.entr(logs.exp_()).sum(1))
+            values, entropies = split(torch.cat(found), spans), split(torch.cat(sums), spans)
         return [
             Entropies(first.tolist(), second.tolist(), logits.shape[1], span.start, span.n_response)
             if np.isfinite(first).all() and np.isfinite(second).all()
@@ -120,8 +119,11 @@ class Reader:
 
     def log_probs(self, spans: list[Span]) -> Any:
         """Return those of all responses in order, (tokens,) float32; may carry gradients."""
-        logits, targets = self.read(spans)
-        return logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(1)
+        import torch
+
+        loss = torch.nn.functional.cross_entropy
+        pairs = parts(*self.read(spans))
+        return -torch.cat([loss(part.float(), ids, reduction="none") for part, ids in pairs])
 
     def read(self, spans: list[Span]) -> tuple[Any, Any]:
         """Return the logits for all response tokens, (tokens, vocabulary), and those tokens."""
@@ -146,7 +148,7 @@ class Reader:
     def _logits(self, ids: Any, rows: Any, places: Any) -> Any:
         """Return the logits at some positions only; what a model does to logits still applies."""
         self.wanted.here = rows, places
-        return self.model(input_ids=ids, use_cache=False).logits[0].float()
+        return self.model(input_ids=ids, use_cache=False).logits[0]
 
     def _select(self, head: Any, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         """Let only the wanted positions reach the head, (batch, length, d) -> (1, n, d)."""
@@ -166,6 +168,15 @@ def fitted(context: list[int], response: list[int], window: int) -> Work | LogPr
     if not kept:
         return LogProbs([], len(context), len(response))
     return Work(Span([*context, *kept], len(context), len(response)), len(context) + len(kept))
+
+
+def parts(logits: Any, others: Any) -> Iterator[tuple[Any, Any]]:
+    """Go through two tensors of as many positions, (n, v) and (n, ...), some positions at a time.
+
+    Only these are ever in float32 where the model is not.
+    """
+    n = max(1, (NEAR if logits.device.type == "cpu" else MANY) // logits.shape[1])
+    return zip(logits.split(n), others.split(n), strict=True)
 
 
 def split(found: Any, spans: Sequence[Span]) -> list[Any]:
