@@ -142,9 +142,10 @@ class Spans:
         return text
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
-        if not texts:
+        once = list(dict.fromkeys(texts))  # a response comes with its context and without
+        if not once:
             return []
         with self._lock:
-            encoded = self.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        ids: list[list[int]] = encoded["input_ids"]
-        return ids
+            encoded = self.tokenizer(once, add_special_tokens=False, verbose=False)
+        ids: dict[str, list[int]] = dict(zip(once, encoded["input_ids"], strict=True))
+        return [ids[text] for text in texts]
