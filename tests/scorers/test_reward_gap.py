@@ -1,3 +1,5 @@
+from math import log
+
 import pytest
 
 from gristmill.engines.rating import Rating
@@ -23,6 +25,15 @@ def test_the_given_answer_is_compared_with_the_model_s_own(ask, script) -> None:
 def test_an_answer_that_is_worse_than_the_model_s_own_has_a_negative_gap(ask, script) -> None:
     table = {"why.\nBecause.": [Rating(1.0, 9)], "why.\nYes.": [Rating(3.0, 9)], "why.": ["Yes."]}
     assert ask(RewardGap(), ROW, script(table))["score"] == -2.0
+
+
+def test_an_answer_that_the_model_finds_easier_than_its_own_has_nothing_to_teach(
+    ask, script
+) -> None:
+    table = {"why.\nBecause.": [[-log(8)] * 2], "why.\nYes.": [[-log(12)] * 3], "why.": ["Yes."]}
+    found = ask(RewardGap(by="perplexity"), ROW, script(table))
+    assert found["score"] == pytest.approx(-0.405465, abs=1e-6)
+    assert RewardGap(by="perplexity").needs() == {"generator": "generate", "scorer": "score"}
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+from math import exp
+
 import pytest
 from pydantic import ValidationError
 
@@ -31,8 +33,19 @@ def test_the_levels_come_before_the_request(ask, script) -> None:
         in text
     )
     assert len(LEVELS) == 5
-    with pytest.raises(ValidationError):
-        Rubric(levels=levels[:4])
+    for n in (1, 10):
+        with pytest.raises(ValidationError):
+            Rubric(levels=tuple("abcdefghij")[:n])
+
+
+def test_six_levels_as_deita_has_them(ask, script) -> None:
+    raised = [exp(logit) for logit in (0, 0, 0, 0, 2, 1)]
+    shares = {str(i): value / sum(raised) for i, value in enumerate(raised, 1)}
+    engine = script({"An oak.": [shares]})
+    found = ask(Rubric(levels=tuple("abcdef")), ROW, engine)
+    assert (found["score"], found["level"]) == (pytest.approx(4.483835, abs=1e-6), 5)
+    assert engine.calls[0].labels == ("1", "2", "3", "4", "5", "6")
+    assert engine.calls[0].prompt[0]["content"].endswith("### Level, 1 to 6")
 
 
 def test_a_judge_that_writes_no_level_gives_none(ask, script) -> None:

@@ -1,13 +1,14 @@
-"""Rubric: what a judge gives an answer on a scale of five levels, each described in words.
+"""Rubric: what a judge gives an answer on a scale of levels, each described in words.
 
 Source: Cui et al., "UltraFeedback", arXiv:2310.01377, section 2.3 (five described levels); Liu et
-al., "G-Eval", arXiv:2303.16634, section 2 (the mean of the levels by their probabilities).
+al., "G-Eval", arXiv:2303.16634, section 2 (the mean of the levels by their probabilities). DEITA's
+scorers (Liu et al., arXiv:2312.15685) have six levels and are tuned for them: name their words.
 Differs from the papers: one answer at a time, one token without a rationale, and our own levels.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -18,9 +19,8 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.turns import turns
 
-PROMPT = """A request and an answer to it follow. Say which of the five levels below the answer has
-reached: the highest one whose words are true of all of it. Its length says nothing. Reply with one
-digit.
+PROMPT = """A request and an answer to it follow. Say which of the levels below the answer has reached:
+the highest one whose words are true of all of it. Its length says nothing. Reply with one digit.
 
 ### Levels
 {levels}
@@ -31,7 +31,7 @@ digit.
 ### Answer
 {answer}
 
-### Level, 1 to 5"""
+### Level, 1 to {most}"""
 LEVELS = (
     "It does not answer the request, or is wrong in what matters.",
     "It answers a part; what is wrong or missing would mislead a reader.",
@@ -45,7 +45,7 @@ class Rated(TypedDict, total=False):
     """What it writes; None where the judge gave no level."""
 
     score: float | None
-    """1..5, the mean of the levels weighted by their probabilities; higher is better."""
+    """From 1 to the number of levels, their mean by probability; higher is better."""
     level: int | None
     """The likeliest level."""
     mass: float | None
@@ -58,8 +58,10 @@ class Rated(TypedDict, total=False):
 class Rubric(RowStage):
     """Ask once about the last answer of a row."""
 
-    levels: tuple[str, ...] = Field(default=LEVELS, min_length=5, max_length=5)
-    """What is true of an answer on level 1, 2, ... 5."""
+    version: ClassVar[int] = 2
+
+    levels: tuple[str, ...] = Field(default=LEVELS, min_length=2, max_length=9)
+    """What is true of an answer on level 1, 2, ..."""
 
     def needs(self) -> dict[str, Op]:
         """The judge gives the probabilities of labels."""
@@ -77,7 +79,8 @@ class Rubric(RowStage):
         if len(said) < 2 or not said[-1]["content"].strip():
             return _none(row, "empty_response" if len(said) > 1 else "empty_prompt")
         try:
-            probs = await ctx.llm("judge").choice(self._ask(said), ("1", "2", "3", "4", "5"))
+            digits = tuple(str(i) for i in range(1, len(self.levels) + 1))
+            probs = await ctx.llm("judge").choice(self._ask(said), digits)
         except (PromptTooLong, PromptRefused) as error:
             is_long = isinstance(error, PromptTooLong)
             return _none(row, "prompt_too_long" if is_long else "prompt_refused")
@@ -93,7 +96,8 @@ class Rubric(RowStage):
     def _ask(self, said: list[Any]) -> list[Message]:
         levels = "\n".join(f"{i}: {words}" for i, words in enumerate(self.levels, 1))
         request = "\n\n".join(turn["content"] for turn in said[:-1])
-        text = PROMPT.format(levels=levels, request=request, answer=said[-1]["content"])
+        answer, most = said[-1]["content"], len(self.levels)
+        text = PROMPT.format(levels=levels, request=request, answer=answer, most=most)
         return [{"role": "user", "content": text}]
 
 
