@@ -48,13 +48,14 @@ GIVEN: dict[str, dict[str, Any]] = {
     "skill_it": {"edges": [["0", "1", 1.0]], "rounds": 1},
     "stat_sel": {"profile": ['["1", "2"]'] * 200, "by": "labels"},
 }
-SPARSE = {"facility_location": {"cells": 1024}, "paser": {"cells": 1024}}
-"""The alternatives that refusals name: a second line of the table."""
+SPARSE = ("facility_location", "paser")
+"""Those whose refusals name `cells` as the alternative: a second line of the table, with 4 times
+the root of n of them."""
 LABELS = ("by", "columns")
 
 
-def build(name: str, *, sparse: bool) -> TableStage:
-    """Return a selector with its defaults, `k` of 1,000, and what has no default."""
+def build(name: str, n: int, *, sparse: bool) -> TableStage:
+    """Return a selector for `n` rows: its defaults, `k` of 1,000, and what has no default."""
     module = importlib.import_module(f"gristmill.selectors.{name}")
     cls = next(
         found
@@ -64,7 +65,8 @@ def build(name: str, *, sparse: bool) -> TableStage:
     usual = {"k": 1000, "of": "number"}
     fields = cls.model_fields
     given = {key: v for key, v in usual.items() if key in fields and fields[key].is_required()}
-    stage: TableStage = cls(**given, **GIVEN.get(name, {}), **(SPARSE[name] if sparse else {}))
+    cells = {"cells": round(4 * n**0.5)} if sparse else {}
+    stage: TableStage = cls(**given, **GIVEN.get(name, {}), **cells)
     return stage
 
 
@@ -112,7 +114,7 @@ def decide(stage: TableStage, table: pa.Table) -> pa.Table:
 
 def alone(name: str, n: int, width: int, *, sparse: bool) -> dict[str, Any]:
     """Measure one selector at one size in this process."""
-    stage = build(name, sparse=sparse)
+    stage = build(name, n, sparse=sparse)
     decide(stage, table_of(stage, 200, width))  # imports
     table = table_of(stage, n, width)
     wall, own = time.perf_counter(), time.process_time()

@@ -19,8 +19,9 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.turns import turns
 
-PROMPT = """A request and an answer to it follow. Say which of the levels below the answer has reached:
-the highest one whose words are true of all of it. Its length says nothing. Reply with one digit.
+PROMPT = """A request and an answer to it follow. Say which of the levels below the answer has
+reached: the highest one whose words are true of all of it. Its length says nothing. Reply with one
+digit.
 
 ### Levels
 {levels}
