@@ -31,11 +31,14 @@ def spans_of(
 
     Most rows have nothing: all their texts are given to `may_have` at once, before any to `find`.
     """
-    texts = [(name, text) for name in FIELDS if (text := row.get(name))]
-    for i, turn in enumerate(row.get("messages") or ()):
-        texts += [(f"messages.{i}", turn[key]) for key in ("content", "extra") if turn.get(key)]
-    if not may_have("\n".join(text for _, text in texts)):
+    said, turns = [*map(row.get, FIELDS)], row.get("messages") or ()
+    for turn in turns:
+        said += (turn.get("content"), turn.get("extra"))
+    if not may_have("\n".join(filter(None, said))):
         return []
+    texts = [(name, text) for name, text in zip(FIELDS, said, strict=False) if text]
+    for i, turn in enumerate(turns):
+        texts += [(f"messages.{i}", turn[key]) for key in ("content", "extra") if turn.get(key)]
     return [(name, span) for name, text in texts for span in find(text)]
 
 
