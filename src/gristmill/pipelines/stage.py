@@ -116,11 +116,12 @@ class TableStage(Stage):
         ids = pa.array([f"{i:09}" for i in range(len(table))])
         view = {"id": table["id"] if "id" in table.column_names else ids}
         view |= {name: self._column(table, name) for name in sorted(self.reads())}
+        if self.awaits():
+            raise InputError(f"{type(self).__name__} calls engines; use it in a recipe, and `run`")
         decided = self.decide(pa.table(view))
-        places = [i for i, keep in enumerate(decided["keep"].to_pylist()) if keep]
+        places = pc.indices_nonzero(decided["keep"])
         if "rank" in decided.column_names:
-            ranks = decided["rank"].to_pylist()
-            places.sort(key=lambda i: ranks[i])
+            places = places.take(pc.sort_indices(decided["rank"].take(places)))
         return table.take(places)
 
     def _column(self, table: pa.Table, path: str) -> Any:
