@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from gristmill.errors import RecipeError
+from gristmill.formats.readers import SeedSpec
 from gristmill.formats.recipe_files import find, shipped
 from gristmill.pipelines.recipe import Recipe
 
@@ -20,11 +21,12 @@ def path(tmp_path: Path) -> Path:
 def test_sets_and_seeds_change_a_recipe(path) -> None:
     recipe = Recipe.load(path, ["stages.-1.min_chars=3"], "b.csv", {"output": "answer"})
     assert recipe.stages == [{"use": "filters.length", "min_chars": 3}]
-    assert recipe.seeds == {"path": "b.csv", "map": {"x": "y", "output": "answer"}}
+    assert recipe.seeds == SeedSpec(path="b.csv", map={"x": "y", "output": "answer"})
+    assert recipe.model_dump()["seeds"] == {"path": "b.csv", "map": recipe.seeds.map}
 
 
 def test_several_inputs_are_a_list(path) -> None:
-    assert Recipe.load(path, (), ["b.csv", "hub:a/b"]).seeds["path"] == ["b.csv", "hub:a/b"]
+    assert Recipe.load(path, (), ["b.csv", "hub:a/b"]).seeds.path == ["b.csv", "hub:a/b"]
 
 
 def test_every_shipped_recipe_loads_by_its_name() -> None:
@@ -44,6 +46,11 @@ def test_every_shipped_recipe_loads_by_its_name() -> None:
         (TEXT + "target: many\n", "target: Input should be a valid integer"),
         (TEXT + "target: 0\n", "found 0"),
         ("name: mine\nstages: []\n", "stages: "),
+        ("seeds: a.json\n", "seeds: write it as `seeds: {path: rows.jsonl}`, found 'a.json'"),
+        ("engines: {a: vllm}\n", "engines.a: write it as `engines: {ROLE: {use: vllm,"),
+        ("stages: [filters.length]\n", "stages.0: write it as `stages: [{use: filters.length}]`"),
+        ("seeds: {use: fils}\n", "seeds.use: Input should be 'files', 'python_functions' or"),
+        ("seeds: {pth: a.json}\n", "there is no 'seeds.pth'; did you mean ['path']?"),
     ],
 )
 def test_a_bad_recipe_says_where_and_what(tmp_path, text, message) -> None:
@@ -53,6 +60,13 @@ def test_a_bad_recipe_says_where_and_what(tmp_path, text, message) -> None:
         Recipe.load(path)
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
+
+
+def test_seeds_that_are_none_are_refused_with_an_input_too(tmp_path) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text("name: mine\nseeds: a.json\nstages: [{use: filters.length}]\n")
+    with pytest.raises(RecipeError, match=r"bad.yaml: seeds: write it as"):
+        Recipe.load(path, (), "b.csv")
 
 
 @pytest.mark.parametrize("seed", [2**63, -(2**63) - 1])

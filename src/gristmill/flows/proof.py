@@ -63,7 +63,7 @@ def split(recipe: Recipe, n: int, test: str | None = None, tests: str | None = N
     only rows that have something there are held out.
     """
     seeds = read_seeds(recipe)
-    other = read(SeedSpec(path=test, map=recipe.seeds.get("map") or {})) if test else None
+    other = read(SeedSpec(path=test, map=recipe.seeds.map)) if test else None
     source = other or seeds
     order = drawn(pa.table({"id": pa.array(source.ids, pa.string())}), recipe.seed).tolist()
     judged = [i for i in order if not tests or look(source.rows[i], tests)]

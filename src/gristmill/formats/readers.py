@@ -50,7 +50,7 @@ class SeedSpec(BaseModel):
 
     use: Literal["files", "python_functions", "git_commits"] = "files"
     """What to take from the files: their rows, the documented functions in them, the edits."""
-    path: str | list[str] = Field(min_length=1)
+    path: str | list[str] = ""
     """A file, folder, glob, URL, `hub:owner/name`, a list of them; `stdlib` for functions."""
     map: dict[str, str] = {}
     """Our name for a column -> the user's: `{output: answer}`."""

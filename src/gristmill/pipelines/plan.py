@@ -210,7 +210,7 @@ def _module(where: str, use: str, *, allow_plugins: bool) -> tuple[str, ModuleTy
 def _check_map(recipe: Recipe, uses: Iterable[Use]) -> None:
     """Refuse a name in `seeds.map` that would only make another column for nobody."""
     known = {*CONTENT, "system", *(name for use in uses for name in use.reads)}
-    for name in (recipe.seeds.get("map") or {}).keys() - known:
+    for name in recipe.seeds.map.keys() - known:
         near = get_close_matches(name, sorted(known)) or sorted(known)
         raise RecipeError(f"seeds.map: no stage reads a column '{name}'; did you mean {near}?")
 

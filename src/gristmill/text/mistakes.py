@@ -10,6 +10,13 @@ from pydantic import ValidationError
 
 MAX_SHOWN = 80
 """Characters of a wrong value that an error message shows."""
+WRITTEN = {
+    "seeds": "{path: rows.jsonl}",
+    "engines": "{ROLE: {use: vllm, model: NAME}}",
+    "stages": "[{use: filters.length}]",
+}
+"""What a part of a recipe looks like that people write in a shorter way."""
+SHAPES = ("dict_type", "list_type", "model_type")
 UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
 
 
@@ -34,6 +41,9 @@ def _worded(mistake: dict[str, Any], fields: Mapping[str, Any]) -> str:
         return f"{where}: {mistake['msg']}"
     found = repr(mistake["input"])
     found = found if len(found) <= MAX_SHOWN else found[:MAX_SHOWN] + "..."
+    top = where.partition(".")[0]
+    if mistake["type"] in SHAPES and top in WRITTEN:
+        return f"{where}: write it as `{top}: {WRITTEN[top]}`, found {found}"
     return f"{where}: {mistake['msg']}, found {found}"
 
 
