@@ -84,6 +84,7 @@ def _looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     trace.add_argument("row", metavar="ROW", help="a row's id, or its first letters")
     trace.add_argument("--calls", action="store_true", help="each prompt and reply to its end")
     trace.add_argument("--page", type=Path, metavar="FILE", help="all of it as an HTML page")
+    _plugins(trace)
     diff = _add(commands, "diff", "comparing", "compare two versions of a dataset, row by row")
     diff.add_argument("a", metavar="A", help="a run, a dataset folder or hub:owner/name@revision")
     diff.add_argument("b", metavar="B", help="the same, the newer one")
@@ -190,13 +191,17 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
         help="which of your columns is ours, such as output=answer; may be repeated",
     )  # fmt: skip
     command.add_argument("--target", type=_positive, metavar="N", help="rows wanted")
-    command.add_argument(
-        "--allow-plugins", action="store_true",
-        help="import stages from modules outside gristmill: that runs their code",
-    )  # fmt: skip
+    _plugins(command)
     command.add_argument(
         "--yes-run-code-without-isolation", action="store_true", dest="unisolated",
         help="run generated code with your rights where no sandbox works",
+    )  # fmt: skip
+
+
+def _plugins(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--allow-plugins", action="store_true",
+        help="import stages from modules outside gristmill: that runs their code",
     )  # fmt: skip
 
 

@@ -370,7 +370,13 @@ def test_a_run_that_its_error_rate_stops_gives_the_promised_json_too(call, place
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(call, place) -> None:
-    source = "raise RuntimeError('broken on purpose')\n"
+    source = """
+from gristmill import RowStage
+
+class Bug(RowStage):
+    def reads(self):
+        raise RuntimeError("broken on purpose")
+"""
     (place / "mine_bug" / "filters").mkdir(parents=True)
     (place / "mine_bug" / "filters" / "bug.py").write_text(source)
     use = ("--set", "stages.0={use: mine_bug.filters.bug}", "--allow-plugins")

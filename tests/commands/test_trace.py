@@ -102,6 +102,31 @@ def test_a_trace_changes_nothing_and_asks_nothing(call, built, place) -> None:
     assert not (place / ".gristmill").exists()
 
 
+OWN = """
+from typing import TypedDict
+from gristmill import Drop, RowStage
+
+class Row(TypedDict):
+    instruction: str
+
+class Same(RowStage):
+    def __call__(self, row: Row) -> Drop | None:
+        return {}
+"""
+
+
+def test_prompts_of_a_recipe_with_a_stage_of_ones_own_are_made_again_when_allowed(
+    call, place
+) -> None:
+    (place / "mine_trace" / "filters").mkdir(parents=True)
+    (place / "mine_trace" / "filters" / "same.py").write_text(OWN)
+    use = ("--set", "stages.0={use: mine_trace.filters.same}", "--allow-plugins")
+    assert call("run", "tiny.yaml", *use, *BARE)[0] == 0
+    assert "add --allow-plugins" in call("trace", "last", "0", "--calls")[1]
+    code, out, _ = call("trace", "last", "0", "--calls", "--allow-plugins")
+    assert (code, "not every prompt" in out) == (0, False)
+
+
 class Page(HTMLParser):
     """Collects elements, and what could load or run something."""
 

@@ -121,6 +121,15 @@ def test_the_command_that_builds_again_takes_a_copy_of_the_seeds(finished, seeds
     assert f"```\nbuild-dataset run recipe.yaml{words}\n```\n" in rebuilding(finished(), seeds)
 
 
+def test_the_command_that_builds_again_allows_what_the_recipe_imports(finished) -> None:
+    path = finished()
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    lock["recipe"]["stages"].insert(0, {"use": "mine.filters.short"})
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    told = rebuilding(path, {"path": "stdlib"})
+    assert "```\nbuild-dataset run recipe.yaml --allow-plugins\n```\n" in told
+
+
 def test_the_seeds_are_named_with_their_digest(finished) -> None:
     given = {"files": [f"{i}.jsonl" for i in range(9)], "digest": "ab12"}
     told = rebuilding(finished(input=given), {"path": "folder"})

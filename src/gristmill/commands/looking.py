@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.commands.finding import ended, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
-from gristmill.commands.systems import FOLDERS, System, systems
+from gristmill.commands.systems import System, systems
 from gristmill.errors import InputError
+from gristmill.formats.recipe_files import FOLDERS, shipped
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -45,8 +46,6 @@ def do_list(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _recipes() -> Iterator[dict[str, Any]]:
-    from gristmill.formats.recipe_files import shipped
-
     for name, path in shipped().items():
         yield {"name": name, "about": _about(path.read_text(encoding="utf-8"))}
 
@@ -83,8 +82,6 @@ def _runs(workspace: Path) -> Iterator[dict[str, Any]]:
 
 def do_show(args: argparse.Namespace, screen: Screen) -> int:
     """Show a recipe, a stage, a run or a row, whichever has that name."""
-    from gristmill.formats.recipe_files import shipped
-
     name, path = args.name, Path(args.name)
     folder, _, stage = name.partition(".")
     if name in shipped() or (path.is_file() and path.suffix in (".yaml", ".yml")):
@@ -162,7 +159,7 @@ def do_trace(args: argparse.Namespace, screen: Screen) -> int:
     if args.calls or args.json or args.page:
         from gristmill.commands.prompts import with_prompts
 
-        found = with_prompts(run, found)
+        found = with_prompts(run, found, allow_plugins=args.allow_plugins)
     if args.page:
         write_text(args.page, page(found))
     if args.json:

@@ -69,7 +69,7 @@ class Recalling(Engine):
     generate = score = entropy = diverge = attend = rate = embed = choice = run = train = serve
 
 
-def with_prompts(run: Path, found: Trace) -> Trace:
+def with_prompts(run: Path, found: Trace, *, allow_plugins: bool = False) -> Trace:
     """Return the trace with what was asked for its answers, or why that cannot be told."""
     store = store_of(run)
     wanted = {key for row in found.line for key in row.calls}
@@ -78,14 +78,17 @@ def with_prompts(run: Path, found: Trace) -> Trace:
     with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as opened:
         asked = Asked(opened, wanted)
         try:
-            _replay(run, {row.id for row in found.line}, asked, store.parent.parent)
+            workspace, ids = store.parent.parent, {row.id for row in found.line}
+            _replay(run, ids, asked, workspace, allow_plugins=allow_plugins)
             why = None
         except (GristmillError, ValueError) as error:
             why = str(error)
     return replace(found, prompts=asked.texts, why_not=why)
 
 
-def _replay(run: Path, ids: Collection[str], asked: Asked, workspace: Path) -> None:
+def _replay(
+    run: Path, ids: Collection[str], asked: Asked, workspace: Path, *, allow_plugins: bool
+) -> None:
     lock = yaml.safe_load((run / "recipe.lock.yaml").read_text(encoding="utf-8"))
     recipe = Recipe.model_validate(lock["recipe"])
     if recipe.rounds and recipe.rounds.train:
@@ -93,7 +96,8 @@ def _replay(run: Path, ids: Collection[str], asked: Asked, workspace: Path) -> N
     export = {"card": False, "report": False, "formats": []}
     free = {"target": None, "budget": Budget(), "max_error_rate": 1.0}
     prepared = prepare(
-        recipe.model_copy(update={**free, "export": recipe.export.model_copy(update=export)})
+        recipe.model_copy(update={**free, "export": recipe.export.model_copy(update=export)}),
+        allow_plugins=allow_plugins,
     )
     seeds = prepared.seeds
     # What earlier rounds accepted is part of what is asked: they need all seeds.

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from gristmill.formats.recipe_files import shipped
+from gristmill.formats.recipe_files import FOLDERS, shipped
 
-FOLDERS = ("generators", "filters", "verifiers", "scorers", "selectors")
 PACKAGE = Path(__file__).parents[1]
 SOURCE, DIFFERS = re.compile(r"Source:"), re.compile(r"Differs from [^:.]+:")
 ARXIV = re.compile(r"\b\d{4}\.\d{4,5}\b")

@@ -9,6 +9,9 @@ from typing import Any
 from gristmill.errors import RecipeError
 from gristmill.text.plain_yaml import parse
 
+FOLDERS = ("generators", "filters", "verifiers", "scorers", "selectors")
+"""What the `use` of a stage of the package, or of one that is installed, begins with."""
+
 
 def read_recipe(source: str | Path) -> tuple[Path, dict[str, Any]]:
     """Return the file of a recipe, or of a run's `recipe.lock.yaml`, and what it says."""

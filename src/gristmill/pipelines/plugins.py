@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from collections.abc import Collection
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -41,5 +42,8 @@ def find(
         sys.path.append(here)
     try:
         return folder, importlib.import_module(use)
-    except ImportError as error:
-        raise RecipeError(f"{where}: '{use}' cannot be imported: {error}") from error
+    except Exception as error:  # a module of the user's may raise anything
+        frames = traceback.extract_tb(error.__traceback__)[1:]
+        own = (f"{f.filename}, line {f.lineno}: " for f in frames if "importlib" not in f.filename)
+        why = f"{next(own, '')}{type(error).__name__}: {error}"
+        raise RecipeError(f"{where}: '{use}' cannot be imported: {why}") from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
+from gristmill.formats.recipe_files import FOLDERS
 from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
 
@@ -21,6 +22,8 @@ def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
     words = ["build-dataset", "run", recipe]
     if not all(map(_is_anywhere, paths)):
         words += [word for path in paths for word in ("--input", _elsewhere(path))]
+    if any(use.partition(".")[0] not in FOLDERS for use in run.uses.values()):
+        words.append("--allow-plugins")
     return line(shlex.join(words))
 
 
