@@ -83,7 +83,7 @@ def test_a_run_without_scores_verdicts_or_counts_is_reported_too(
     text = report.write(result.path).read_text()
     assert "word_count" in text
     assert '<section id="verification">' not in text
-    assert "too short to plot" in text
+    assert "Nothing to plot: no command on this run had to call an engine." in text
 
 
 def test_an_empty_dataset_is_reported(recipe, engine, seeds, tmp_path) -> None:
@@ -207,11 +207,15 @@ def test_costs_are_of_every_command_that_paid_and_a_replay_pays_nothing(
     again = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
     assert again.note["calls"]["made"] == 0
     assert facts.costs(RunFiles.open(again.path)) == paid
+    assert "Too short to plot: the one command that" in report.write(first.path).read_text()
     bill = BILL | {"made": 7, "timeline": BILL["timeline"][:3]}
     (first.path / "costs" / "2-1.json").write_text(json.dumps(bill))
     both = dict(facts.costs(RunFiles.open(first.path)))
     assert both["calls made"] == dict(paid)["calls made"] + 7
     assert "in 2 commands" in report.write(first.path).read_text()
+    (first.path / "costs" / "3-1.json").write_text(json.dumps(BILL))
+    told = "Of the 3 commands that called engines, one after the other."
+    assert told in report.write(first.path).read_text()
 
 
 def test_what_engines_reused_is_told_beside_the_plan(finished) -> None:

@@ -75,6 +75,8 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "scores": [(s, charts.histogram(s.every, s.kept, s.name), _middle(s)) for s in scores],
         "map": _map(run),
         "rates": _rates(run),
+        "n_bills": (n := len(run.bills)),
+        "callers": f"the {n} commands" if n > 1 else "the one command",
         "kept_examples": facts.kept_examples(run, 6),
         "lost_examples": facts.lost_examples(run, 2),
         "lost": {(at.label, code): n for at in lines for code, n in at.counts["codes"].items()},
