@@ -77,6 +77,16 @@ def test_a_map_to_a_column_that_is_not_there_names_the_nearest() -> None:
         mapped([{"question": "q", "answer": "a"}], {"output": "anwser"})
 
 
+def test_what_a_map_may_name_is_what_the_file_has() -> None:
+    rows = [{"instruction": "q", "output": "a"}]
+    with pytest.raises(InputError, match=r"no column 'nope', only .'instruction', 'output'.;"):
+        mapped(rows, {"output": "nope"})
+    with pytest.raises(InputError, match="'output' cannot be both 'instruction' and 'input'"):
+        mapped(rows, {"instruction": "output", "input": "output"})
+    swapped = mapped(rows, {"instruction": "output", "output": "instruction"})
+    assert content(swapped) == [{"instruction": "a", "output": "q"}]
+
+
 CHAT: list[dict[str, Any]] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Hi"},

@@ -56,14 +56,17 @@ class Shaped:
 
 def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> Shaped:
     """Recognise the shape of a file's rows, after `mapping` has named some of its columns."""
-    rows = [_mapped(row, mapping) for row in rows] if mapping else rows
-    names = present(rows)
+    seen = sorted(present(rows)) if mapping else []
     for core, user in mapping.items():
-        if core not in names:
-            seen = sorted(present(rows, {c: u for c, u in mapping.items() if c != core}))
+        if user not in seen:
             near = get_close_matches(user, seen, 1, 0.4)
             hint = f"; did you mean '{near[0]}'?" if near else ""
             raise InputError(f"seeds.map: {file} has no column '{user}', only {seen}{hint}")
+        first = next(c for c, u in mapping.items() if u == user)
+        if first != core:
+            raise InputError(f"seeds.map: the column '{user}' cannot be both '{first}' and '{core}'")
+    rows = [_mapped(row, mapping) for row in rows] if mapping else rows
+    names = present(rows)
     lower = {name.lower(): name for name in reversed(names)}
     taken = _taken(rows, lower)
     column = next((lower[n] for n in TURNS if n in lower and _any_turns(rows, lower[n])), None)
@@ -87,10 +90,9 @@ def _named(origin: Mapping[str, str], mapping: Mapping[str, str]) -> dict[str, s
     return {core: mapping.get(name, name) for core, name in origin.items()}
 
 
-def present(rows: Iterable[Row], back: Mapping[str, str] | None = None) -> list[str]:
+def present(rows: Iterable[Row]) -> list[str]:
     """Return the columns with a value in any row, in the order they first appear."""
-    names = dict.fromkeys(name for row in rows for name, value in row.items() if value is not None)
-    return [(back or {}).get(name, name) for name in names]
+    return list(dict.fromkeys(k for row in rows for k, value in row.items() if value is not None))
 
 
 def likely(core: str, names: Iterable[str]) -> str | None:
