@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.formats.parts import REPAIRED
+from gristmill.formats.parts import NOT_UTF8, REPAIRED
 from gristmill.formats.readers import Seeds, SeedSpec, from_rows, read, write_malformed
 
 ROWS = [
@@ -134,7 +134,7 @@ def test_malformed_lines_are_kept_aside_with_their_places(load, tmp_path) -> Non
     assert reasons[0].startswith("Invalid \\escape")
     assert reasons[1] == "a list, expected an object"
     assert "'instruction' is there twice" in reasons[2]
-    assert "utf-8" in reasons[3]
+    assert reasons[3] == NOT_UTF8
     assert reasons[4] == "an empty object, expected an object"
     write_malformed(tmp_path / "malformed.jsonl", seeds.malformed)
     first = json.loads((tmp_path / "malformed.jsonl").read_text().splitlines()[0])
@@ -153,8 +153,43 @@ def test_ragged_csv_rows_are_kept_aside_with_the_line_they_start_at(load) -> Non
     assert [(m.line, m.reason) for m in seeds.malformed] == [
         (4, "1 cells, expected 2"),
         (5, "3 cells, expected 2"),
-        (6, "not UTF-8"),
+        (6, NOT_UTF8),
     ]
+
+
+def test_malformed_lines_are_in_the_order_of_the_file(load) -> None:
+    seeds = load("a.jsonl", '{"prompt": "a"}\n{"output": "b"}\n{\n{"output": "c"}\n')
+    assert [line.line for line in seeds.malformed] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "reason"),
+    [
+        ("a.csv", 'prompt\n"never closed\n', "the quote opened"),
+        ("a.py", "# caf\u00e9", "line 1: not UTF-8"),
+        ("a.json", "[", "is not JSON"),
+    ],
+)
+def test_a_file_of_a_folder_that_cannot_be_read_is_kept_aside(tmp_path, good, bad, reason) -> None:
+    rows = {"a.csv": "prompt\nWhy?\n", "a.py": "x = 1\n", "a.json": '[{"prompt": "Why?"}]'}
+    (tmp_path / good).write_text(rows[good])
+    (tmp_path / f"b{good[1:]}").write_bytes(bad.encode("latin-1"))
+    (tmp_path / f"c{good[1:]}").write_text(rows[good])
+    seeds = read(SeedSpec(path=str(tmp_path)))
+    assert (len(seeds.rows), seeds.n_lines) == (2, 3)
+    [aside] = seeds.malformed
+    assert (aside.file, aside.line, aside.text) == (f"b{good[1:]}", 0, "")
+    assert reason in aside.reason
+    assert f"1 of 3 files could not be read: {aside.reason}" in seeds.notes
+    (tmp_path / good).unlink()
+    (tmp_path / f"c{good[1:]}").unlink()
+    with pytest.raises(InputError, match=reason):
+        read(SeedSpec(path=str(tmp_path)))
+
+
+def test_a_file_of_python_is_read_in_the_encoding_that_it_names(load) -> None:
+    seeds = load("a.py", "# -*- coding: latin-1 -*-\nx = '\u00e9'\r\n".encode("latin-1"))
+    assert seeds.rows[0]["code"] == "# -*- coding: latin-1 -*-\nx = '\u00e9'\n"
 
 
 @pytest.mark.parametrize(
@@ -169,6 +204,11 @@ def test_ragged_csv_rows_are_kept_aside_with_the_line_they_start_at(load) -> Non
         ("a.json", '{"a": [{"b": 1}], "c": [{"d": 1}]}', r"\['a', 'c'\]; name .* `seeds.key`"),
         ("a.json", "3", "holds a int, expected a list of objects"),
         ("a.json", b"[\xff]", "line 1: not UTF-8"),
+        ("a.jsonl", '[{"prompt": "a"}]', "line 1: a list, expected an object; .* .json file"),
+        ("a.jsonl", '{\n"prompt": "a"\n}\n', "line 1: Expecting .*; .*`jq -c .`"),
+        ("a.csv", b"instruction\n\xe9t\xe9\n", "line 2: not UTF-8; convert it, .*`iconv"),
+        ("a.py", b"x = '\xe9'\n", "a.py, line 1: not UTF-8.*`iconv"),
+        ("a.py", "# coding: rot13\n", "a.py, line 1: not UTF-8"),
         ("a.csv", "a,b,a\n1,2,3\n", r"columns \['a'\] are there twice"),
         ("a.csv", 'a,b\n1,2\n"never closed,3\n4,5\n', "row at line 3 is never closed"),
         ("a.jsonl", b"\x00\x01\x02", "is binary"),

@@ -32,11 +32,15 @@ def no_rows(
     places: Sequence[tuple[str, int]], n_files: int, n_lines: int, path: Path | None = None
 ) -> str:
     """Say how many lines of the input were no rows, and which; `path` is where they are kept."""
-    shown = [printable(f"{file}:{line}" if n_files > 1 else f"{line}") for file, line in places]
+    shown = [printable(_place(*place) if n_files > 1 else f"{place[1]}") for place in places]
     which = ", ".join(shown[:MAX_PLACES]) + (", ..." if len(shown) > MAX_PLACES else "")
     what = "line was no row" if n_lines == 1 else "lines were no rows"
     kept = f": {path}" if path else ""
     return f"{len(places):,} of {n_lines:,} {what} (lines {which}){kept}"
+
+
+def _place(file: str, line: int) -> str:
+    return f"{file}:{line}" if line else file
 
 
 def left_out(run: Path, seeds: Mapping[str, Any]) -> Iterator[str]:

@@ -12,6 +12,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import decode_source
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -31,6 +32,11 @@ LANGS = {
 }
 REPAIRED = "repaired_unicode"
 """Flag of a row in which a lone surrogate became U+FFFD."""
+NOT_UTF8 = "not UTF-8; convert it, for example with `iconv -f latin1 -t utf-8`"
+A_LINE_EACH = (
+    "JSONL has a whole object on each line: a list belongs in a .json file, and `jq -c .` writes "
+    "objects on a line each"
+)
 MAX_CHARS = 500
 """Characters of a malformed line that are kept to look at."""
 
@@ -41,6 +47,7 @@ class Malformed:
 
     file: str
     line: int
+    """0 where it is the whole file."""
     reason: str
     text: str
 
@@ -81,6 +88,16 @@ class Part:
     def wrong(self, line: int, reason: str, raw: str) -> None:
         """Keep a line aside."""
         self.malformed.append(Malformed(self.name, line, reason, raw[:MAX_CHARS]))
+
+
+def tried(name: str, data: bytes, key: str | None) -> Part:
+    """Read one file as `parse`; one that cannot be read is malformed as a whole."""
+    try:
+        return parse(name, data, key)
+    except InputError as error:
+        part = Part(name)
+        part.wrong(0, str(error), "")
+        return part
 
 
 def parse(name: str, data: bytes, key: str | None = None) -> Part:
@@ -212,7 +229,7 @@ def _csv(part: Part, data: bytes, key: str | None) -> None:
         if len(cells) != len(names):
             part.wrong(number, f"{len(cells)} cells, expected {len(names)}", raw)
         elif any("\udc80" <= letter <= "\udcff" for letter in raw):
-            part.wrong(number, "not UTF-8", raw.encode("utf-8", "replace").decode())
+            part.wrong(number, NOT_UTF8, raw.encode("utf-8", "replace").decode())
         else:
             part.add(number, dict(zip(names, cells, strict=True)))
 
@@ -243,14 +260,12 @@ def _txt(part: Part, data: bytes, key: str | None) -> None:
 
 
 def _decoded(name: str, data: bytes) -> str:
+    """Return a text in UTF-8, or Python in the encoding that its first lines name."""
     try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise InputError(
-            f"{name}, line {line}: not UTF-8 ({error.reason}); convert it, "
-            f"for example with `iconv -f latin1 -t utf-8`"
-        ) from error
+        return decode_source(data) if suffix_of(name) == ".py" else data.decode()
+    except (UnicodeDecodeError, SyntaxError, LookupError) as error:
+        line = data[: getattr(error, "start", 0)].count(b"\n") + 1
+        raise InputError(f"{name}, line {line}: {NOT_UTF8}") from error
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -267,6 +282,8 @@ loads = json.JSONDecoder(parse_constant=lambda _: None, object_pairs_hook=_uniqu
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return NOT_UTF8
     if isinstance(error, json.JSONDecodeError):
         return f"{error.msg}, line {error.lineno} column {error.colno}"
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -102,7 +102,7 @@ def _parsed(sources: Iterable[tuple[bool, str, bytes]]) -> tuple[list[Part], str
         parts.append(part := Part(name))
         try:
             found = list(functions(decode_source(data)))
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except (SyntaxError, ValueError, LookupError, RecursionError, MemoryError) as error:
             part.wrong(getattr(error, "lineno", 0) or 0, f"not Python: {error}", "")
             continue
         for function in found:

@@ -21,13 +21,14 @@ from gristmill.formats import columns as cols
 from gristmill.formats.files import contents
 from gristmill.formats.git_commits import edits_of
 from gristmill.formats.parts import (
+    A_LINE_EACH,
     LANGS,
     READERS,
     REPAIRED,
     Malformed,
     Part,
     from_table,
-    parse,
+    tried,
 )
 from gristmill.formats.python_functions import functions_of
 from gristmill.formats.shapes import likely, present, reshape
@@ -129,9 +130,15 @@ def read(spec: SeedSpec) -> Seeds:
             parts.append(_hub(path.removeprefix("hub:"), spec))
             hashed.update(digest(parts[-1].name, parts[-1].rows).encode())
             continue
+        found: list[Part] = []
         for name, data in contents(path, (TABLES, LANGS.keys(), {".txt"}), notes):
             hashed.update(digest(name).encode() + data)
-            parts.append(parse(name, data, spec.key))
+            found.append(tried(name, data, spec.key))
+        if unread := [m.reason for part in found for m in part.malformed if not m.line]:
+            if not any(part.rows for part in found):
+                raise InputError(unread[0])
+            notes.append(f"{len(unread)} of {len(found)} files could not be read: {unread[0]}")
+        parts += found
     return from_parts(parts, hashed.hexdigest(), notes, spec)
 
 
@@ -178,9 +185,11 @@ def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
 def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec) -> Seeds:
     """Give the rows of all files their shape, names, types and ids."""
     shapes, origin, rows = _shaped(parts, spec)
-    malformed = [line for part in parts for line in part.malformed]
+    malformed = [m for part in parts for m in sorted(part.malformed, key=lambda m: m.line)]
     if not rows:
         lines = "; ".join(f"line {m.line}: {m.reason}" for m in malformed[:3])
+        if lines and any(part.name.endswith((".jsonl", ".ndjson")) for part in parts):
+            lines += f"; {A_LINE_EACH}"
         raise InputError(f"no seeds in {spec.path}: {lines or '; '.join(notes) or 'nothing in it'}")
     n_lines = len(rows) + len(malformed)
     notes += _left_out(parts)
