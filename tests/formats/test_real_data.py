@@ -41,7 +41,7 @@ FILES = {
         "definition/input/output",
     ),
     "self_instruct/predictions_davinci.jsonl": (252, "instruction/input/response"),
-    "svamp/SVAMP.json": (1000, "question/answer"),
+    "svamp/SVAMP.json": (1000, "question/body/answer"),
     "toolbench/instruction/G1_query.json": (5, "query"),
     "vif_rag/query_rft_score.jsonl": (20, "instruction/response"),
     "vif_rag/seed_instruction.txt": (36, "text"),

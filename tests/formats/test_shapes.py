@@ -77,6 +77,16 @@ def test_a_map_to_a_column_that_is_not_there_names_the_nearest() -> None:
         mapped([{"question": "q", "answer": "a"}], {"output": "anwser"})
 
 
+def test_the_body_of_a_question_is_its_input_and_of_anything_else_a_column() -> None:
+    row = {"Body": "Dan had $ 3.", "Question": "How much is it?", "Answer": 1.0}
+    seeds = from_rows([row])
+    told = {"instruction": "How much is it?", "input": "Dan had $ 3.", "output": "1.0"}
+    assert content(seeds) == [told]
+    assert seeds.origin == {"instruction": "Question", "input": "Body", "output": "Answer"}
+    for other in ({"context": "c", "question": "q"}, {"prompt": "q"}, {"title": "t"}):
+        assert "body" in from_rows([{"body": "b", **other}]).carried
+
+
 def test_what_a_map_may_name_is_what_the_file_has() -> None:
     rows = [{"instruction": "q", "output": "a"}]
     with pytest.raises(InputError, match=r"no column 'nope', only .'instruction', 'output'.;"):
@@ -174,7 +184,7 @@ def test_nothing_recognised_is_said_and_not_guessed() -> None:
         ),
         (
             [{"Body": "b", "Question": "i", "Answer": 1.0}],
-            "instruction<-Question, output<-Answer; carried: Body",
+            "instruction<-Question, input<-Body, output<-Answer; carried: nothing",
         ),
         (
             [{"prompt": "i", "context": "c", "response": ""}],

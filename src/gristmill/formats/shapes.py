@@ -6,8 +6,9 @@ Recognised, first match wins, names in any case:
   column becomes its first turn; `instruction` is the first user turn, `output` the last
   assistant turn, so for a single exchange they say all.
 - texts: one column for each of the three, see NAMES. Alpaca, Dolly (`context`), prompt/response,
-  prompt/completion, question/answer, prompt/chosen/rejected, or only `prompt` or `text`; a
-  task's `definition` (Natural Instructions) where there is an input and no other instruction.
+  prompt/completion, question/answer, prompt/chosen/rejected, or only `prompt` or `text`; the
+  `body` of a question (SVAMP) is its input; a task's `definition` (Natural Instructions) where
+  there is an input and no other instruction.
 A column that was taken over is renamed; every other is carried through.
 """
 
@@ -64,7 +65,7 @@ def reshape(file: str, rows: list[Row], mapping: Mapping[str, str]) -> Shaped:
             raise InputError(f"seeds.map: {file} has no column '{user}', only {seen}{hint}")
         first = next(c for c, u in mapping.items() if u == user)
         if first != core:
-            raise InputError(f"seeds.map: the column '{user}' cannot be both '{first}' and '{core}'")
+            raise InputError(f"seeds.map: '{user}' cannot be both '{first}' and '{core}'")
     rows = [_mapped(row, mapping) for row in rows] if mapping else rows
     names = present(rows)
     lower = {name.lower(): name for name in reversed(names)}
@@ -124,6 +125,9 @@ def _taken(rows: list[Row], lower: Mapping[str, str]) -> dict[str, str]:
         name = next((name for name in found if _is_text(rows, name)), None)
         if name:
             taken[core] = name
+    about, body = taken.get("instruction", "").lower(), lower.get("body")
+    if about == "question" and "input" not in taken and body and _is_text(rows, body):
+        taken["input"] = body
     if "instruction" not in taken and "input" in taken:
         task = lower.get("definition")
         if task and _is_text(rows, task):
