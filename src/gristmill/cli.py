@@ -153,7 +153,7 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     publish.add_argument("repo", metavar="OWNER/NAME")
     publish.add_argument("--public", action="store_true", help="let everybody see it")
     init = _add(commands, "init", "sharing", "write a recipe to edit")
-    init.add_argument("name", help="letters, digits and _; written to NAME.yaml")
+    init.add_argument("name", help="letters, digits and _; written to NAME.yaml in DIR")
     init.add_argument("--from", dest="origin", help="a shipped recipe (curate)")
     schedule = _add(commands, "schedule", "sharing", "serve a Prefect deployment until Ctrl-C")
     _recipe_options(schedule)
@@ -211,8 +211,9 @@ def _run_options(command: argparse.ArgumentParser) -> None:
 
 
 def _places(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--local", action="store_true", help="in this process, without Ray")
-    command.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster to use")
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--local", action="store_true", help="in this process, without Ray")
+    either.add_argument("--ray", metavar="auto|ADDRESS", help="a Ray cluster to use")
 
 
 class _Version(argparse.Action):

@@ -316,6 +316,12 @@ def test_a_run_that_is_none_names_those_that_are(call, place) -> None:
     refused(call("report", "runs"), 2, "is no run")
 
 
+def test_a_recipe_that_is_none_names_the_nearest_and_not_all(call) -> None:
+    refused(call("check", "currate"), 2, "did you mean ['curate'", "`build-dataset list recipes`")
+    said = "it is neither a file nor a shipped recipe; `build-dataset list recipes` names all"
+    refused(call("check", "no/such-thing"), 2, said)
+
+
 def test_seeds_that_are_not_there_are_not_taken_for_a_file_that_holds_none(call, place) -> None:
     (place / "seed.yaml").write_text("name: none")
     (place / "seed.jsonl.bak").write_text("")

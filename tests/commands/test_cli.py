@@ -258,6 +258,8 @@ def test_init_writes_a_recipe_that_loads_and_overwrites_nothing(call, place) -> 
     assert code == 2
     assert "there already" in err
     assert call("init", "../mine")[0] == 2
+    assert "sub/mine.yaml is written" in call("init", "mine", "--workspace", "sub")[1]
+    assert (place / "sub" / "mine.yaml").is_file()
 
 
 def test_init_leaves_the_names_of_shipped_recipes_alone(call, place) -> None:
@@ -390,8 +392,9 @@ def test_status_calls_no_run_finished_that_grows_or_was_stopped_while_it_grew(ca
 
 @pytest.mark.parametrize(
     ("argv", "code"),
-    [(["--help"], 0), (["run"], 2), (["fly"], 2), (["run", "a", "--target", "0"], 2)],
-)
+    [(["--help"], 0), (["run"], 2), (["fly"], 2), (["run", "a", "--target", "0"], 2),
+     (["run", "tiny.yaml", "--local", "--ray", "auto"], 2)],
+)  # fmt: skip
 def test_usage_gives_the_usual_exit_codes(argv, code, call) -> None:
     assert call(*argv)[0] == code
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import asdict
-from pathlib import Path
 
 from gristmill.commands.again import typed
 from gristmill.commands.building import order_of, writable
@@ -73,7 +72,8 @@ def do_init(args: argparse.Namespace, screen: Screen) -> int:
             f"'{args.name}' is a shipped recipe, and `{typed('run', args.name)}` would still run "
             f"that one; for a copy to edit: {typed('init', *words)}"
         )
-    path = Path(f"{args.name}.yaml")
+    writable(args.workspace)
+    path = args.workspace / f"{args.name}.yaml"
     if path.exists():
         raise InputError(f"{path} is there already; choose another name or move it away")
     origin = args.origin or "curate"

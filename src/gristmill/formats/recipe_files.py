@@ -42,10 +42,11 @@ def find(source: str | Path) -> Path:
         raise RecipeError(f"{path} is a folder; name the recipe's file, such as recipe.yaml")
     beside = {str(p) for p in path.parent.glob("*.y*ml")} if path.parent.is_dir() else set()
     same = [f"{source}{end}" for end in (".yaml", ".yml") if f"{path}{end}" in beside]
-    near = same or get_close_matches(str(path), [*beside, *known]) or sorted(known)
+    near = same or get_close_matches(str(path), [*beside, *known])
     raise RecipeError(
         f"no recipe '{source}': it is neither a file nor a shipped recipe; "
-        f"did you mean {near}? (`build-dataset list recipes`)"
+        + (f"did you mean {near}? " if near else "")
+        + "`build-dataset list recipes` names all"
     )
 
 
