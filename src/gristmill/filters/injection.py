@@ -43,6 +43,7 @@ class Found(TypedDict, total=False):
 class Injection(RowStage):
     """Drop or flag a row at the first injection; the detail has its kind, place and words."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"injection"})
 
     action: Literal["drop", "flag"] = "drop"

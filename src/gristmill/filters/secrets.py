@@ -26,6 +26,7 @@ class Secrets(RowStage):
     about it before: mask first.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"secret"})
 
     action: Action = "drop"
