@@ -21,9 +21,10 @@ class Rare:
     """A pattern of `re`; what it finds is the same."""
 
     def __init__(self, pattern: str, gate: str | None = None, beyond: str | None = None) -> None:
-        """Take a `gate` for what looks around, which automata cannot: it finds more, never less.
+        r"""Take a `gate` for what looks around, which automata cannot: it finds more, never less.
 
-        What the pattern names beyond ASCII is `beyond`, which `re` looks for.
+        What the pattern names beyond ASCII is `beyond`, which `re` looks for. No class excludes
+        spaces, letters or digits by their short names, as in `[^\s]`: those are widened.
         """
         self.pattern = re.compile(pattern)
         self.gate = wide = gate or pattern
