@@ -7,7 +7,7 @@ own, taken before the program ran. They answer the tests alone.
 from marshal import loads
 from sys import _getframe as getframe
 
-from gristmill.engines.sandbox.chance import another, pick
+from gristmill.engines.sandbox.chance import another, asked_often
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,7 +152,17 @@ def keeping(hidden: "list[bytes]", made: set[int]) -> "Space":
         except KeyError:
             raise NameError(f"name {name!r} is not defined") from None
 
-    return {"__gm_wanted__": wanted, "__gm_seal__": seal, "__gm_unseal__": unseal}
+    def share(name: str, value: "Any") -> "Any":
+        kept[id(getframe(1)), name] = value
+        function: Any = type(share)
+        if type(value) is function:  # the code may change the one that it sees
+            parts = (value.__globals__, name, value.__defaults__, value.__closure__)
+            kept[id(getframe(1)), name] = own = function(value.__code__, *parts)
+            own.__kwdefaults__ = value.__kwdefaults__
+        return value
+
+    found = {"wanted": wanted, "seal": seal, "share": share, "unseal": unseal}
+    return {f"__gm_{name}__": each for name, each in found.items()}
 
 
 def operators() -> "Space":
@@ -279,20 +289,3 @@ def answers(kind: type, space: "Space", made: set[int]) -> bool:
 def is_named(kind: "Any", space: "Space", names: "list[str]") -> bool:
     """Say whether the tests name a class: then how it compares is part of the task."""
     return any(space.get(name) is kind for name in names)
-
-
-def asked_often(equal: "Any", left: "Any", right: "Any", found: "Any") -> "tuple[bool, Any]":
-    """Ask in an order of chance; return whether other values are equal, too, and the answer."""
-    n = 15
-    at = pick(n + 1)
-    wrong, held = False, None
-    for i in range(n + 1):
-        if i == at:
-            held = equal(left, right)
-            continue
-        pair = (left, another(right)) if found[0] else (another(left), right)
-        try:
-            wrong |= bool(equal(*pair))
-        except Exception:  # noqa: BLE001 - honest code may not know what to do with it
-            continue
-    return wrong, held

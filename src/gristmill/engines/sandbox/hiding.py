@@ -3,7 +3,8 @@
 Frames show constants and variables of whoever calls. So what a literal means that something is
 compared with comes from the harness when it is wanted, and so does what a variable means that
 takes part in a comparison: where the tests give it a value the harness keeps that, and leaves
-None. `all` and `any` over a loop become that loop, for the sake of its variables.
+None. `all` and `any` over a loop become that loop, for the sake of its variables. Functions that
+only the module's own lines call are kept, too: the code could put others into their place.
 """
 
 import _ast as ast
@@ -61,14 +62,18 @@ class Variables:
         self.opened: set[int] = set()
         """Where they are read, by the ids of the names."""
         said = {node.id.removeprefix(PREFIX).removesuffix("__") for node in nodes.loaded()}
-        compared = compared_names(nodes) if REFLECTING.isdisjoint(said) else set()
+        self.nodes, self.top = nodes, nodes.all[0]
+        if not REFLECTING.isdisjoint(said):
+            return
+        self.parents = {id(node): parent for node, parent in nodes.pairs()}
+        known = names_in(shared)
+        self.keep_functions(known)
+        compared = compared_names(nodes)
         if not compared:
             return
-        self.nodes, self.top = nodes, nodes.all[0]
-        self.parents = {id(node): parent for node, parent in nodes.pairs()}
         sites = self.sites(compared)
         if any(scope == id(self.top) for scope, _ in sites):
-            for name in names_in(shared):
+            for name in known:
                 sites.pop((id(self.top), name), None)
         loads = []
         for node in nodes.loaded():
@@ -78,7 +83,7 @@ class Variables:
                 loads.append((node, (id(own), node.id)))
                 if meant is not own:  # a function inside reads it: it may do so at any time
                     sites.pop((id(meant), node.id), None)
-        self.opened = {id(node) for node, key in loads if key in sites}
+        self.opened |= {id(node) for node, key in loads if key in sites}
         for (_, name), found in sites.items():
             for site in found:
                 self.keep(name, site)
@@ -122,14 +127,36 @@ class Variables:
             scope = self.scope(scope)
         return scope
 
+    def keep_functions(self, known: set[str]) -> None:
+        """Let the harness keep what the module's own lines call; the code may want it, too."""
+        nodes = self.nodes
+        own = [node for node in self.top.body if type(node) is ast.FunctionDef]
+        names = {node.name for node in own}
+        names -= {node.name for node in nodes.of(*NAMED) if node not in own}
+        names -= {node.id for node in nodes.of(ast.Name) if type(node.ctx) is not ast.Load}
+        names -= {n for node in nodes.of(ast.Global, ast.Nonlocal) for n in node.names}
+        loads = [node for node in nodes.loaded() if node.id in names]
+        names -= {node.id for node in loads if self.scope(node) is not self.top}
+        self.opened |= {id(node) for node in loads if node.id in names}
+        for node in own:
+            if node.name in names:
+                is_shared = node.name in known and not node.name.startswith("test")
+                line = sealed(node.name, node, "share" if is_shared else "seal")
+                self.lines[id(node)] = [node, line]
+
     def keep(self, name: str, site: "Any") -> None:
         """Give a value to the harness as soon as there is one."""
-        value = call(f"{PREFIX}seal__", site, name, at(ast.Name(name, ast.Load()), site))
-        line = at(ast.Assign([at(ast.Name(name, ast.Store()), site)], value), site)
+        line = sealed(name, site)
         if type(site) in (ast.Assign, ast.AnnAssign):
             self.lines.setdefault(id(site), [site]).append(line)
         else:
             self.lines.setdefault(id(site.body[0]), [site.body[0]]).insert(0, line)
+
+
+def sealed(name: str, near: "Any", how: str = "seal") -> "Any":
+    """Return the statement that gives the harness what a name means, and leaves None or that."""
+    value = call(f"{PREFIX}{how}__", near, name, at(ast.Name(name, ast.Load()), near))
+    return at(ast.Assign([at(ast.Name(name, ast.Store()), near)], value), near)
 
 
 def compared_names(nodes: "Nodes") -> set[str]:

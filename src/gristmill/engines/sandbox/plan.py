@@ -90,8 +90,8 @@ def choose(
     if job["mode"] == "calls":
         tests.body[:] = [attempt_call(i, text) for i, text in enumerate(job["calls"])]
         return ['"calls"', str(len(job["calls"])), "false"], [], needs
+    call_tests(tests)
     nodes = Nodes(tests)
-    call_tests(tests, nodes)
     own = nodes.bound() | imported(nodes)
     needs["builtins"] = settle(nodes, own, code)
     found = None if job["mode"] == "asserts" else to_values(nodes, own, code, encode)
@@ -153,15 +153,15 @@ def guards(node: "Any") -> bool:
     return isinstance(test.ops[0], ast.Eq) and (names, texts) == (["__name__"], ["__main__"])
 
 
-def call_tests(tree: "ast.Module", nodes: Nodes) -> None:
+def call_tests(tree: "ast.Module") -> None:
     """Call `test_*` functions that nothing calls, as pytest would."""
-    used = {node.id for node in nodes.loaded()}
-    for node in list(tree.body):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            args = node.args
-            needed = len(args.posonlyargs) + len(args.args) - len(args.defaults)
-            if node.name not in used and not needed:
-                tree.body.append(statement(call(node.name, node)))
+    tests = [n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("test")]
+    used = {node.id for node in walk(tree) if type(node) is ast.Name} if tests else ()
+    for node in tests:
+        args = node.args
+        needed = len(args.posonlyargs) + len(args.args) - len(args.defaults)
+        if node.name not in used and not needed:
+            tree.body.append(statement(call(node.name, node)))
 
 
 def functions(tree: "ast.Module") -> set[str]:
