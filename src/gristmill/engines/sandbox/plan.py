@@ -55,6 +55,10 @@ def prepare(
     warnings.simplefilter("ignore")  # they would be the parser's words in the program's output
     code = Code(job["code"], attempt(job["code"], "code", emit, quote))
     tests = attempt(job["tests"], "tests", emit, quote, ONLY_TREE) if code.compiled else None
+    if tests is not None and "TestCase" in job["tests"]:
+        from gristmill.engines.sandbox.suites import flatten
+
+        tests = flatten(tests) or attempt(job["tests"], "tests", emit, quote, ONLY_TREE)
     if tests is None:
         return None
     plan, expected, package = choose(job, code, tests, encode)

@@ -50,7 +50,7 @@ module.main(config, control)
 """
 MODULES = (
     *("trees", "chance", "asserts", "compare", "hiding", "guards", "mutants", "outside", "plan"),
-    *("interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
+    *("suites", "interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
 EAGER = {"LD_BIND_NOW": "1"}
