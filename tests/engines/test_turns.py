@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 
 from gristmill import Recipe, run
 from gristmill.engines.base import Engine
-from gristmill.engines.remote import InTurn, in_turn
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.engines.scripted import Scripted
+from gristmill.engines.turns import InTurn, in_turn
 from gristmill.errors import EngineError
 
 SAMPLING = Sampling(0.0)

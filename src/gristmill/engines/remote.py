@@ -31,7 +31,6 @@ from gristmill.engines.requests import (
 )
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.training import Train, Trained
-from gristmill.engines.turns import Turns
 from gristmill.errors import EngineError
 
 
@@ -46,7 +45,7 @@ class Remote(Engine):
     address: str | None = None
     """The Ray cluster; None is RAY_ADDRESS, or a local one."""
 
-    _pool: Pool | Turns | None = PrivateAttr(default=None)
+    _pool: Pool | None = PrivateAttr(default=None)
 
     @property
     def ops(self) -> frozenset[Op]:  # type: ignore[override]
@@ -76,9 +75,9 @@ class Remote(Engine):
         if self._pool is not None:
             return
         await asyncio.to_thread(cluster.connect, self.address)
-        self._pool = pool = Pool(self.engine)
+        self._pool = Pool(self.engine)
         try:
-            await pool.start()
+            await self._pool.start()
         except BaseException:
             await self.stop()
             raise
@@ -142,25 +141,3 @@ class Remote(Engine):
         if self._pool is None:
             raise EngineError("the engine is not started")
         return await self._pool.ask(request)
-
-
-class InTurn(Remote):
-    """Holds an engine of this process: no Ray, but requests are planned all the same."""
-
-    async def start(self) -> None:
-        """Start the engine; a second call changes nothing."""
-        if self._pool is None:
-            await self.engine.start()
-            self._pool = Turns(self.engine, self.engine.window)  # type: ignore[attr-defined]
-
-    async def stop(self) -> None:
-        """End the engine."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.stop()
-        await self.engine.stop()
-
-
-def in_turn(engine: Engine) -> Engine:
-    """Return an engine of this process, its requests planned where it asks for that."""
-    return InTurn(engine=engine) if getattr(engine, "order", "arrival") == "planned" else engine

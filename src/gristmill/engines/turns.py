@@ -7,8 +7,11 @@ import os
 from functools import partial
 from typing import Any
 
+from pydantic import PrivateAttr
+
 from gristmill.engines.base import Engine
 from gristmill.engines.planner import Waiting
+from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Request
 from gristmill.errors import EngineError
 
@@ -86,3 +89,27 @@ def _give_up(task: asyncio.Task[None], future: asyncio.Future[Any]) -> None:
     """End a request for whose answer nobody waits any more."""
     if future.cancelled():
         task.cancel()
+
+
+class InTurn(Remote):
+    """Holds an engine of this process: no Ray, but requests are planned all the same."""
+
+    _pool: Turns | None = PrivateAttr(default=None)  # type: ignore[assignment]  # as good as one
+
+    async def start(self) -> None:
+        """Start the engine; a second call changes nothing."""
+        if self._pool is None:
+            await self.engine.start()
+            self._pool = Turns(self.engine, self.engine.window)  # type: ignore[attr-defined]
+
+    async def stop(self) -> None:
+        """End the engine."""
+        if self._pool is not None:
+            pool, self._pool = self._pool, None
+            await pool.stop()
+        await self.engine.stop()
+
+
+def in_turn(engine: Engine) -> Engine:
+    """Return an engine of this process, its requests planned where it asks for that."""
+    return InTurn(engine=engine) if getattr(engine, "order", "arrival") == "planned" else engine

@@ -17,9 +17,10 @@ from gristmill.engines.client import Asks
 from gristmill.engines.lanes import find_device
 from gristmill.engines.loaded import Loaded
 from gristmill.engines.loop import first, windowed
-from gristmill.engines.remote import Remote, in_turn
+from gristmill.engines.remote import Remote
 from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.sandbox.node import NodeSandbox
+from gristmill.engines.turns import in_turn
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import EngineError
 from gristmill.pipelines.unit import Unit
@@ -149,9 +150,8 @@ class RayRunner(LocalRunner):
         if isinstance(engine, Sandbox) and not alone:
             engine = NodeSandbox.of(engine)
         in_lanes = isinstance(engine, Loaded) and alone and find_device() == "cpu"
-        if not engine.hosted or in_lanes:
-            return engine
-        return Remote(engine=engine, address=self.address)
+        stays = in_lanes or not engine.hosted
+        return engine if stays else Remote(engine=engine, address=self.address)
 
     def wake(self) -> None:
         """Send the next shards to workers."""
