@@ -1,3 +1,4 @@
+import sys
 import time
 
 import pytest
@@ -39,8 +40,14 @@ def test_an_alias_of_itself_is_refused() -> None:
     assert "contains itself" in refused("a: &a [*a]")
 
 
-def test_depth_is_bounded() -> None:
-    assert "nested too deeply" in refused("[" * 5000)
+@pytest.mark.parametrize("limit", [sys.getrecursionlimit(), 20_000])
+def test_depth_is_bounded_whatever_limit_a_package_has_set(limit: int) -> None:
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(limit)
+    try:
+        assert "nested too deeply" in refused("[" * 5000)
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def test_length_is_bounded() -> None:

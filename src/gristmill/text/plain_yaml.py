@@ -15,6 +15,8 @@ MAX_CHARS = 100_000
 """PyYAML in Python reads about 100 kB/s here, so that a refused text costs 2 s at most."""
 MAX_NODES = 100_000
 """Keys, values and list positions after every alias is written out."""
+MAX_DEPTH = 100
+"""Lists and mappings inside each other. Python's own limit is another where a package raised it."""
 MAX_SHOWN = 300
 PLAIN = "tag:yaml.org,2002:"
 
@@ -43,7 +45,17 @@ def parse(text: str, where: str) -> Any:
 
 
 class _Loader(yaml.SafeLoader):
-    """The safe loader, which also refuses a key that stands twice in one mapping."""
+    """The safe loader, which also refuses what is too deep and a key that stands twice."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
