@@ -14,6 +14,16 @@ def block(code: str) -> str:
     return f"```python\n{code}\n```"
 
 
+def optimization(prompt: str, draw: int) -> str:
+    """Answer what ReSocratic asks."""
+    if prompt.startswith("Invent one optimization problem"):
+        shown = prompt.rpartition("## Variables")[2].partition("## Constraint 2")[0]
+        return f"## Variables{shown}".replace("1", str(draw % 3))
+    if prompt.endswith("### Question"):
+        return "| a |\n|---|" if "Markdown table" in prompt else "How much is it?"
+    return block("def solve():\n    return {'objective': 2.0, 'x': 1.0}")
+
+
 FIBONACCI = """def fibonacci(n):
     a, b = 0, 1
     for _ in range(n):
@@ -21,10 +31,20 @@ FIBONACCI = """def fibonacci(n):
     return a"""
 
 
+FIXED = {
+    "### Calls": block("merge_intervals([(1, 2)])\ncaesar('a', 1)\nlongest_plateau([1])"),
+    "### Cheaper program": block(FIBONACCI),
+    "### Plan": "1. Find the parts.\n2. Put them together.",
+}
+"""Answers by the end of the prompt."""
+
+
 def answer(prompt: str, draw: int) -> str:
     """Answer whatever the stages ask, right or wrong by the draw; some replies are none."""
     if draw % 7 == 6:
         return "Sorry, I cannot do that."
+    if "optimization problem" in prompt:
+        return optimization(prompt, draw)
     if prompt.endswith("### With slots"):
         question = prompt.rpartition("### Problem\n")[2].partition("\n\n### With")[0]
         names = iter("abcdefgh")
@@ -37,12 +57,8 @@ def answer(prompt: str, draw: int) -> str:
         return block(
             stub.replace("raise NotImplementedError", body).replace("...", body) + "\n    " + body
         )
-    if prompt.endswith("### Calls"):
-        return block("merge_intervals([(1, 2)])\ncaesar('a', 1)\nlongest_plateau([1])")
-    if prompt.endswith("### Cheaper program"):
-        return block(FIBONACCI)
-    if prompt.endswith("### Plan"):
-        return "1. Find the parts.\n2. Put them together."
+    if fixed := next((FIXED[end] for end in FIXED if prompt.endswith(end)), None):
+        return fixed
     if prompt.endswith("### Full solution"):
         human = prompt.partition("### Solution of a person\n")[2].partition("\n\n### Task")[0]
         return f"First the parts, then the whole.\n{human}"
@@ -57,6 +73,7 @@ QUICK = {
     "fun_coder": ["stages.1.n=3"],
     "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=40"],
     "enriched_math": [],
+    "re_socratic": ["stages.0.singles=2", "stages.0.pairs=1"],
     "mario": ["stages.0.profile=bare"],
 }
 

@@ -35,3 +35,14 @@ def asking(code: str, calls: Sequence[str], timeout_s: float) -> Program:
 def given(verdict: Verdict, n: int) -> list[str | None]:
     """Return the numbers that n calls gave, None where there is none."""
     return [written(value) for value in verdict.values[:n]] or [None] * n
+
+
+def named(value: Encoded | None) -> dict[str, float] | None:
+    """Return the numbers of a dict by their names; None for anything else, or one not finite."""
+    match value:
+        case ["d", *pairs]:
+            found = {key[1]: float.fromhex(number[1]) for key, number in pairs
+                     if key[0] == "s" and number[0] == "f"}  # fmt: skip
+            whole = len(found) == len(pairs) and all(map(math.isfinite, found.values()))
+            return found if whole else None
+    return None
