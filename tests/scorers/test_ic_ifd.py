@@ -13,7 +13,11 @@ def tell(script, prompt: float, cond: float, uncond: float, n: int = 5):
 
 @pytest.mark.parametrize(
     ("prompt", "cond", "uncond", "ifd", "score"),
-    [(2.0, 0.9, 1.5, 0.6, 0.3), (4.0, 1.2, 1.5, 0.8, 0.2)],  # IFD prefers the second
+    [
+        (2.0, 0.9, 1.5, 0.6, 0.3),
+        (4.0, 1.2, 1.5, 0.8, 0.2),
+        (2.4, 1.2, 1.5, 0.8, 0.3333),
+    ],  # IFD prefers the second
 )
 def test_the_worked_numbers_of_the_sheet(ask, script, prompt, cond, uncond, ifd, score) -> None:
     found = ask(IcIfd(), ROW, tell(script, prompt, cond, uncond))
