@@ -80,6 +80,17 @@ class Engine(BaseModel, ABC):
     async def stop(self) -> None:
         """Give back what `start` took. Called once, also after a failure."""
 
+    async def rest(self) -> None:
+        """Give the memory to another engine; `start` takes it again."""
+        await self.stop()
+
+    def withdraw(self) -> None:
+        """Let requests that are not begun raise `leases.Withdrawn`: they are asked again later."""
+
+    async def pids(self) -> list[list[int]]:
+        """Return the processes that it runs in besides this one, of every actor its own first."""
+        return []
+
     async def generate(self, request: Generate) -> Completion:
         """Write one text; one that cannot hold it to the request's schema lets it be.
 

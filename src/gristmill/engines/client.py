@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any, Protocol, Self
 
 from gristmill.engines.base import Engine
+from gristmill.engines.leases import Seat, Slots, Withdrawn, release
 from gristmill.engines.requests import Answer, Request
 from gristmill.engines.suspects import Suspects
 from gristmill.errors import (
@@ -37,10 +39,31 @@ class Asks(Protocol):
 class Starter:
     """An engine that roles may share: the first miss starts it, the end of the run stops it."""
 
-    def __init__(self, engine: Engine, on_miss: Callable[[], None] | None = None) -> None:
-        self.engine, self.on_miss = engine, on_miss
+    def __init__(
+        self,
+        engine: Engine,
+        on_miss: Callable[[], None] | None = None,
+        slots: Slots | None = None,
+        name: str = "",
+    ) -> None:
+        self.engine, self.on_miss, self.name = engine, on_miss, name
         self.suspects = Suspects()
         self._start: asyncio.Task[None] | None = None
+        self._has_rested = False
+        self._seat = Seat(slots, name, self.ready, self._rest, engine.withdraw) if slots else None
+
+    def another(self, engine: Engine) -> Starter:
+        """Return what starts another engine in this one's place."""
+        return Starter(engine, self.on_miss, self._seat.slots if self._seat else None, self.name)
+
+    async def enter(self) -> None:
+        """Return when the engine runs and has a slot, where it needs one; then `leave` once."""
+        await (self._seat.enter() if self._seat else self.ready())
+
+    def leave(self) -> None:
+        """Say that what `enter` was for has ended."""
+        if self._seat:
+            self._seat.leave()
 
     async def ready(self) -> None:
         """Return when the engine runs.
@@ -70,8 +93,18 @@ class Starter:
     async def stop(self) -> None:
         """Stop the engine if it was started; a second stop does nothing."""
         start, self._start = self._start, None
-        if start is not None:
+        if self._seat:
+            self._seat.is_open = False
+        if start is not None or self._has_rested:
+            self._has_rested = False
             await self.engine.stop()
+        if self._seat:
+            self._seat.slots.drop(self._seat)
+
+    async def _rest(self) -> None:
+        """Leave the slot to another engine."""
+        self._start, self._has_rested = None, True
+        await release(self.engine, self.name)
 
 
 class Clock:
@@ -142,9 +175,7 @@ class Client:
             )
         self.waiting += 1
         try:
-            await self.starter.ready()
-            with self.busy:
-                made = await self._tried(request)
+            made = await self._in_turn(request)
         finally:
             self.waiting -= 1
         self.made += 1
@@ -152,6 +183,18 @@ class Client:
         if made.durable:
             await self.answers.put(key, made.pack())
         return made
+
+    async def _in_turn(self, request: Request) -> Answer:
+        """Ask while the engine has a slot; what it did not begin then waits for the next one."""
+        while True:
+            await self.starter.enter()
+            try:
+                with self.busy:
+                    return await self._tried(request)
+            except Withdrawn:
+                continue
+            finally:
+                self.starter.leave()
 
     async def _tried(self, request: Request) -> Answer:
         """Ask the engine, again where that may help."""
@@ -172,12 +215,49 @@ class Client:
     async def become(self, engine: Engine) -> None:
         """Stop the engine and ask another from now on; its identity names other answers."""
         await self.stop()
-        self.starter = Starter(engine, self.starter.on_miss)
+        self.starter = self.starter.another(engine)
         self.engine, self.identity = engine, engine.identity
 
     async def stop(self) -> None:
         """Stop the engine if it was started."""
         await self.starter.stop()
+
+
+def connect(
+    engines: Mapping[str, Engine],
+    answers: Answers,
+    host: Callable[[Engine], Engine],
+    on_miss: Callable[[], None],
+    slots: int | None,
+) -> tuple[dict[str, Client], int]:
+    """Return a client for every role, and how many engines share a slot.
+
+    Roles with the same engine share one starter. Engines that fill a processor take turns where
+    there are more of them than `slots`; None is a slot for each.
+    """
+    roles: dict[int, list[str]] = {}
+    for role, engine in engines.items():
+        roles.setdefault(id(engine), []).append(role)
+    heavy = {id(engine) for engine in engines.values() if engine.hosted}
+    line = Slots(slots) if slots and slots < len(heavy) else None
+    starters = {}
+    for engine in engines.values():
+        names = "+".join(roles[id(engine)])
+        starter = partial(Starter, slots=line if id(engine) in heavy else None, name=names)
+        if id(engine) not in starters:
+            starters[id(engine)] = starter(host(engine), on_miss)
+    clients = {r: Client(e, answers, starter=starters[id(e)]) for r, e in engines.items()}
+    return clients, -(-len(heavy) // slots) if line and slots else 1
+
+
+async def stop_all(clients: Collection[Client]) -> None:
+    """Give up what is still asked, so that no engine starts any more; then stop every engine."""
+    for client in clients:
+        for task in client.answers.pending.values():
+            task.cancel()
+    async with AsyncExitStack() as ending:
+        for client in clients:
+            ending.push_async_callback(client.stop)
 
 
 def _done(pending: dict[str, asyncio.Task[Any]], key: str, task: asyncio.Task[Any]) -> None:

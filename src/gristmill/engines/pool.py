@@ -19,6 +19,7 @@ from typing import Any
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.host import Host, Outcome, result
+from gristmill.engines.leases import Withdrawn, fail
 from gristmill.engines.planner import Waiting
 from gristmill.engines.requests import Request
 from gristmill.errors import EngineError, EngineLost, GristmillError, RequirementError
@@ -116,6 +117,10 @@ class Pool:
                 log.warning("engine=%s stop_failed=%s", type(self.engine).__name__, error)
             ray.kill(replica.actor)
         self._fail_all(EngineError("the engine was stopped"))
+
+    def withdraw(self) -> None:
+        """Give up what no actor has yet."""
+        fail([future for _, future in self._waiting.clear()], Withdrawn())
 
     def ask(self, request: Request) -> asyncio.Future[Any]:
         """Queue one request; it leaves in its turn."""
@@ -283,9 +288,7 @@ class Pool:
 
     def _fail_all(self, error: EngineError) -> None:
         held = [future for r in self.replicas for _, future in r.in_hand.values()]
-        for future in [*held, *(future for _, future in self._waiting.clear())]:
-            if not future.done():
-                future.set_exception(error)
+        fail([*held, *(future for _, future in self._waiting.clear())], error)
 
 
 def _settle(future: asyncio.Future[Any], made: Outcome) -> None:

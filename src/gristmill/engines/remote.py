@@ -6,6 +6,8 @@ Ray starts at the first request that the store cannot answer.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 from pydantic import PrivateAttr
@@ -33,6 +35,9 @@ from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.training import Train, Trained
 from gristmill.errors import EngineError
 
+TELL_S = 5.0
+"""How long actors that are about to end may take to tell their counters."""
+
 
 class Remote(Engine):
     """Hosts an engine in `replicas` actors; a request goes to the one that has least to do.
@@ -46,6 +51,9 @@ class Remote(Engine):
     """The Ray cluster; None is RAY_ADDRESS, or a local one."""
 
     _pool: Pool | None = PrivateAttr(default=None)
+    _is_connected: bool = PrivateAttr(default=False)
+    _before: Counter[str] = PrivateAttr(default_factory=Counter)
+    """Counters of the actors that have rested."""
 
     @property
     def ops(self) -> frozenset[Op]:  # type: ignore[override]
@@ -74,7 +82,9 @@ class Remote(Engine):
         """Start Ray and the actors; a second call changes nothing."""
         if self._pool is not None:
             return
-        await asyncio.to_thread(cluster.connect, self.address)
+        if not self._is_connected:
+            await asyncio.to_thread(cluster.connect, self.address)
+            self._is_connected = True
         self._pool = Pool(self.engine)
         try:
             await self._pool.start()
@@ -84,14 +94,28 @@ class Remote(Engine):
 
     async def stop(self) -> None:
         """End the actors, and Ray if nobody else uses it."""
+        await self.rest()
+        if self._is_connected:
+            self._is_connected = False
+            await asyncio.to_thread(cluster.release)
+
+    async def rest(self) -> None:
+        """End the actors, remember their counters; Ray stays."""
         if self._pool is not None:
+            with suppress(TimeoutError):
+                self._before.update(await asyncio.wait_for(self._pool.metrics(), TELL_S))
             pool, self._pool = self._pool, None
             await pool.stop()
-            await asyncio.to_thread(cluster.release)
+
+    def withdraw(self) -> None:
+        """Give up what waits for room."""
+        if self._pool is not None:
+            self._pool.withdraw()
 
     async def metrics(self) -> dict[str, float]:
         """Return the counters of all actors, added up."""
-        return await self._pool.metrics() if self._pool else {}
+        now = await self._pool.metrics() if self._pool else {}
+        return {name: now.get(name, 0.0) + self._before[name] for name in {**self._before, **now}}
 
     async def pids(self) -> list[list[int]]:
         """Return the processes of every actor, its own first."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from functools import partial
 from typing import Any
 
 from pydantic import PrivateAttr
 
 from gristmill.engines.base import Engine
+from gristmill.engines.leases import Withdrawn, fail
 from gristmill.engines.planner import Waiting
 from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Request
@@ -31,12 +31,14 @@ class Turns:
     async def stop(self) -> None:
         """Give up what is inside or waits: it fails."""
         held = [*self._inside.values(), *(future for _, future in self._waiting.clear())]
-        for future in held:
-            if not future.done():
-                future.set_exception(EngineError("the engine was stopped"))
+        fail(held, EngineError("the engine was stopped"))
         for task in self._inside:
             task.cancel()
         await asyncio.gather(*self._inside, return_exceptions=True)
+
+    def withdraw(self) -> None:
+        """Give up what waits for room."""
+        fail([future for _, future in self._waiting.clear()], Withdrawn())
 
     def ask(self, request: Request) -> asyncio.Future[Any]:
         """Queue one request; it leaves in its turn."""
@@ -53,8 +55,8 @@ class Turns:
         return {**(await read() if read else {}), **self._waiting.counters()}
 
     async def pids(self) -> list[list[int]]:
-        """Return this process."""
-        return [[os.getpid()]]
+        """Return the engine's processes."""
+        return await self.engine.pids()
 
     def _send(self) -> None:
         if self._timer is not None:
@@ -104,10 +106,13 @@ class InTurn(Remote):
 
     async def stop(self) -> None:
         """End the engine."""
-        if self._pool is not None:
-            pool, self._pool = self._pool, None
-            await pool.stop()
+        await super().rest()
         await self.engine.stop()
+
+    async def rest(self) -> None:
+        """Let the engine give its memory back in its own way."""
+        await super().rest()
+        await self.engine.rest()
 
 
 def in_turn(engine: Engine) -> Engine:

@@ -35,9 +35,9 @@ ATTEMPTS = 3
 
 
 class LocalRunner:
-    """One event loop; `in_flight` families are awaited at once, over shard boundaries."""
+    """One event loop; `in_flight` families, times the engines to a slot, are awaited at once."""
 
-    workers = 0
+    workers, crowd = 0, 1
 
     def __init__(self, rows_per_shard: int = 1024, in_flight: int = 4096) -> None:
         self.rows_per_shard, self.in_flight = rows_per_shard, in_flight
@@ -61,8 +61,9 @@ class LocalRunner:
 
         Enough shards are open to fill `in_flight` everywhere, so that no boundary is a barrier.
         """
-        gate = asyncio.Semaphore(self.in_flight)
-        window = (2 + self.in_flight // self.rows_per_shard) * max(1, self.workers)
+        in_flight = self.in_flight * self.crowd
+        gate = asyncio.Semaphore(in_flight)
+        window = (2 + in_flight // self.rows_per_shard) * max(1, self.workers)
 
         def start(key: str, families: Families) -> asyncio.Task[tuple[str, Shard]]:
             return asyncio.create_task(self._place(unit, key, families, gate))
@@ -173,7 +174,7 @@ class RayRunner(LocalRunner):
                 return await super()._place(unit, key, families, gate)
             hand = await self._hand()
             try:
-                job = ShardJob(replace(unit, roles={}), families, self.in_flight)
+                job = ShardJob(replace(unit, roles={}), families, self.in_flight * self.crowd)
                 shard = await hand.run(key, job, unit.roles)
             except WorkerLost:
                 # What its rows were answered is stored: elsewhere they replay up to the loss.

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from gristmill.engines.base import Engine
-from gristmill.engines.client import Client, Starter
+from gristmill.engines.client import connect, stop_all
 from gristmill.engines.loop import block, patient_collector
 from gristmill.engines.named import build_engines
 from gristmill.engines.progress import Meter, Progress
@@ -143,16 +143,13 @@ async def _run(
 ) -> Result:
     recipe, plan, seeds = prepared.recipe, prepared.plan, prepared.seeds
     engines, step = prepared.engines, step or _bare
-    starters = {id(e): Starter(runner.host(e), runner.wake) for e in engines.values()}
-    clients = {role: Client(e, answers, starter=starters[id(e)]) for role, e in engines.items()}
+    clients, runner.crowd = connect(engines, answers, runner.host, runner.wake, recipe.slots)
     meter = Meter(clients, lambda: runner.done, progress, path / "costs")
-    given = seeds.summary()
-    work = Run(recipe, plan, seed_rows(seeds), clients, runner, path, step, meter, given)
+    work = Run(recipe, plan, seed_rows(seeds), clients, runner, path, step, meter, seeds.summary())
     write_malformed(path / "malformed.jsonl", seeds.malformed)
     async with AsyncExitStack() as ending:
         ending.push_async_callback(runner.close)
-        for client in clients.values():
-            ending.push_async_callback(client.stop)
+        ending.push_async_callback(stop_all, clients.values())
         async with meter.running():
             with patient_collector():
                 found, stop, n_seeds = await work()
