@@ -63,3 +63,11 @@ def test_rows_without_vector_or_text_stay() -> None:
     )
     table = table.set_column(2, "instruction", pa.nulls(2, pa.string()))
     assert all(line["keep"] for line in lines(table, rows((0,), ["Go."], 0)))
+
+
+def test_the_pool_of_a_run_has_its_vectors_inside_a_struct() -> None:
+    flat = rows(WIDE, round_=0)
+    inner = [{"embedding": {"vector": one}} for one in flat["scores.embedding.vector"].to_pylist()]
+    pool = flat.drop_columns("scores.embedding.vector").append_column("scores", pa.array(inner))
+    found = lines(rows(NARROW), pool)
+    assert [line["keep"] for line in found] == [True, False, True, False, True]

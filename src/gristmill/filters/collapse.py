@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from gristmill.geometry.knn import knn
-from gristmill.geometry.vectors import Array, located, unit
+from gristmill.geometry.vectors import Array, located, unit, vectors
 from gristmill.geometry.walk import walk
 from gristmill.pipelines.stage import VectorStage, decisions
 from gristmill.text.words import first_words
@@ -59,7 +59,7 @@ class Collapse(VectorStage):
         why: dict[int, str] = {}
         if pool is not None and len(pool):
             last = pool.filter(pc.equal(pool["round"], pc.max(pool["round"])))
-            before = unit(located(last, self.column)[0])
+            before = unit(vectors(self._column(last, self.column))[0])
             ids = table["id"].to_pylist()
             crowded = self._crowded(points, before)
             why = {int(order[i]): f"{told} {ids[order[j]]}" for i, (j, told) in crowded.items()}
