@@ -57,3 +57,31 @@ def test_every_reason_is_told_and_more_reasons_come_first() -> None:
 def test_a_label_counts_once_per_row() -> None:
     lines = decided(InfinitySeeds(loss=None, rare=(2, 9)), [["a", "a"], ["b"], ["b"]])
     assert [line["keep"] for line in lines] == [False, True, True]
+
+
+def test_the_worked_losses_and_depth_of_the_subject_sheet() -> None:
+    losses = [1.0, 1.1, 0.9, 1.0, 1.2, 0.8, 1.0, 1.05, 0.95, 3.0]  # bound 2.393
+    lines = decided(InfinitySeeds(loss="b", deviations=1.96), [[]] * 10, b=losses)
+    assert [line["reasons"] for line in lines] == [[]] * 9 + [["high_loss"]]
+    near = [*losses[:9], 2.9]  # bound 2.32; and just below theirs
+    assert decided(InfinitySeeds(loss="b", deviations=3.1), [[]] * 10, b=near)[9]["reasons"] == []
+    lines = decided(InfinitySeeds(loss="b"), [[*"abcdef"], ["a"], []], b=[1.8, 9.0, 1.0])
+    assert lines[0]["depth"] == pytest.approx(3.2252, abs=1e-4)
+    assert [line["depth"] for line in lines[1:]] == [0.0, None]
+
+
+def test_rows_whose_loss_falls_least_are_hard_to_follow() -> None:
+    stage = InfinitySeeds(loss="b", after="a", hardest=2, loss_quantile=1.0)
+    lines = decided(stage, [[]] * 4, b=[1.0, 1.0, 1.0, 2.0], a=[0.5, 1.1, 0.8, None])
+    assert [line["reasons"] for line in lines[:3]] == [[], ["hard_to_follow"], ["hard_to_follow"]]
+
+
+def test_a_row_is_drawn_by_its_root_so_that_every_round_draws_the_same() -> None:
+    ids = [f"{i:05}" for i in range(300)]
+    first = pa.table({"id": ids, "root": ids, "labels": [["a"]] * 300})
+    again = first.set_column(0, "id", [[f"x{i}" for i in reversed(ids)]])
+    stage = InfinitySeeds(loss=None)
+    kept = [row["keep"] for row in stage.decide(first).to_pylist()]
+    assert kept == [row["keep"] for row in stage.decide(again).to_pylist()]
+    assert kept == [row["keep"] for row in stage.decide(first.drop_columns("root")).to_pylist()]
+    assert 0 < sum(kept) < 300

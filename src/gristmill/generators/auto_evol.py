@@ -16,12 +16,10 @@ from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text import detectors
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
-from gristmill.text.rouge import repeats
+from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
 from gristmill.text.turns import question
-from gristmill.text.words import words
 
 PROMPT = """Make an instruction harder, in four steps. Write each step below its heading, the \
 headings exactly as they stand here.
@@ -66,9 +64,7 @@ class Evolved(TypedDict):
 class AutoEvol(RowStage):
     """Evolve an instruction in one long reply, and have the final version answered."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
-        "no_marker", "template_leak", "no_gain", "answered"
-    }  # fmt: skip
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | NON_ANSWERS | {"no_marker"}
 
     evolving: Sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)
     answering: Sampling = Sampling(temperature=0.0, max_tokens=2048)
@@ -87,14 +83,8 @@ class AutoEvol(RowStage):
         *before, text = LAST.split(reply.text)
         if not before or not (text := text.strip()):
             return Drop("no_marker", reply.text)
-        if mark := leak(text, MARKERS):
-            return Drop("template_leak", f"'{mark}' in: {text}")
-        if said := detectors.declines(text):
-            return Drop("refusal", said)
-        if said := detectors.answers(text):
-            return Drop("answered", said)
-        if repeats(words(text), words(original)):
-            return Drop("no_gain", text)
+        if flaw := rewrite_flaw(text, original, MARKERS):
+            return Drop(*flaw)
         answer = await complete(ctx.llm("responder"), [_user(text)], self.answering)
         if isinstance(answer, Drop):
             return answer

@@ -18,12 +18,10 @@ from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text import detectors
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
-from gristmill.text.rouge import repeats
+from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
 from gristmill.text.turns import question
-from gristmill.text.words import words
 
 DEPTH = """Rewrite an instruction so that good assistants find it a little harder. It must stay \
 reasonable: people understand it and can answer it in writing. Code, tables and other data in it \
@@ -84,9 +82,7 @@ class Evolved(TypedDict):
 class EvolSmall(RowStage):
     """Make a row per round: what the last one that held became, with the responder's answer."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
-        "template_leak", "no_gain", "answered"
-    }  # fmt: skip
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | NON_ANSWERS
 
     rounds: int = Field(default=3, ge=1)
     """Evolutions one after the other. The third makes most rows very hard, the paper says."""
@@ -132,14 +128,8 @@ class EvolSmall(RowStage):
         reply = await complete(ctx.llm("evolver"), [_user(prompt)], self.evolving)
         if isinstance(reply, Drop):
             return reply
-        if mark := leak(child := reply.text.strip(), MARKERS):
-            return Drop("template_leak", f"'{mark}' in: {child}")
-        if said := detectors.declines(child):
-            return Drop("refusal", said)
-        if said := detectors.answers(child):
-            return Drop("answered", said)
-        if repeats(words(child), words(text)):
-            return Drop("no_gain", child)
+        if flaw := rewrite_flaw(child := reply.text.strip(), text, MARKERS):
+            return Drop(*flaw)
         return child, reply.model
 
 

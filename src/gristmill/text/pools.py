@@ -1,4 +1,4 @@
-"""Tasks for a prompt, drawn from a pool that grows from round to round."""
+"""What a stage takes from the pool, which grows from round to round."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def mixed(pool: pa.Table, own: str, shots: int, made_shots: int, rng: Chance) ->
     shown += _sample(seeds, shots - len(shown), rng)
     rng.shuffle(shown)
     return shown
+
+
+def rows_where(pool: pa.Table, path: str, **equals: str | int) -> pa.Table:
+    """Return the rows with these values in which a truth value under a dotted path is so."""
+    head, *inner = path.split(".")
+    is_so = pc.fill_null(pc.struct_field(pool[head], inner), False)
+    for name, value in equals.items():
+        is_so = pc.and_(is_so, pc.equal(pool[name], value))
+    return pool.filter(is_so)
 
 
 def _sample(texts: Any, k: int, rng: Chance) -> list[str]:

@@ -1,0 +1,143 @@
+"""InfinityInstruct-Subject, closed loop: new instructions for labels that the tuned model fails.
+
+Source: "InfinityInstruct-Subject", arXiv:2507.06968 (deficiency diagnosis, targeted generation).
+`selectors.infinity_seeds` comes before, `infinity_subject_evolve` evolves and answers, and
+`scorers.diagnosis` behind it says which labels fail.
+Differs from the paper: known from accounts of it, and our own prompt. What a round made is probed
+before anything is trained on it: that is what is held back. The requests of a label come from the
+seed of its first weak row, so that lineage is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, ClassVar, TypedDict
+
+import pyarrow as pa
+from pydantic import Field
+
+from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import REPLY_CODES, complete
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.leaks import markers
+from gristmill.text.numbered import numbered
+from gristmill.text.pools import rows_where
+from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
+from gristmill.text.rouge import rouge_l
+
+TARGETED = """A model fails at instructions of one label. Write new ones of the same label, at \
+least as complex as the examples, but about other things than they and each other are, so that it \
+can learn from them. Each is complete in itself and answerable in writing. Reply with a numbered \
+list of instructions, without answers.
+
+### Label
+{label}
+
+### How many
+{n}
+
+### Examples it failed at
+{examples}
+
+### New instructions"""
+MARKERS = markers([TARGETED])
+COPIED = 0.7
+"""ROUGE-L above which a new instruction is one of the examples."""
+PATH = r"^\w+(\.\w+)*$"
+Weak = dict[str, list[tuple[str, str]]]
+"""Root and text of the weak rows, in order of id, by label."""
+
+
+class Task(TypedDict):
+    """What it writes."""
+
+    instruction: str
+    input: str | None
+    labels: list[str]
+    """The seed's, or the one that failed."""
+    gen: Gen | None
+
+
+class InfinitySubject(RowStage):
+    """Round 0 passes the seed on; later ones write instructions for the labels that fail.
+
+    Where none fails, or no fewer than a round before, every seed leaves: the loop is over.
+    """
+
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | {
+        "copied_example", "no_list", "over_limit", "not_failing", "no_progress"
+    }  # fmt: skip
+
+    labels: str = Field(default="scores.merged_labels.labels", pattern=PATH)
+    """Column with the seed's labels."""
+    diagnosis: str = Field(default="scores.diagnosis", pattern=r"^\w+\.\w+$")
+    """Where `is_weak` and `failing` stand in the pool."""
+    calls: int = Field(default=8, ge=1)
+    """Equal requests per failing label; our choice, as are the next two."""
+    n: int = Field(default=5, ge=1)
+    """Instructions per request."""
+    shots: int = Field(default=8, ge=1)
+    """Weak instructions that are shown."""
+    sampling: Sampling = Sampling(temperature=1.0, top_p=0.95, max_tokens=2048)
+
+    def reads(self) -> frozenset[str]:
+        """The labels are a parameter."""
+        return frozenset({"instruction", "input", "root", self.labels})
+
+    def optional(self) -> frozenset[str]:
+        """A seed need not have an input."""
+        return frozenset({"input"})
+
+    def needs(self) -> dict[str, Op]:
+        """One strong model writes; the one that is tuned is the diagnosis's."""
+        return {"generator": "generate"}
+
+    async def __call__(self, row: dict[str, Any], ctx: Context) -> list[Task | Drop] | Drop:
+        """Pass on, or write for the labels that are this seed's to serve."""
+        if not ctx.round:
+            task, labels = row["instruction"], row[self.labels] or []
+            return [Task(instruction=task, input=row.get("input"), labels=labels, gen=None)]
+        failing = self._failing(ctx.pool, ctx.round - 1)
+        if ctx.round > 1 and len(failing) >= len(last := self._failing(ctx.pool, ctx.round - 2)):
+            return Drop("no_progress", f"{len(last)} labels failed, then {len(failing)}")
+        own = sorted(label for label, weak in failing.items() if weak[0][0] == row["root"])
+        asks = [(label, [text for _, text in failing[label]]) for label in own] * self.calls
+        tasks = (self._list(*ask, ctx.branch(i)) for i, ask in enumerate(asks))
+        made = [task for tasks in await asyncio.gather(*tasks) for task in tasks]
+        return made or Drop("not_failing", f"{len(failing)} labels fail, none of this seed's")
+
+    def _failing(self, pool: pa.Table | None, number: int) -> Weak:
+        """Return the weak rows of every label that failed in a round."""
+        assert pool is not None
+        struct, label_of = self.diagnosis.split(".")
+        rows = rows_where(pool, f"{self.diagnosis}.is_weak", round=number).sort_by("id")
+        found: Weak = {}
+        for row in rows.select(["root", "instruction", struct]).to_pylist():
+            for label in row[struct][label_of]["failing"]:
+                found.setdefault(label, []).append((row["root"], row["instruction"]))
+        return found
+
+    async def _list(self, label: str, weak: list[str], ctx: Context) -> list[Task | Drop]:
+        """Ask for one list, and look at every instruction of it alone."""
+        examples = [" ".join(text.split()) for text in weak[: self.shots]]
+        shown = "\n".join(f"- {text}" for text in examples)
+        prompt = TARGETED.format(n=self.n, label=label, examples=shown)
+        ask: list[Message] = [{"role": "user", "content": prompt}]
+        reply = await complete(ctx.llm("generator"), ask, self.sampling, whole=False)
+        if isinstance(reply, Drop):
+            return [reply]
+        if not (items := numbered(reply.text)):
+            return [Drop("no_list", reply.text)]
+        made = [self._task(text, label, examples, reply.gen) for text in items]
+        made[self.n :] = [Drop("over_limit", text) for text in items[self.n :]]
+        if reply.finish_reason == "length":
+            made[-1] = Drop("cut_off", items[-1])
+        return made
+
+    def _task(self, text: str, label: str, examples: list[str], gen: Gen) -> Task | Drop:
+        if flaw := rewrite_flaw(text, "", MARKERS):
+            return Drop(*flaw)
+        if copied := next((one for one in examples if rouge_l(text, one) > COPIED), None):
+            return Drop("copied_example", f"{text} is like: {copied}")
+        return Task(instruction=text, input=None, labels=[label], gen=gen)

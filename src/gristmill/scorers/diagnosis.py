@@ -1,0 +1,128 @@
+"""Diagnosis: which of the new instructions do students answer badly, and which labels fail.
+
+Source: Li et al., "Infinity Instruct", arXiv:2506.11116 (phase 2): instructions of every label are
+answered by two mid-size models and scored by a strong judge; where both do badly, the instruction
+is evolved again. "InfinityInstruct-Subject", arXiv:2507.06968: the model tuned so far is asked, and
+labels that it fails get new instructions.
+Differs from the papers: known from accounts of them; our own prompt, probes and limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, TypedDict
+
+import pyarrow as pa
+from pydantic import Field
+
+from gristmill.engines.requests import Message, Op, Sampling
+from gristmill.geometry.picks import drawn
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import complete
+from gristmill.pipelines.stage import Drop, TableStage, decisions
+from gristmill.text.turns import question
+
+RATE = """Rate an answer to an instruction from 1 to 10, for how correct, complete and helpful it \
+is: 10 could not be better, 5 and below would not help the person who asks. Its length says \
+nothing. Reply with the number alone.
+
+### Instruction
+{instruction}
+
+### Answer
+{answer}
+
+### Rating"""
+NUMBER = re.compile(r"\W*(?:rating\W*)?(10|[1-9](?:\.\d+)?)(?:\s*/\s*10)?\W*(?:\n|$)", re.I)
+WORST = 1.0
+"""What an answer without text is worth."""
+
+
+class Diagnosed(TypedDict):
+    """What it writes; None where a row was no probe, or a rating could not be read."""
+
+    ratings: list[float] | None
+    """One per student, 1 to 10, higher is better."""
+    is_weak: bool | None
+    """Whether every student did badly."""
+    failing: list[str]
+    """Those of the row's labels that fail in this round."""
+
+
+class Diagnosis(TableStage):
+    """Probe every label by a few rows, answered by all students; no row leaves."""
+
+    codes: ClassVar[frozenset[str]] = frozenset()
+
+    by: str = Field(pattern=r"^\w+(\.\w+)*$")
+    """Column with a list of labels."""
+    students: tuple[str, ...] = Field(default=("first_student", "second_student"), min_length=1)
+    """Roles that answer; a row is weak where all of them are."""
+    probes: int = Field(default=10, ge=1)
+    """Rows of a label, drawn by their ids; a row is a probe for all its labels."""
+    below: float = Field(default=5.0, ge=1, le=10)
+    """A rating up to which an answer is bad. Our choice."""
+    fewest: int = Field(default=1, ge=1)
+    """Weak rows from which on a label fails: one alone may be the judge's error."""
+    sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024)
+    """Of the students; the judge is greedy, too."""
+    seed: int = 0
+    """Of the draw."""
+
+    def reads(self) -> frozenset[str]:
+        """The labels are a parameter."""
+        return frozenset({"instruction", "input", self.by})
+
+    def needs(self) -> dict[str, Op]:
+        """The judge should be none of the students."""
+        return {**dict.fromkeys(self.students, "generate"), "judge": "generate"}
+
+    async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Diagnosed]:
+        """(n, 4) -> (n, 7)."""
+        labels = [found or [] for found in table[self.by].to_pylist()]
+        chosen = probed(labels, drawn(table, self.seed).tolist(), self.probes)
+        rows = table.to_pylist()
+        asks = (self._ratings(rows[place], ctx.branch(place)) for place in chosen)
+        ratings: list[Any] = [None] * len(rows)
+        for place, found in zip(chosen, await asyncio.gather(*asks), strict=True):
+            ratings[place] = found
+        weak = [found and max(found) <= self.below for found in ratings]
+        often = Counter(x for names, bad in zip(labels, weak, strict=True) if bad for x in names)
+        failing = [[x for x in names if often[x] >= self.fewest] for names in labels]
+        columns = {"ratings": ratings, "is_weak": weak, "failing": failing}
+        made: dict[str, Any] = {
+            name: pa.array(column, self.writes()[name]) for name, column in columns.items()
+        }
+        return decisions(table, [True] * len(table), "", **made)
+
+    async def _ratings(self, row: Any, ctx: Context) -> list[float] | None:
+        """Return a rating per student; None when one of them cannot be read."""
+        asked = question(row["instruction"], row["input"])
+        pairs = [self._rating(asked, role, ctx.branch(i)) for i, role in enumerate(self.students)]
+        found = await asyncio.gather(*pairs)
+        return None if None in found else found  # type: ignore[return-value]  # no None in it
+
+    async def _rating(self, asked: str, student: str, ctx: Context) -> float | None:
+        ask: list[Message] = [{"role": "user", "content": asked}]
+        answer = await complete(ctx.llm(student), ask, self.sampling, whole=False)
+        if isinstance(answer, Drop):
+            return WORST if answer.code == "empty" else None
+        text = RATE.format(instruction=asked, answer=answer.text.strip())
+        ask = [{"role": "user", "content": text}]
+        how = Sampling(temperature=0.0, max_tokens=16)
+        said = await complete(ctx.llm("judge"), ask, how, whole=False)
+        found = None if isinstance(said, Drop) else NUMBER.match(said.text)
+        return float(found[1]) if found else None
+
+
+def probed(labels: Sequence[Sequence[str]], order: Sequence[int], k: int) -> list[int]:
+    """Return the places to probe: in `order`, those with a label that has fewer than k so far."""
+    seen, chosen = Counter[str](), list[int]()
+    for place in order:
+        if any(seen[label] < k for label in labels[place]):
+            chosen.append(place)
+            seen.update({*labels[place]})
+    return sorted(chosen)
