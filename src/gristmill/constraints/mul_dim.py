@@ -216,7 +216,7 @@ MUL_DIM: dict[str, Kind] = {
         paragraphs_of, "paragraphs", "Write {} paragraphs with a blank line between them."
     ),
 }
-SUBCATEGORIES = {
+SUBCATEGORIES: dict[str, dict[str, tuple[str, ...]]] = {
     "Content": {
         "Keywords": ("content/keywords",),
         "Identifiers": ("content/identifiers",),

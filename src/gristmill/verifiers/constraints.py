@@ -7,12 +7,11 @@ response without a run.
 
 from __future__ import annotations
 
-import json
 from typing import Any, Literal, TypedDict
 
-from gristmill.constraints.catalogue import Constraint, check, check_ifeval, constraint
+from gristmill.constraints.catalogue import Constraint, check, check_ifeval
 from gristmill.constraints.kinds import Verdict
-from gristmill.errors import InputError
+from gristmill.constraints.wanted import listed, read
 from gristmill.pipelines.stage import RowStage
 
 __all__ = ["Constraints", "check_ifeval"]
@@ -70,31 +69,6 @@ class Constraints(RowStage):
             if not verdict.passed
         )
         return judged(status, why, strict, loose)
-
-
-def listed(value: Any) -> list[Any]:
-    """Return what a column holds as a list: itself, or read from JSON; empty where it is none."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            return []
-    return value if isinstance(value, list) else []
-
-
-def read(one: Any, params: Any) -> Constraint | Verdict:
-    """Return a constraint as a row has it, or the error that it is."""
-    try:
-        scope = None
-        if isinstance(one, dict):
-            one, params, scope = one.get("cid"), one.get("params"), one.get("scope")
-        if isinstance(params, str):
-            params = json.loads(params)
-        if not isinstance(one, str) or not isinstance(params, dict | None):
-            return Verdict("error", "no cid with params")
-        return constraint(one, params or {}, scope)
-    except (InputError, ValueError, RecursionError) as error:
-        return Verdict("error", str(error))
 
 
 def judge(one: Constraint | Verdict, response: str | None, *, strict: bool) -> Verdict:
