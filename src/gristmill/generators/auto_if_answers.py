@@ -1,0 +1,135 @@
+"""AutoIF: answer a task, keep what its functions pass and a judge finds to the point, or pair it.
+
+Sources: Dong et al., "Self-play with Execution Feedback: Improving Instruction-following
+Capabilities of Large Language Models", arXiv:2406.13542, sections 3.2 and 3.3; `QwenLM/AutoIF`
+(Apache-2.0): an alignment above 8, pairs of a pass rate of 0.5 or more with one of 0.
+Differs from the papers: our own prompts; at least half of the functions must pass for fine-tuning
+too, where the released code takes one; pairs need a judge's word for the chosen answer as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from itertools import product
+from typing import ClassVar, Literal, TypedDict
+
+from pydantic import Field
+
+from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
+from gristmill.engines.sandbox.written_checks import asked, said
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import REPLY_CODES, complete
+from gristmill.pipelines.stage import Drop, RowStage
+
+ANSWER = """Answer the request, and keep strictly to what it demands of the form of the answer.
+
+{instruction}"""
+ALIGN = """Judge how well a response answers a query. What is demanded of its form was checked \
+already: say whether it is about the query and helps whoever asked. Write a short analysis, then a \
+last line "Score: n" with n from 0 to 10.
+
+### Query
+{query}
+
+### Demand
+{demand}
+
+### Response
+{response}
+
+### Analysis"""
+SCORE = re.compile(r"Score:\s*\**(10|\d)\b\W*\Z")
+Row = TypedDict(
+    "Row",
+    {
+        "instruction": str,
+        "meta.auto_if_queries.query": str,
+        "meta.auto_if_queries.demand": str,
+        "meta.auto_if_checks.functions": list[str],
+    },
+)
+
+
+class Answered(TypedDict, total=False):
+    """What it writes: an output, or a pair."""
+
+    output: str
+    prompt: str
+    chosen: str
+    rejected: str
+    pass_rate: float
+    """Share (0..1) of the functions that the output, or the chosen answer, passes."""
+    alignment: float
+    """0..10, the judge's."""
+    gen: Gen
+
+
+class AutoIfAnswers(RowStage):
+    """Draw answers, run the functions on each, and judge those that pass."""
+
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"not_followed", "off_topic", "no_pair"}
+
+    n: int = Field(default=8, ge=1)
+    """Answers drawn. Our choice."""
+    makes: Literal["answers", "pairs"] = "answers"
+    """`pairs` joins up to two that pass with up to two that no function passes."""
+    min_pass_rate: float = Field(default=0.5, gt=0, le=1)
+    min_alignment: float = Field(default=8.0, ge=0, le=10)
+    """An answer must be above it."""
+    timeout_s: float = Field(default=5.0, gt=0, le=600)
+    """Wall-clock limit of one function over all answers, in seconds."""
+    sampling: Sampling = Sampling(temperature=1.0)
+
+    def needs(self) -> dict[str, Op]:
+        """One model answers, one judges, the sandbox runs."""
+        return {"generator": "generate", "judge": "generate", "sandbox": "run"}
+
+    async def __call__(self, row: Row, ctx: Context) -> list[Answered | Drop]:
+        """Answer, run, judge."""
+        ask: list[Message] = [
+            {"role": "user", "content": ANSWER.format(instruction=row["instruction"])}
+        ]
+        llm = ctx.llm("generator")
+        drawn = [complete(llm, ask, self.sampling) for _ in range(self.n)]
+        found = await asyncio.gather(*drawn)
+        texts = {one.text.strip(): one for one in found if not isinstance(one, Drop)}
+        functions = row["meta.auto_if_checks.functions"]
+        runs = [ctx.sandbox.run(asked(one, [*texts], self.timeout_s)) for one in functions if texts]
+        told = [said(verdict, len(texts)) for verdict in await asyncio.gather(*runs)]
+        rates = [sum(one[i] is True for one in told) / len(told) for i in range(len(texts))]
+        judged = [
+            await self._judged(row, reply, rate, ctx)
+            for reply, rate in zip(texts.values(), rates, strict=True)
+        ]
+        lost: list[Answered | Drop] = [one for one in found if isinstance(one, Drop)]
+        if self.makes == "answers":
+            return [*judged, *lost]
+        good = [one for one in judged if not isinstance(one, Drop)][:2]
+        bad = [text for text, rate in zip(texts, rates, strict=True) if rate == 0][:2]
+        pairs = [_pair(row["instruction"], one, other) for one, other in product(good, bad)]
+        return [*pairs] or [Drop("no_pair", f"{len(good)} good answers, {len(bad)} bad ones")]
+
+    async def _judged(
+        self, row: Row, reply: Completion, rate: float, ctx: Context
+    ) -> Answered | Drop:
+        text = reply.text.strip()
+        if rate < self.min_pass_rate:
+            return Drop("not_followed", f"{rate:.2f} of the functions: {text}")
+        parts = {key: row[f"meta.auto_if_queries.{key}"] for key in ("query", "demand")}  # type: ignore[literal-required]
+        prompt = ALIGN.format(**parts, response=text)
+        greedy = Sampling(temperature=0.0, max_tokens=512)
+        word = await complete(ctx.llm("judge"), [{"role": "user", "content": prompt}], greedy)
+        if isinstance(word, Drop):
+            return word
+        if not (score := SCORE.search(word.text.strip())):
+            return Drop("unparsed_judge", word.text)
+        if (alignment := float(score[1])) <= self.min_alignment:
+            return Drop("off_topic", f"alignment {alignment:.0f}: {text}")
+        return {"output": text, "pass_rate": rate, "alignment": alignment, "gen": reply.gen}
+
+
+def _pair(prompt: str, good: Answered, bad: str) -> Answered:
+    made = good.copy()
+    chosen = made.pop("output")
+    return {**made, "prompt": prompt, "chosen": chosen, "rejected": bad}
