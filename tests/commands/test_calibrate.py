@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from gristmill.commands.calibrating import compared
 from gristmill.errors import InputError
+from gristmill.verifiers.final_number import FinalNumber
 
 RECIPE = """name: numbers
 engines: {}
@@ -51,3 +53,31 @@ def test_without_labels_or_a_judge_nothing_is_measured(place, call) -> None:
     code, _, err = call("calibrate", "tiny.yaml", "seeds.jsonl")
     assert code == 2
     assert "recipe 'tiny' has no verifier or scorer to compare" in err
+
+
+def test_what_was_measured_stands_in_the_card_until_the_judge_changes(
+    place, call, monkeypatch
+) -> None:
+    card = "export: {formats: [alpaca], card: true}\n"
+    (place / "numbers.yaml").write_text(RECIPE + card)
+    lines = [
+        {"instruction": f"{i}: 2 + 2", "output": str(4 + i % 2), "reference": "4", "label": i != 1}
+        for i in range(4)
+    ]
+    (place / "rows.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    run = "run", "numbers.yaml", "--input", "rows.jsonl", "--no-prefect", "--json"
+    before = json.loads(call(*run)[1].splitlines()[-1])
+    title = "How far the judges agree with people"
+    assert title not in (Path(before["dataset"]) / "README.md").read_text()
+
+    assert call("calibrate", "numbers.yaml", "rows.jsonl")[0] == 0
+    code, out, err = call(*run, "--set", "seed=1")
+    told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
+    assert (code, "changed since" in err) == (0, False)
+    assert "| `final_number` | 4 | 75.0% | 0.500 | " in told.partition(title)[2]
+
+    monkeypatch.setattr(FinalNumber, "version", FinalNumber.version + 1)
+    _, out, err = call(*run, "--set", "seed=2")
+    told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
+    assert "final_number: calibrated with kappa 0.50, but the judge, its prompt" in err
+    assert title not in told

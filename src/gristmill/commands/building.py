@@ -13,6 +13,7 @@ from typing import Any
 
 from gristmill.commands.again import again, typed
 from gristmill.commands.bar import Tell, watching
+from gristmill.commands.judges import note_calibration, stale
 from gristmill.commands.metrics import exporting
 from gristmill.commands.rows import left_out, row_lines
 from gristmill.commands.screen import Screen
@@ -88,7 +89,7 @@ def _misses(recipe: Recipe, result: Result) -> bool:
 
 def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
     prepared = order.prepare()
-    _shape(prepared, screen)
+    _shape(prepared, order, screen)
     with _told(order, prepared, screen, port) as progress:
         return prepared.recipe, order.execute(prepared, progress)
 
@@ -99,7 +100,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Re
 
     with serving(order.workspace) as server:
         prepared = order.prepare()
-        _shape(prepared, screen)
+        _shape(prepared, order, screen)
         server.wait()
         if server.link:
             screen.note(f"Prefect's page: {server.link}")
@@ -115,13 +116,14 @@ def _told(
 ) -> Iterator[Tell | None]:
     """Give what takes the looks at a run: the progress line, and metrics if they are wanted."""
     run = order.workspace / "runs" / prepared.name
+    note_calibration(prepared, order.workspace)
     with watching(screen) as shown, exporting(port, run, screen.note, shown) as tell:
         yield tell
 
 
-def _shape(prepared: Prepared, screen: Screen) -> None:
+def _shape(prepared: Prepared, order: Order, screen: Screen) -> None:
     screen.note(f"shape: {printable(prepared.seeds.recognised)}")
-    for told in cautions(prepared):
+    for told in (*cautions(prepared), *stale(prepared, order.workspace)):
         screen.note(told)
 
 
@@ -220,7 +222,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     rounds = told.model_copy(update={"n": min(told.n, 2)}) if told and not told.train else None
     recipe = recipe.model_copy(update={"target": None, "budget": Budget(), "rounds": rounds})
     prepared = prepare(recipe, allow_plugins=order.allow_plugins)
-    _shape(prepared, screen)
+    _shape(prepared, order, screen)
     seeds = prepared.seeds
     # The order of ids is the order in which a run takes its seeds.
     first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]

@@ -1,4 +1,7 @@
-"""calibrate: how far a judge agrees with labels, beyond chance, and how often order decides."""
+"""calibrate: how far a judge agrees with labels, beyond chance, and how often order decides.
+
+What was measured stays in the workspace: cards print it, and runs say when it holds no more.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Any
 
 from gristmill.commands.bar import watching
 from gristmill.commands.building import order_of, writable
+from gristmill.commands.judges import identity, name_of
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RecipeError
+from gristmill.publishing import calibration
 
 OPINIONS = ("winner", "level", "passed")
 """What a judge may write, the one that says most first."""
@@ -41,6 +46,9 @@ def do_calibrate(args: argparse.Namespace, screen: Screen) -> int:
     with watching(screen) as progress:
         result = order.execute(prepared, progress, folder=folder)
     found = compared(result.dataset.to_pylist(), column, args.label)
+    judge = prepared.plan.uses[-1]
+    told = {"identity": identity(judge, prepared), **found}
+    calibration.remember(args.workspace, name_of(judge), told)
     if args.json:
         screen.result({"judge": recipe.name, **found})
     else:

@@ -15,6 +15,7 @@ import yaml
 
 from gristmill.errors import InputError
 from gristmill.publishing import (
+    calibration,
     contamination,
     croissant,
     facts,
@@ -97,6 +98,7 @@ def render(run: RunFiles) -> str:
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
         ("Verification", _verification(run)),
+        ("How far the judges agree with people", calibration.section(run)),
         ("Contamination", contamination.section(run)),
         ("Does the selection pay?", proof.section(run)),
         ("Examples of what was rejected", _rejected(run)),

@@ -1,0 +1,54 @@
+"""Which judges of a run were calibrated, and whether what was measured holds for them still."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from gristmill.pipelines.plan import Use
+from gristmill.pipelines.workspace import Prepared
+from gristmill.publishing import calibration
+from gristmill.storage.ids import digest
+
+
+def identity(judge: Use, prepared: Prepared) -> str:
+    """Name a judge: its stage, parameters and prompts, and the engines that it asks."""
+    stage = judge.stage
+    prompts = inspect.getsource(sys.modules[type(stage).__module__])
+    engines = {role: prepared.engines[role].identity for role in sorted(stage.needs())}
+    return digest(name_of(judge), stage.version, stage.model_dump(mode="json"), prompts, engines)
+
+
+def judged_by(prepared: Prepared, workspace: Path) -> Iterator[tuple[Use, calibration.Found, bool]]:
+    """Yield the judges of a run that were calibrated once, what was found, and if it holds."""
+    for use in prepared.plan.uses:
+        if use.folder in ("verifiers", "scorers"):
+            found = calibration.known(workspace, name_of(use))
+            if found:
+                yield use, found, found["identity"] == identity(use, prepared)
+
+
+def stale(prepared: Prepared, workspace: Path) -> Iterator[str]:
+    """Yield a warning for every judge that is not the one that was calibrated."""
+    for use, found, holds in judged_by(prepared, workspace):
+        if not holds:
+            yield (
+                f"{use.label}: calibrated with kappa {found['kappa']:.2f}, but the judge, its "
+                "prompt or its parameters changed since; measure again: build-dataset calibrate"
+            )
+
+
+def note_calibration(prepared: Prepared, workspace: Path) -> None:
+    """Put what holds beside the run, before its card is written."""
+    found = judged_by(prepared, workspace)
+    if there := {use.label: one for use, one, holds in found if holds}:
+        run = workspace / "runs" / prepared.name
+        run.mkdir(parents=True, exist_ok=True)
+        calibration.save(run, there)
+
+
+def name_of(judge: Use) -> str:
+    """Return the name by which a recipe uses a judge, such as `verifiers.pairwise`."""
+    return type(judge.stage).__module__.removeprefix("gristmill.")

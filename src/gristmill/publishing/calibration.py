@@ -1,0 +1,58 @@
+"""How far the judges of a run agreed with people: what `build-dataset calibrate` measured of them.
+
+Kept in a workspace by the name of the judge's stage, and beside a run's ledger for its card. It
+holds for one identity alone: the stage, its parameters, its prompts and its engines.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span
+from gristmill.publishing.files import RunFiles
+from gristmill.storage.shards import write_text
+
+FILE = "calibration.json"
+Found = dict[str, Any]
+"""`identity`, and the figures that `calibrate --json` prints."""
+
+
+def remember(workspace: Path, use: str, found: Found) -> None:
+    """Keep what was measured last of a stage such as `verifiers.pairwise`."""
+    write_text(_path(workspace, use), json.dumps(found, indent=1))
+
+
+def known(workspace: Path, use: str) -> Found | None:
+    """Return what was measured last of a stage, whatever its identity was then."""
+    path = _path(workspace, use)
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def save(run: Path, found: Mapping[str, Found]) -> None:
+    """Keep what holds for the judges of a run, by label."""
+    write_text(run / FILE, json.dumps(found, indent=1))
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the lines of the card; nothing where no judge was calibrated."""
+    path = run.path / FILE
+    found: dict[str, Found] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if not found:
+        return
+    yield "| judge | labelled rows | agreement | Cohen's kappa | 95 % | order decided |"
+    yield "|---|--:|--:|--:|---|--:|"
+    for label, one in found.items():
+        order = one["order_bias_rate"]
+        yield (
+            f"| {code_span(label)} | {number(one['compared'])} | {one['agreement_rate']:.1%} "
+            f"| {one['kappa']:.3f} | {one['low']:.3f} to {one['high']:.3f} "
+            f"| {'' if order is None else f'{order:.1%}'} |"
+        )
+
+
+def _path(workspace: Path, use: str) -> Path:
+    return workspace / ".gristmill" / "calibrations" / f"{use}.json"
