@@ -1,0 +1,85 @@
+"""Curiosity: how new a text is beside all others, by its words and its meaning, and not by noise.
+
+Source: Hong et al., "Curiosity-driven Red-teaming for Large Language Models", arXiv:2402.19464,
+section 4 (SelfBLEU, mean cosine similarity, a penalty for gibberish).
+Differs from the paper: a score of rows, no reward of training; the mean is of the nearest texts,
+since that of all of them flattens; perplexity stands for a classifier of gibberish; the terms are
+combined by rank.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field
+
+from gristmill.geometry.knn import knn
+from gristmill.geometry.picks import numbers
+from gristmill.geometry.vectors import located
+from gristmill.pipelines.stage import VectorStage, decisions
+from gristmill.text.self_bleu import self_bleu
+from gristmill.text.words import words
+
+
+class Novelty(TypedDict):
+    """What it writes; higher is newer."""
+
+    novelty_words: float
+    """0..1: 1 - SelfBLEU over n-grams of 2 to 5 words."""
+    novelty_meaning: float | None
+    """0..1: 1 - mean cosine similarity with the nearest texts; None without a vector."""
+    total: float | None
+    """0..1: mean rank by both and by how little it is noise; None where one is missing."""
+
+
+class Curiosity(VectorStage):
+    """Compare every row with the whole table; no row leaves. O(n^2 d) for n rows of d numbers."""
+
+    field: Literal["instruction", "output"] = "instruction"
+    """The text that should be new; its vector should be of this field, too."""
+    k: int = Field(default=10, ge=1)
+    """Nearest texts whose similarity counts. Our choice."""
+    noise: str = Field(default="scores.perplexity.ppl", pattern=r"^\w+(\.\w+)*$")
+    """Column that is high for gibberish. Novelty alone would select noise."""
+
+    def reads(self) -> frozenset[str]:
+        """Two columns are parameters."""
+        return frozenset({self.column, self.field, self.noise})
+
+    def writes(self) -> dict[str, pa.DataType]:
+        """Three numbers."""
+        return dict.fromkeys(Novelty.__annotations__, pa.float64())
+
+    def decide(self, table: Any) -> pa.Table:
+        """(n, 4) -> (n, 7)."""
+        said = [words(text or "") for text in table[self.field].to_pylist()]
+        by_words = 1 - np.array(self_bleu(said))
+        by_meaning = np.full(len(table), np.nan)
+        points, places = located(table, self.column)
+        if len(points) > 1:
+            found = knn(points, self.k + 1)
+            by_meaning[places] = 1 - found.similarities[:, 1:].mean(axis=1, dtype=np.float64)
+        elif len(points):
+            by_meaning[places] = 1.0
+        noise = numbers(table[self.noise])
+        total = (_rank(by_words) + _rank(by_meaning) + _rank(-noise)) / 3
+        return decisions(
+            table,
+            [True] * len(table),
+            "",
+            novelty_words=pa.array(by_words),
+            novelty_meaning=pa.array(by_meaning, from_pandas=True),
+            total=pa.array(total, from_pandas=True),
+        )
+
+
+def _rank(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return ranks, (n,), 0 for the least to 1 for the most, equals alike; NaN stays NaN."""
+    there = np.isfinite(values)
+    ranks = np.full(len(values), np.nan)
+    _, of, counts = np.unique(values[there], return_inverse=True, return_counts=True)
+    before = np.cumsum(counts) - counts
+    ranks[there] = (before + (counts - 1) / 2)[of] / max(1, there.sum() - 1)
+    return ranks
