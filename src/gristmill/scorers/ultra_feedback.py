@@ -22,9 +22,9 @@ from gristmill.pipelines.stage import Drop, TableStage, decisions
 from gristmill.text.turns import question
 
 PROMPT = """Rate each of several answers to one request by one aspect alone. They stand in an \
-order of chance, and neither that nor their length says anything. Reply with JSON alone, one object \
-an answer, in their order: {{"ratings": [{{"rating": 3, "rationale": "one sentence"}}, ...]}}. A \
-rating is a whole number from 1 to 5, or null where the aspect says so.
+order of chance, and neither that nor their length says anything. A rating is a whole number from \
+1 to 5, or null where the aspect says so. Reply with JSON alone, an object for every answer in \
+order: {{"ratings": [{{"rating": 3, "rationale": "one sentence"}}, ...]}}
 
 ### Aspect
 {aspect}
