@@ -89,7 +89,7 @@ def _misses(recipe: Recipe, result: Result) -> bool:
 
 def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
     prepared = order.prepare()
-    _shape(prepared, order, screen)
+    announce(prepared, order, screen)
     with _told(order, prepared, screen, port) as progress:
         return prepared.recipe, order.execute(prepared, progress)
 
@@ -100,7 +100,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Re
 
     with serving(order.workspace) as server:
         prepared = order.prepare()
-        _shape(prepared, order, screen)
+        announce(prepared, order, screen)
         server.wait()
         if server.link:
             screen.note(f"Prefect's page: {server.link}")
@@ -121,7 +121,8 @@ def _told(
         yield tell
 
 
-def _shape(prepared: Prepared, order: Order, screen: Screen) -> None:
+def announce(prepared: Prepared, order: Order, screen: Screen) -> None:
+    """Say what the seeds were taken for, and what somebody should know before the rows count."""
     screen.note(f"shape: {printable(prepared.seeds.recognised)}")
     for told in (*cautions(prepared), *stale(prepared, order.workspace)):
         screen.note(told)
@@ -215,6 +216,8 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     They are the seeds that the full run takes first, so it does not pay for them again. Of rounds
     the first two run, since some methods make nothing in the first; of those that train, one.
     """
+    from gristmill.forecasting.sampling import first
+
     writable(args.workspace)
     order = order_of(args)
     recipe = order.load()
@@ -222,11 +225,8 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     rounds = told.model_copy(update={"n": min(told.n, 2)}) if told and not told.train else None
     recipe = recipe.model_copy(update={"target": None, "budget": Budget(), "rounds": rounds})
     prepared = prepare(recipe, allow_plugins=order.allow_plugins)
-    _shape(prepared, order, screen)
-    seeds = prepared.seeds
-    # The order of ids is the order in which a run takes its seeds.
-    first = sorted(range(len(seeds.ids)), key=lambda i: seeds.ids[i])[: args.n]
-    few = replace(seeds, rows=[seeds.rows[i] for i in first], ids=[seeds.ids[i] for i in first])
+    announce(prepared, order, screen)
+    few = first(prepared.seeds, args.n)
     folder = args.workspace / ".gristmill" / "preview" / prepared.name
     with watching(screen) as progress:
         result = order.execute(replace(prepared, seeds=few), progress, folder=folder)
@@ -241,7 +241,7 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(line)
     note = summary(result)
     gone = list(_gone(result))
-    screen.line(f"{note['kept']} rows from {len(first)} seeds{'; these left:' if gone else ''}")
+    screen.line(f"{note['kept']} rows from {len(few.rows)} seeds{'; these left:' if gone else ''}")
     for line in gone:
         screen.line(line)
     seconds, calls = note["wall_s"], note["calls"]

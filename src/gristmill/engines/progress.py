@@ -171,6 +171,7 @@ class Meter:
         bill = {
             "wall_s": now.wall_s,
             "cpu_s": cpu_s(),
+            "peak_bytes": peak_bytes(),
             "made": now.made,
             "replayed": now.replayed,
             "tokens": now.tokens,
@@ -215,3 +216,12 @@ def cpu_s() -> float:
     """Return the processor seconds of this process and of the children that have ended."""
     times = os.times()
     return round(times.user + times.system + times.children_user + times.children_system, 3)
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process held so far; its engines' processes are not in it.
+
+    The kernel's own mark: `getrusage` also counts what a parent held before it started us.
+    """
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -90,3 +91,22 @@ def _numbers(packed: bytes) -> Reply:
             mean = f", {-values.mean():.3f} nats each" if len(values) else ""
             return Reply("score", f"log-probs of {len(values)} tokens{mean}")
     return Reply("unknown", f"{len(packed):,} bytes")
+
+
+def measured(store: Path, keys: Iterable[str]) -> dict[str, tuple[int, int]]:
+    """Return the bytes of stored answers with their keys, and the tokens written for each."""
+    found: dict[str, tuple[int, int]] = {}
+    with closing(sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True)) as reads:
+        for key in keys:
+            ask = reads.execute("SELECT answer FROM answers WHERE key = ?", (key,))
+            if row := ask.fetchone():
+                found[key] = len(key) + len(row[0]), _written(bytes(row[0]))
+    return found
+
+
+def _written(packed: bytes) -> int:
+    """Return the tokens of a text; everything else that is stored was only read."""
+    if not packed.startswith(b'{"text"'):
+        return 0
+    said: dict[str, Any] = json.loads(packed)
+    return int(said["completion_tokens"])

@@ -26,7 +26,7 @@ from gristmill.storage.answers import check_version
 LOCK = "recipe.lock.yaml"
 FOLDERS = ".gristmill/folders"
 """Of a workspace: a line for every run in a folder of its own."""
-SPARE = ("preview", "calibrate")
+SPARE = ("preview", "calibrate", "forecast")
 """Folders of `.gristmill` with runs that are only looked at."""
 FREE = "key NOT IN needed AND NOT (substr(answer, 1, 2) = X'5B22' AND :trains)"
 """Of an answer that may go; one that begins like a JSON list of texts is a training."""
@@ -61,8 +61,13 @@ def ended(run: Path) -> bool:
 
 
 def spare(workspace: Path) -> list[Path]:
-    """Return the runs that were previews or comparisons with labels."""
+    """Return the runs that were previews, comparisons with labels, or samples of forecasts."""
     return [p for n in SPARE for p in sorted((workspace / ".gristmill" / n).glob("*/"))]
+
+
+def forecast_of(workspace: Path, name: str) -> Path:
+    """Return where the forecast of a run is kept: in the run of its sample."""
+    return workspace / ".gristmill" / "forecast" / name / "forecast.json"
 
 
 def elsewhere(workspace: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gristmill.publishing import charts, facts, rebuilding
+from gristmill.publishing import charts, facts, rebuilding, spent
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -85,6 +85,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "malformed": facts.malformed(run),
         "remarks": facts.remarks(run),
         "costs": _costs(run),
+        "forecast": spent.compare(run),
     }
 
 

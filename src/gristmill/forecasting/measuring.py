@@ -1,0 +1,93 @@
+"""How fast a sample ran, and what its files hold: what a longer run is scaled from."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gristmill.engines.progress import Progress, peak_bytes
+from gristmill.publishing.housekeeping import size_of
+
+
+@dataclass
+class Clock:
+    """Takes the looks at one command, and the time of each of its units."""
+
+    n: int
+    """Seeds in it."""
+    tell: Callable[[Progress], None] | None = None
+    last: Progress | None = None
+    start_s: float = 0.0
+    """In which engines loaded."""
+    peak_bytes: int = 0
+    """Of this process until the end of the rows' work."""
+    unit_s: Counter[str] = field(default_factory=Counter)
+    """By the labels of a unit. Of floats: a Counter adds them as well."""
+    _waits: list[float] = field(default_factory=list)
+
+    def __call__(self, now: Progress) -> None:
+        """Take a look and pass it on."""
+        if now.starting:
+            self.start_s += now.wall_s - (self.last.wall_s if self.last else 0.0)
+        elif waits := sum(told["waiting"] for told in now.engines.values()):
+            self._waits.append(waits)
+        self.last, self.peak_bytes = now, peak_bytes()
+        if self.tell:
+            self.tell(now)
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a unit and take its time."""
+        start = time.monotonic()
+        try:
+            return await work()
+        finally:
+            self.unit_s[name.partition(": ")[2]] += time.monotonic() - start  # type: ignore[assignment]  # a float
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds of the command."""
+        return self.last.wall_s if self.last else 0.0
+
+    @property
+    def in_flight(self) -> float:
+        """Requests that waited at a time; each seed has one where no look was lucky."""
+        return sum(self._waits) / len(self._waits) if self._waits else float(self.n)
+
+    @property
+    def rate(self) -> float | None:
+        """Tokens per second of engines at work, answers where none counts tokens; None idle."""
+        if self.last is None or not self.last.made:
+            return None
+        busy_s = sum(told["busy_s"] for told in self.last.engines.values())
+        busy_s = max(min(busy_s, self.wall_s - self.start_s), 1e-3)
+        return (self.last.tokens or self.last.made) / busy_s
+
+
+def grows(run: Path) -> tuple[int, float]:
+    """Return the bytes of a run's folder, and those of them that its rows take."""
+    rows = sum(_of_rows(file) for file in run.rglob("*.parquet"))
+    return size_of(run), rows + size_of(run / "dataset" / "exports")
+
+
+def _of_rows(file: Path) -> float:
+    """Return the bytes of a file that are not its schema's: it is written whole and by half."""
+    table = pq.read_table(file)
+    half = table.num_rows // 2
+    if not half:
+        return float(table.nbytes)
+    more = max(0, _written(table) - _written(table.slice(0, half)))
+    return float(more * table.num_rows / (table.num_rows - half))
+
+
+def _written(table: pa.Table) -> int:
+    out = BytesIO()
+    pq.write_table(table, out, write_page_checksum=True)
+    return out.tell()

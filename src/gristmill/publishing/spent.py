@@ -1,0 +1,71 @@
+"""What a run spent and gave, in the figures of a forecast, and the forecast that was made of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from gristmill.publishing.calls import measured, store_of
+from gristmill.publishing.files import RunFiles
+from gristmill.publishing.housekeeping import forecast_of, size_of
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One figure of a forecast, and what it came to."""
+
+    figure: str
+    unit: str
+    low: float
+    expected: float
+    high: float
+    fact: float
+
+    @property
+    def is_inside(self) -> bool:
+        """Whether the fact lies in the stated range."""
+        return self.low <= self.fact <= self.high
+
+
+def compare(run: RunFiles) -> tuple[list[Compared], str] | None:
+    """Return forecast and fact of a finished run, and a remark; None where nobody forecast it."""
+    path = forecast_of(run.path.absolute().parents[1], run.path.name)
+    if not path.exists() or run.is_stopped:
+        return None
+    told = json.loads(path.read_text(encoding="utf-8"))
+    aim = {name: run.recipe.get(name) for name in ("target", "budget")}
+    if told["aim"] != aim:
+        return [], f"The forecast was for {told['aim']}, this run for {aim}: not compared."
+    found = fact(run, told["devices"])
+    lines = [
+        Compared(name, one["unit"], one["low"], one["expected"], one["high"], found[name])
+        for name, one in told["figures"].items()
+        if name in found
+    ]
+    n = sum(line.is_inside for line in lines)
+    remark = f"From a sample of {told['sampled']} seeds; {n} of {len(lines)} figures lie inside."
+    return lines, remark
+
+
+def fact(run: RunFiles, devices: int) -> dict[str, float]:
+    """Return what a finished run came to, by the names of a forecast's figures."""
+    note = run.note
+    found = {
+        "seeds": note["seeds"],
+        "rows": note["stages"][-1]["kept"],
+        "answers": sum(note["calls"].values()),
+        "tokens": note["tokens"],
+        **{f"kept by {line['stage']}": line["kept"] for line in note["stages"]},
+    }
+    if run.bills:
+        found["wall_s"] = sum(bill["wall_s"] for bill in run.bills)
+        found["engine_hours"] = devices * found["wall_s"] / 3600
+        found["peak_bytes"] = max(bill.get("peak_bytes", 0) for bill in run.bills)
+    if (store := store_of(run.path)) and run.files:
+        calls = run.scan().select("root", key="calls").explode("key").drop_nulls().unique()
+        table = calls.collect()
+        sizes = measured(store, table["key"].unique())
+        found["written"] = sum(sizes[key][1] for key in table["key"] if key in sizes)
+        found["read"] = found["tokens"] - found["written"]
+        found["disk_bytes"] = size_of(run.path) + sum(size for size, _ in sizes.values())
+    return found
