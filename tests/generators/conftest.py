@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -24,7 +25,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def knowing(engine: Callable[..., Any]) -> Callable[..., Any]:
-    """Make engines that write by a rule, and also score, rate and choose, by lengths alone."""
+    """Make engines that write by a rule, and score, rate and choose by the text alone."""
 
     class Knowing(type(engine())):  # type: ignore[misc]
         ops = frozenset({"generate", "embed", "score", "rate", "choice"})
@@ -38,7 +39,7 @@ def knowing(engine: Callable[..., Any]) -> Callable[..., Any]:
             return Rating(len(request.messages[-1]["content"]) / 100, 5)
 
         async def choice(self, request: Choice) -> Probs:
-            best = request.labels[len(str(request.prompt)) % len(request.labels)]
+            best = request.labels[crc32(str(request.prompt).encode()) % len(request.labels)]
             return Probs({label: float(label == best) for label in request.labels}, 1.0, 5)
 
     return Knowing

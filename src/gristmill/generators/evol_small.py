@@ -1,8 +1,8 @@
 """Evolution by a small model: the operators take turns, one strong model answers every round.
 
 Source: Hui et al., "Smaller Language Models Are Better Instruction Evolvers", arXiv:2412.11231,
-section 3.1 (Evol-Instruct scenario) and appendix. `generators.auto_evol` is their third scenario;
-`scorers.ic_ifd` and `selectors.top_k` come after either.
+section 3.1 (Evol-Instruct scenario) and appendix. Their second scenario is the recipe `auto_if`,
+the third `generators.auto_evol`; `scorers.ic_ifd` and `selectors.top_k` come after this and that.
 Differs from the paper: our own prompts; instruction and input evolve as one text, where the code
 carries the old input along; an evolution that fails by a rule leaves, and its parent goes on; a row
 without an `index` takes its first operator by chance.
