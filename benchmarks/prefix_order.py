@@ -5,8 +5,8 @@ prompts of its own, so that none finds another's in the cache, and the cache hol
 the blocks that differ. Hit rates are vLLM's own counts; the optimum is computed from token ids.
 
 Shapes: `documents` (40 documents of 256 tokens, 4 questions of 128 to each, 4 variants of 64 to
-each: 640 prompts, 8 tokens to write), `degree16` (640 prompts of 704 tokens, 16 of which share
-640), `decode` (`documents`, half of them with long answers), `stream` (`documents`, but prompts
+each: 640 prompts, 8 tokens to write), `degree16` (6,400 prompts of 192 tokens, 16 of which share
+160), `decode` (`documents`, half of them with long answers), `stream` (`documents`, but prompts
 trickle in while others are answered).
 
     python benchmarks/prefix_order.py [--quick] [--json] [--shape NAME ...]
@@ -68,10 +68,10 @@ def documents(arm: object, scale: int = 40) -> list[Ask]:
 
 
 def degree16(arm: object, scale: int = 40) -> list[Ask]:
-    """Return prompts of which 16 share 640 tokens and have 64 of their own."""
+    """Return 160 prompts per `scale`, of which 16 share 160 tokens and have 32 of their own."""
     return [
-        (text(640, arm, d) + text(64, arm, d, v), 8)
-        for d, v in itertools.product(range(scale), range(16))
+        (text(160, arm, d) + text(32, arm, d, v), 8)
+        for d, v in itertools.product(range(10 * scale), range(16))
     ]
 
 
@@ -138,7 +138,7 @@ async def compare(shape: str, scale: int, arms: int) -> dict[str, Any]:
             for is_planned in (False, True):
                 asked = make((i, is_planned), scale)
                 rng.shuffle(asked)
-                trickle_s = 0.005 if shape == "stream" else 0.0
+                trickle_s = 0.02 if shape == "stream" else 0.0
                 pair[is_planned] = await arm(
                     remote, asked, is_planned=is_planned, trickle_s=trickle_s
                 )
