@@ -59,7 +59,9 @@ def test_the_worked_tree_of_the_sheet(seed, ask, knowing) -> None:
     assert [node["parent"] for node in row["tree"]] == [
         None, 0, 0, 0, found.index("C"), found.index("B"),
     ]  # fmt: skip
-    assert row["tree"][0] == {"text": RAW, "parent": None, "action": "", "mean": pytest.approx(0.4)}
+    root = row["tree"][0]
+    assert (root["text"], root["action"], root["reward"]) == (RAW, "", 0.3)
+    assert root["mean"] == pytest.approx(0.4)
     assert (calls["rewrite"], calls["answer"], calls["rate"]) == (5, 18, 18)
     assert calls["raws"] == {RAW}, "every answer is rated as one to the raw instruction"
 

@@ -35,7 +35,6 @@ for stays the same. Reply with the improved query alone; do not answer it.
 
 ### Improved query"""
 TURNS, STOP = "User: {query}\nAssistant:", ("\nUser:", "\nAssistant:")
-"""How a base model is asked."""
 HELPFULNESS = (
     "Say more clearly what is wanted, and instruct more precisely.",
     "Add background that helps to answer.",
@@ -66,14 +65,15 @@ class Grown(TypedDict):
     action: str
     mean: float
     """Of the ratings of its answers, in the units of the reward model."""
+    reward: float
+    """The best mean of its subtree, as the search knew it."""
 
 
 class Tree(TypedDict):
-    """What it writes."""
+    """What it writes: the instruction as it was, and the nodes in the order of growth."""
 
     instruction: str
     tree: list[Grown]
-    """In the order of growth."""
 
 
 class PAligner(RowStage):
@@ -111,7 +111,7 @@ class PAligner(RowStage):
         tree = [
             Grown(
                 text=node.text, parent=nodes.index(node.parent) if node.parent else None,
-                action=node.action, mean=node.mean or 0.0,
+                action=node.action, mean=node.mean or 0.0, reward=node.reward or 0.0,
             )
             for node in nodes
         ]  # fmt: skip
