@@ -10,6 +10,7 @@ own, where Punkt learns them from newspapers. Everything is linear in the length
 from __future__ import annotations
 
 import re
+from itertools import filterfalse
 
 END = re.compile(r"[.?!](?=([)\";}\]*:@'({\[?!])|\s+(\S{1,24}))")
 """A mark that may end a sentence, and what follows: another mark, or the next word's beginning."""
@@ -89,7 +90,7 @@ def _continues(following: str) -> bool:
 
 def count_capital_words(text: str) -> int:
     """Return the number of Treebank words that are all capitals: `IT'S` has two."""
-    words = (word.strip(EDGES) for word in text.split() if not word.islower())
+    words = (word.strip(EDGES) for word in filterfalse(str.islower, text.split()))
     return sum(
         word.isupper()
         if word.isalpha() and word not in TWO_WORDS
