@@ -66,8 +66,10 @@ class CorgiConcepts(RowStage):
 
     async def __call__(self, row: Course, ctx: Context) -> list[Concept | Drop] | Drop:
         """Ask once; a list that was cut loses its last concept."""
-        about = {name: row[name] for name in ("course", "subject", "education")}  # type: ignore[literal-required]  # of Course
-        prompt = PROMPT.format(**about, description=row.get("description") or "")
+        prompt = PROMPT.format(
+            course=row["course"], subject=row["subject"], education=row["education"],
+            description=row.get("description") or "",
+        )  # fmt: skip
         ask: list[Message] = [{"role": "user", "content": prompt}]
         reply = await complete(ctx.llm("teacher"), ask, self.sampling, whole=False)
         if isinstance(reply, Drop):
