@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import ClassVar, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.sandbox.profiles import PythonProfile
-from gristmill.engines.sandbox.program import Program
+from gristmill.engines.sandbox.replaying import show_last
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -135,14 +135,12 @@ class Mario(RowStage):
 
     async def run(self, steps: list[Step], ctx: Context) -> str | Drop:
         """Return what the last code shows, with all before it run again; that must not change."""
-        codes = tuple(step["code"] or "" for step in steps)
-        limits = {"cell_timeout_s": self.timeout_s, "timeout_s": self.timeout_s * len(codes) * 2}
-        program = Program("", cells=codes, profile=self.profile, **limits)  # type: ignore[arg-type]
-        verdict = await ctx.sandbox.run(program)
-        shown = [seen(cell) for cell in verdict.cells]
-        if len(shown) == len(codes) and shown[:-1] == [step["output"] for step in steps[:-1]]:
-            return shown[-1]
-        return Drop("unsteady", f"{verdict.status}: {verdict.detail}: {shown}")
+        how: dict[str, Any] = {"timeout_s": self.timeout_s, "profile": self.profile}
+        codes, shown = [s["code"] or "" for s in steps], [s["output"] for s in steps[:-1]]
+        text, verdict = await show_last(ctx.sandbox.run, codes, shown, seen, **how)
+        if text is None:
+            return Drop("unsteady", f"{verdict.status}: {verdict.detail}: {verdict.cells}")
+        return text
 
 
 def _judged(made: Solution, gold: str) -> Solution | Drop:

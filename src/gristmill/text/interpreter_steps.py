@@ -13,7 +13,8 @@ SEEN = "Observation:"
 FINAL = re.compile(r"(?mi)^\W*final answer:[ \t*]*([^\s*].*?)[\s*]*$")
 THOUGHT = re.compile(r"(?mi)^\W*(?:action|final answer):|^(?:```|~~~)")
 MAX_SEEN = 2000
-"""Characters of an observation, the last ones."""
+"""Characters of an observation."""
+CUT = "... (cut)"
 
 
 class Step(TypedDict):
@@ -35,8 +36,18 @@ def read(text: str) -> tuple[Step, str | None] | None:
 
 def seen(cell: Mapping[str, Any]) -> str:
     """Return what a cell of the sandbox shows: its output and value, the end of its traceback."""
+    return _shown(cell)[-MAX_SEEN:]
+
+
+def observed(cell: Mapping[str, Any]) -> str:
+    """Return the beginning of what a cell shows, with a mark where it was cut."""
+    text = _shown(cell)
+    return text if len(text) <= MAX_SEEN else text[:MAX_SEEN] + CUT
+
+
+def _shown(cell: Mapping[str, Any]) -> str:
     parts = [cell["stdout"].strip(), cell["value"] or "", (cell["error"] or "").strip()]
-    return "\n".join(part for part in parts if part)[-MAX_SEEN:] or "(nothing)"
+    return "\n".join(part for part in parts if part) or "(nothing)"
 
 
 def is_grounded(answer: str, steps: Sequence[Step]) -> bool:
