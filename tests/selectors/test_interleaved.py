@@ -34,7 +34,7 @@ def test_the_worked_order_of_the_sheet() -> None:
     assert mixed == ordered(rows, order="random")[0] != ordered(rows, order="random", seed=1)[0]
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
     st.lists(st.tuples(st.sampled_from(STAGES), st.sampled_from(LEVELS), st.sampled_from("ABC")))
 )
