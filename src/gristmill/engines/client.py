@@ -150,7 +150,9 @@ class Client:
 
     def stored(self, request: Request) -> tuple[str, Any] | None:
         """Return the key and the stored answer, or None. Short enough for the event loop."""
-        key = request.key(self.identity)
+        return self._stored(request.key(self.identity), request)
+
+    def _stored(self, key: str, request: Request) -> tuple[str, Any] | None:
         found = self.answers.get(key)
         answer = None if found is None else self.engine.recall(request.answer.unpack(found))
         if answer is None:
@@ -160,9 +162,9 @@ class Client:
 
     async def ask(self, request: Request) -> tuple[str, Any]:
         """Return the key and the answer: the stored one, or a new one once it is durable."""
-        if found := self.stored(request):
-            return found
         key, pending = request.key(self.identity), self.answers.pending
+        if found := self._stored(key, request):
+            return found
         if key not in pending:
             pending[key] = asyncio.create_task(self._make(key, request))
             pending[key].add_done_callback(lambda task: _done(pending, key, task))
