@@ -24,6 +24,42 @@ def optimization(prompt: str, draw: int) -> str:
     return block("def solve():\n    return {'objective': 2.0, 'x': 1.0}")
 
 
+FEATURES = """<features>{"workflow": ["read", "check"], "algorithm": ["sort"]}</features>"""
+GROWN = """<features>{"workflow": ["log"], "algorithm": ["search"]}</features>"""
+FILES = """### solution.py
+```python
+def half(n):
+    return n // 2
+```
+
+### test_solution.py
+```python
+from solution import half
+
+assert half(4) == 2
+```"""
+
+
+def features(prompt: str, draw: int) -> str:
+    """Answer what EpiCoder asks for a task."""
+    chosen = prompt.partition("### Mandatory features\n")[2].partition("\n")[0]
+    said = f"<scenario>A shop.</scenario><task>Halve.</task><instruction>{draw}</instruction>"
+    return f"<features>{chosen}</features>{said}"
+
+
+def judged(prompt: str, draw: int) -> str:
+    """Answer what WaveCoder asks."""
+    if prompt.endswith("### Checks\n"):
+        holds = "no" if "Odd" in prompt.rpartition("### Task")[2] else "yes"
+        checks = "\n".join(f"{i}. <answer: {holds}, so>" for i in range(5))
+        return f"{checks}\n- overall answer: {holds}\n- reasons: so"
+    name = "Odd" if draw % 3 == 0 else "Even"
+    return (
+        f"task_name: {name}\ninstruction: Write Python {draw}.\ninformation: none\n"
+        f"solution:\n{block(FIBONACCI)}"
+    )
+
+
 FIBONACCI = """def fibonacci(n):
     a, b = 0, 1
     for _ in range(n):
@@ -34,17 +70,30 @@ FIBONACCI = """def fibonacci(n):
 FIXED = {
     "### Calls": block("merge_intervals([(1, 2)])\ncaesar('a', 1)\nlongest_plateau([1])"),
     "### Cheaper program": block(FIBONACCI),
+    "### Features": FEATURES,
+    "### Grown part": GROWN,
+    "### Analysis": "Halve it.",
     "### Plan": "1. Find the parts.\n2. Put them together.",
 }
 """Answers by the end of the prompt."""
+
+
+SERVED = {
+    "optimization problem": optimization,
+    "### Mandatory features": features,
+    "task for programmers": judged,
+    "Now write the solution in Python files": lambda *_: FILES,
+}
+"""Answers by a part of the prompt."""
 
 
 def answer(prompt: str, draw: int) -> str:
     """Answer whatever the stages ask, right or wrong by the draw; some replies are none."""
     if draw % 7 == 6:
         return "Sorry, I cannot do that."
-    if "optimization problem" in prompt:
-        return optimization(prompt, draw)
+    for part, serve in SERVED.items():
+        if part in prompt:
+            return serve(prompt, draw)
     if prompt.endswith("### With slots"):
         question = prompt.rpartition("### Problem\n")[2].partition("\n\n### With")[0]
         names = iter("abcdefgh")
@@ -75,6 +124,8 @@ QUICK = {
     "enriched_math": [],
     "re_socratic": ["stages.0.singles=2", "stages.0.pairs=1"],
     "mario": ["stages.0.profile=bare"],
+    "epi_coder": ["seeds.limit=2", "seeds.path=package:statistics", "stages.3.n=1"],
+    "wave_coder": ["seeds.path=package:statistics", "stages.2.k=6"],
 }
 
 
@@ -88,8 +139,8 @@ def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, engine, tmp
             sandbox.run_all([])
         except RequirementError as error:
             pytest.skip(f"no isolation here: {error}")
-        engines = {"generator": engine(answer=answer), "sandbox": sandbox}
-        roles = {role: engines[role] for role in recipe.engines}
+        model = engine(answer=answer)
+        roles = {role: sandbox if role == "sandbox" else model for role in recipe.engines}
         first = run(recipe, engines=roles, workspace=tmp_path)
         assert audit(first.path) == []
         again = run(recipe, engines=roles, workspace=tmp_path)

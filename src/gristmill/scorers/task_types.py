@@ -43,8 +43,12 @@ class TaskTypes(TableStage):
         return self
 
     def reads(self) -> frozenset[str]:
-        """Whatever the row is."""
-        return frozenset({"id"})
+        """Nothing of a row counts; every stage names a column."""
+        return frozenset({"lang"})
+
+    def optional(self) -> frozenset[str]:
+        """Rows need not have it."""
+        return self.reads()
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Typed]:
         """(n, 1) -> (n, 5); every row stays."""
