@@ -17,8 +17,12 @@ from typing import Any
 import numpy as np
 
 from gristmill.geometry.knn import Graph, Indices
+from gristmill.geometry.vectors import Array
 
 Gains = np.ndarray[Any, np.dtype[np.float64]]
+
+AT_ONCE = 32
+"""Gains brought up to date together: one by one, 10,000 points and 500 picks took 0.5 s, so 0.2."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,6 @@ def facility_location(graph: Graph, k: int, weights: Gains | None = None) -> Fac
     n = len(graph.neighbours)
     weights = np.ones(n) if weights is None else weights
     edges = _symmetric(graph)
-    starts, covered, similar = edges.indptr, edges.indices, edges.data
     sums = edges @ weights if n else np.empty(0)
     cover = np.zeros(n, np.float32)
     heap = [(-gain, i, 0) for i, gain in enumerate(sums.tolist())]
@@ -59,18 +62,34 @@ def facility_location(graph: Graph, k: int, weights: Gains | None = None) -> Fac
     evaluated = n
     while heap and len(picks) < k:
         bound, i, seen = heap[0]
-        at, near = covered[starts[i] : starts[i + 1]], similar[starts[i] : starts[i + 1]]
         if seen == len(picks) or bound == 0:
             heapq.heappop(heap)
-            cover[at] = np.maximum(cover[at], near)
+            own = slice(edges.indptr[i], edges.indptr[i + 1])
+            at = edges.indices[own]
+            cover[at] = np.maximum(cover[at], edges.data[own])
             picks.append(i)
             gains.append(-bound)
             continue
-        more = np.maximum(near - cover[at], 0) @ weights[at]
-        # Rounding may let a later gain exceed an earlier bound in the last digit.
-        heapq.heapreplace(heap, (max(-float(more), bound), i, len(picks)))
-        evaluated += 1
+        stale = list[tuple[float, int]]()
+        while heap and len(stale) < AT_ONCE and heap[0][0] < 0 and heap[0][2] < len(picks):
+            stale.append(heapq.heappop(heap)[:2])
+        found = _gains(edges, np.array([i for _, i in stale]), cover, weights)
+        for (bound, i), gain in zip(stale, found.tolist(), strict=True):
+            # Rounding may let a later gain exceed an earlier bound in the last digit.
+            heapq.heappush(heap, (max(-gain, bound), i, len(picks)))
+        evaluated += len(stale)
     return Facilities(np.array(picks, np.int64), np.array(gains, np.float64), evaluated)
+
+
+def _gains(edges: Any, rows: Indices, cover: Array, weights: Gains) -> Gains:
+    """Return what each of some points would add, (m,) -> (m,); each has an edge."""
+    first, lengths = edges.indptr[rows], edges.indptr[rows + 1] - edges.indptr[rows]
+    ends = np.cumsum(lengths)
+    flat = np.arange(ends[-1]) + np.repeat(first - (ends - lengths), lengths)
+    at = edges.indices[flat]
+    more = np.maximum(edges.data[flat] - cover[at], 0) * weights[at]
+    found: Gains = np.add.reduceat(more, ends - lengths)
+    return found
 
 
 def _symmetric(graph: Graph) -> Any:
