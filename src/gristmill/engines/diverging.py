@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from gristmill.engines.requests import Answer, Op, Prompt
-from gristmill.storage.ids import digest
+from gristmill.engines.requests import Answer, Op, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,15 +26,8 @@ class Divergences(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Diverge:
+class Diverge(Score):
     """Compare two models on a given response; an empty context is the header alone."""
 
     op: ClassVar[Op] = "diverge"
     answer: ClassVar[type[Answer]] = Divergences
-
-    context: Prompt
-    response: str
-
-    def key(self, identity: str) -> str:
-        """Return the name of the answer."""
-        return digest(identity, "diverge", self.context, self.response)

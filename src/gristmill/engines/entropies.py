@@ -12,8 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from gristmill.engines.requests import Answer, Op, Prompt
-from gristmill.storage.ids import digest
+from gristmill.engines.requests import Answer, Op, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +54,11 @@ class Entropies(Answer):
 
 
 @dataclass(frozen=True, slots=True)
-class Entropy:
+class Entropy(Score):
     """What `Score` asks, and the entropy of every prediction."""
 
     op: ClassVar[Op] = "entropy"
     answer: ClassVar[type[Answer]] = Entropies
-
-    context: Prompt
-    response: str
-
-    def key(self, identity: str) -> str:
-        """Return the name of the answer."""
-        return digest(identity, "entropy", self.context, self.response)
 
 
 def bounds(log_probs: Collection[float], n_vocabulary: int) -> tuple[float, float]:

@@ -33,6 +33,14 @@ class Flags(TypedDict, total=False):
     flags: list[str]
 
 
+class BothSides:
+    """For a stage to which a question without an answer is nothing, nor is the reverse."""
+
+    def judges(self) -> frozenset[str]:
+        """Without either side there is nothing to look at."""
+        return frozenset({"instruction", "output"})
+
+
 def answers(row: Mapping[str, Any]) -> list[tuple[list[Turn], str]]:
     """Return every answer of a conversation with the turns before it."""
     said = turns(row)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gristmill.engines.buckets import Prepared, Work
-from gristmill.engines.entropies import Entropies, Entropy
+from gristmill.engines.entropies import Entropies
 from gristmill.engines.requests import Answer, Choice, LogProbs, Probs, Score
 from gristmill.engines.spans import Spans
 from gristmill.errors import EngineError, PromptTooLong
@@ -52,7 +52,7 @@ class Reader:
         """Per thread: the positions that its pass is about."""
         head.register_forward_pre_hook(self._select)
 
-    def prepare(self, requests: Sequence[Score | Entropy]) -> list[Prepared]:
+    def prepare(self, requests: Sequence[Score]) -> list[Prepared]:
         """Turn requests into ids, with the response cut to what the window leaves."""
         contexts = self.spans.contexts([request.context for request in requests])
         responses = self.spans.responses([request.response for request in requests])

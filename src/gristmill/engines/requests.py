@@ -268,7 +268,7 @@ class Score:
 
     def key(self, identity: str) -> str:
         """Return the name of the answer."""
-        return digest(identity, "score", self.context, self.response)
+        return digest(identity, self.op, self.context, self.response)
 
 
 @dataclass(frozen=True, slots=True)

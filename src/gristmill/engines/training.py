@@ -14,14 +14,27 @@ from typing import Any, ClassVar
 import pyarrow as pa
 
 from gristmill.engines.models import fingerprint
+from gristmill.engines.passes import BothSides
 from gristmill.engines.requests import Answer, Op, Prompt
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest
-from gristmill.text.turns import Turn
+from gristmill.text.turns import TEXTS, Turn
 
 LOSSES = pa.schema([("id", pa.string()), ("checkpoint", pa.int64()), ("nll", pa.float64())])
 """One line per pair and checkpoint, 0 is before any training; nats per response token of what
 fits the window, as the log-prob engine has it; null where nothing could be scored."""
+
+
+class Trains(BothSides):
+    """For a stage that trains a model on what rows say."""
+
+    def optional(self) -> frozenset[str]:
+        """A row may come in several shapes."""
+        return TEXTS
+
+    def needs(self) -> dict[str, Op]:
+        """One role; its parameters are the recipe's."""
+        return {"trainer": "train"}
 
 
 @dataclass(frozen=True, slots=True)

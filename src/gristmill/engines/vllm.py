@@ -215,7 +215,7 @@ class Vllm(Engine):
         )
 
     async def _read(
-        self, request: Score | Entropy, n: int
+        self, request: Score, n: int
     ) -> tuple[Span, list[tuple[int, dict[int, float]]]]:
         """Return every token of a response with its log-prob, and those of the `n` likeliest."""
         process = await self._running()

@@ -19,16 +19,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.engines.requests import Op
-from gristmill.engines.training import Pair, Trained, pair
+from gristmill.engines.training import Pair, Trained, Trains, pair
 from gristmill.geometry.k_means import k_means
 from gristmill.geometry.picks import Indices, Numbers, by_id, numbers
 from gristmill.geometry.vectors import located, unit
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import VectorStage, decisions
-from gristmill.text.turns import turns
-
-TEXTS = frozenset({"instruction", "input", "output", "messages"})
+from gristmill.text.turns import TEXTS, turns
 
 
 class Tuned(TypedDict):
@@ -46,7 +43,7 @@ class Tuned(TypedDict):
     """Whether the model was trained on it."""
 
 
-class Cherry(VectorStage):
+class Cherry(Trains, VectorStage):
     """Choose, train once, score all; no row leaves. O(n c d) for c clusters and the training."""
 
     codes: ClassVar[frozenset[str]] = frozenset()
@@ -63,18 +60,6 @@ class Cherry(VectorStage):
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
         return super().reads() | TEXTS | {self.prompt_nll}
-
-    def optional(self) -> frozenset[str]:
-        """A row may come in several shapes."""
-        return TEXTS
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to compare."""
-        return frozenset({"instruction", "output"})
-
-    def needs(self) -> dict[str, Op]:
-        """Set the trainer's `epochs` to 1."""
-        return {"trainer": "train"}
 
     async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Tuned]:
         """(n, 7) -> (n, 9)."""

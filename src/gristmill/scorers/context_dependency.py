@@ -13,7 +13,7 @@ from typing import Any, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged
 from gristmill.engines.requests import Op
 from gristmill.errors import PromptRefused
 from gristmill.pipelines.context import Context
@@ -34,7 +34,7 @@ class Dependency(TypedDict, total=False):
     """`empty_response`, `empty_prompt`, `truncated` and `prompt_refused` are added."""
 
 
-class ContextDependency(RowStage):
+class ContextDependency(BothSides, RowStage):
     """Read the whole conversation once; an answer counts what the user said before it."""
 
     threshold: float = Field(default=0.6, ge=0, le=1)
@@ -43,10 +43,6 @@ class ContextDependency(RowStage):
     def needs(self) -> dict[str, Op]:
         """The probe shows its attention."""
         return {"probe": "attend"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to look at."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Dependency:
         """Ask once."""

@@ -12,7 +12,7 @@ from typing import TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged
 from gristmill.engines.requests import Message, Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -42,7 +42,7 @@ class Trust(TypedDict, total=False):
     """`empty_response`, `empty_prompt` and `judge_parse_fail` are added."""
 
 
-class Dependability(RowStage):
+class Dependability(BothSides, RowStage):
     """Ask a judge about the last answer, given everything before it."""
 
     floor: float = Field(default=0.01, ge=0, le=1)
@@ -51,10 +51,6 @@ class Dependability(RowStage):
     def needs(self) -> dict[str, Op]:
         """The judge gives the probabilities of labels: any engine but the sandbox can."""
         return {"judge": "choice"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to judge."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Trust:
         """Ask once."""

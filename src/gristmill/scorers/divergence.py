@@ -12,7 +12,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TypedDict
 
-from gristmill.engines.passes import Answered, answers, flagged, read
+from gristmill.engines.passes import Answered, BothSides, answers, flagged, read
 from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -31,16 +31,12 @@ class Degradation(TypedDict, total=False):
     """As the scorer `ifd` adds them."""
 
 
-class Divergence(RowStage):
+class Divergence(BothSides, RowStage):
     """Let both models read every answer given its history; all tokens count the same."""
 
     def needs(self) -> dict[str, Op]:
         """One engine has both models: `use: divergence`."""
         return {"models": "diverge"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to compare."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Degradation:
         """Ask once per answer."""

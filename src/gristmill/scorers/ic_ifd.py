@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, TypedDict
 
-from gristmill.engines.passes import Answered, flagged, read
+from gristmill.engines.passes import Answered, BothSides, flagged, read
 from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -46,16 +46,12 @@ class Discounted(TypedDict, total=False):
     divisor was held at 0.001)."""
 
 
-class IcIfd(RowStage):
+class IcIfd(BothSides, RowStage):
     """Score the question, the answer after it, and the answer alone, without a chat template."""
 
     def needs(self) -> dict[str, Op]:
         """The scorer is a causal language model."""
         return {"scorer": "score"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to compare."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Discounted:
         """Three passes per exchange; turns are summed before they are divided."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from math import exp
 from typing import ClassVar, TypedDict
 
-from gristmill.engines.passes import Answered, answers, flagged, read
+from gristmill.engines.passes import Answered, BothSides, answers, flagged, read
 from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -41,7 +41,7 @@ class Difficulty(TypedDict, total=False):
     that the scorer's template cannot write) are added."""
 
 
-class Ifd(RowStage):
+class Ifd(BothSides, RowStage):
     """Score the response twice, with and without its instruction, over the same tokens."""
 
     version: ClassVar[int] = 2
@@ -49,10 +49,6 @@ class Ifd(RowStage):
     def needs(self) -> dict[str, Op]:
         """The scorer is a causal language model."""
         return {"scorer": "score"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to compare."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
         """Sum over assistant turns first, divide by all scored tokens last."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any, TypedDict
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged
 from gristmill.engines.requests import Op
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -29,16 +29,12 @@ class Liked(TypedDict, total=False):
     """`empty_response`, `empty_prompt`, `prompt_too_long` and `prompt_refused` are added."""
 
 
-class Reward(RowStage):
+class Reward(BothSides, RowStage):
     """Rate the whole conversation, up to its last answer."""
 
     def needs(self) -> dict[str, Op]:
         """The reward model is a sequence classifier."""
         return {"reward": "rate"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to rate."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Liked:
         """Ask once."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged
 from gristmill.engines.requests import Op, Sampling
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -34,7 +34,7 @@ class Gap(TypedDict, total=False):
     """`empty_response`, `empty_prompt`, `no_generation` and `prompt_too_long` are added."""
 
 
-class RewardGap(RowStage):
+class RewardGap(BothSides, RowStage):
     """Answer the last question again, and rate both answers."""
 
     by: Literal["reward", "perplexity"] = "reward"
@@ -45,10 +45,6 @@ class RewardGap(RowStage):
         """The generator is the model that is trained."""
         asked: dict[str, Op] = {"reward": "rate"} if self.by == "reward" else {"scorer": "score"}
         return {"generator": "generate", **asked}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to compare."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Gap:
         """Ask three times."""

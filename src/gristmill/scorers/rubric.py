@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged
 from gristmill.engines.requests import Message, Op
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -56,7 +56,7 @@ class Rated(TypedDict, total=False):
     `judge_parse_fail` are added."""
 
 
-class Rubric(RowStage):
+class Rubric(BothSides, RowStage):
     """Ask once about the last answer of a row."""
 
     version: ClassVar[int] = 2
@@ -67,10 +67,6 @@ class Rubric(RowStage):
     def needs(self) -> dict[str, Op]:
         """The judge gives the probabilities of labels."""
         return {"judge": "choice"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to rate."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Rated:
         """Show what stands before the last answer, and that answer."""

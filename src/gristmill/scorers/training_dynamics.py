@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 
 import pyarrow as pa
 
+from gristmill.engines.passes import BothSides
 from gristmill.engines.requests import Op
 from gristmill.engines.training import pair
 from gristmill.pipelines.context import Context
@@ -51,7 +52,7 @@ class Dynamics(TypedDict):
     """Perplexity at every checkpoint, so that another split can be taken."""
 
 
-class TrainingDynamics(TableStage):
+class TrainingDynamics(BothSides, TableStage):
     """Train on all rows and read their losses; no row leaves. O(n log n) besides the training."""
 
     codes: ClassVar[frozenset[str]] = frozenset()
@@ -59,10 +60,6 @@ class TrainingDynamics(TableStage):
     def needs(self) -> dict[str, Op]:
         """Set the trainer's `checkpoints`; the paper trains for 3 epochs."""
         return {"trainer": "train"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to train on."""
-        return frozenset({"instruction", "output"})
 
     async def decide(
         self, table: Annotated[pa.Table, Answered], ctx: Context

@@ -21,7 +21,7 @@ from typing import ClassVar, TypedDict
 from pydantic import Field
 
 from gristmill.engines.entropies import Entropies
-from gristmill.engines.passes import Answered, answers, flagged, mean_nll, read
+from gristmill.engines.passes import Answered, BothSides, answers, flagged, mean_nll, read
 from gristmill.engines.requests import Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -46,7 +46,7 @@ class Difficulty(TypedDict, total=False):
     """As the scorer `ifd` adds them; and `entropy_approx` where entropies have bounds."""
 
 
-class Upd(RowStage):
+class Upd(BothSides, RowStage):
     """Score every answer given its history, with the entropy of every prediction."""
 
     version: ClassVar[int] = 2
@@ -57,10 +57,6 @@ class Upd(RowStage):
     def needs(self) -> dict[str, Op]:
         """The scorer is a causal language model that gives whole distributions."""
         return {"scorer": "entropy"}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to score."""
-        return frozenset({"instruction", "output"})
 
     async def __call__(self, row: Answered, ctx: Context) -> Difficulty:
         """Ask once per answer; all tokens of all answers count the same."""

@@ -17,15 +17,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.engines.requests import Op
-from gristmill.engines.training import Pair, mean_losses, pair
+from gristmill.engines.training import Pair, Trains, mean_losses, pair
 from gristmill.geometry.picks import best_first, by_id, drawn, numbers, picked
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage
-from gristmill.text.turns import turns
+from gristmill.text.turns import TEXTS, turns
 
 log = logging.getLogger(__name__)
-TEXTS = frozenset({"instruction", "input", "output", "messages"})
 
 
 class Pick(TypedDict):
@@ -39,7 +37,7 @@ class Pick(TypedDict):
     """Of that size: nats per token of the rows held out, after training. Lower is better."""
 
 
-class InstructMining(TableStage):
+class InstructMining(Trains, TableStage):
     """Sort, search the size, keep the first. One training per size tried, O(n log n) besides."""
 
     codes: ClassVar[frozenset[str]] = frozenset({"not_selected", "held_out", "unscored"})
@@ -62,18 +60,6 @@ class InstructMining(TableStage):
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
         return TEXTS | {self.of} | ({self.held_out_by} if self.held_out_by else set())
-
-    def optional(self) -> frozenset[str]:
-        """A row may come in several shapes."""
-        return TEXTS
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to train on."""
-        return frozenset({"instruction", "output"})
-
-    def needs(self) -> dict[str, Op]:
-        """It trains on the first n rows for every size."""
-        return {"trainer": "train"}
 
     async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Pick]:
         """(n, 6) -> (n, 7); rows held out, and rows without a score, leave with their codes."""

@@ -25,12 +25,11 @@ from gristmill.geometry.vectors import located, unit
 from gristmill.pipelines.stage import VectorStage
 from gristmill.text.concept_graph import ConceptGraph
 from gristmill.text.key_phrases import key_phrases
-from gristmill.text.turns import turns
+from gristmill.text.turns import TEXTS, turns
 from gristmill.text.words import words
 
 log = logging.getLogger(__name__)
 PATH = r"^\w+(\.\w+)*$"
-TEXTS = frozenset({"instruction", "input", "output", "messages"})
 
 
 class Pick(TypedDict):

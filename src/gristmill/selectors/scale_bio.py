@@ -27,11 +27,10 @@ from gristmill.geometry.picks import Indices, Numbers, drawn, picked
 from gristmill.geometry.quotas import at_rest, first_of_each, groups, quotas, softmax, source_step
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage
-from gristmill.text.turns import turns
+from gristmill.text.turns import TEXTS, turns
 
 log = logging.getLogger(__name__)
 PATH = r"^\w+(\.\w+)*$"
-TEXTS = frozenset({"instruction", "input", "output", "messages"})
 
 
 class Pick(TypedDict):

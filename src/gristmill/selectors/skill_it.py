@@ -18,16 +18,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.engines.requests import Op
-from gristmill.engines.training import mean_losses, pair
+from gristmill.engines.training import Trains, mean_losses, pair
 from gristmill.geometry.picks import Indices, Numbers, drawn, picked
 from gristmill.geometry.quotas import first_of_each, groups, quotas, skill_shares
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage
-from gristmill.text.turns import turns
+from gristmill.text.turns import TEXTS, turns
 
 log = logging.getLogger(__name__)
-TEXTS = frozenset({"instruction", "input", "output", "messages"})
 Edges = tuple[tuple[str, str, float], ...]
 
 
@@ -42,7 +40,7 @@ class Pick(TypedDict):
     """0..1: of the row's skill in that round."""
 
 
-class SkillIt(TableStage):
+class SkillIt(Trains, TableStage):
     """Draw `rounds` times; one training per skill and round. O(n log n) besides."""
 
     codes: ClassVar[frozenset[str]] = frozenset({"not_selected", "held_out", "no_skill"})
@@ -73,14 +71,6 @@ class SkillIt(TableStage):
     def optional(self) -> frozenset[str]:
         """A row may come in several shapes."""
         return TEXTS - {self.by}
-
-    def judges(self) -> frozenset[str]:
-        """Without either side there is nothing to train on."""
-        return frozenset({"instruction", "output"})
-
-    def needs(self) -> dict[str, Op]:
-        """Edges, and the losses of the rounds, come from trainings."""
-        return {"trainer": "train"}
 
     async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Pick]:
         """(n, 6) -> (n, 7); rows without a skill or an answer leave with a code of their own."""

@@ -7,6 +7,9 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from gristmill.text.detectors import is_marker
 
+TEXTS = frozenset({"instruction", "input", "output", "messages"})
+"""Columns that a conversation is read from; a row has some of them."""
+
 
 class Turn(TypedDict):
     """One message: who, and what."""
