@@ -16,7 +16,7 @@ import pyarrow as pa
 from gristmill.formats.annotations import arrow
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
-from gristmill.text.injections import Threat, injection
+from gristmill.text.injections import Threat, injection, may_have_injection
 from gristmill.text.turns import Turn
 
 SHOWN = 80
@@ -59,7 +59,10 @@ class Injection(RowStage):
 
     def __call__(self, row: Texts) -> Found | Drop:
         """Look at everything that a model would read."""
-        for name, text in self._texts(row):
+        texts = dict(self._texts(row))
+        if not may_have_injection(texts.values()):
+            return {}
+        for name, text in texts.items():
             if found := injection(text):
                 if self.action == "drop":
                     return Drop("injection", f"{found.threat} in {name}: {found.words[:SHOWN]}")

@@ -44,8 +44,9 @@ class Script(RowStage):
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Count the letters of one turn after the other."""
         wanted = OF_LANGUAGE.get(self.lang or (row.get("lang") or "").lower()[:2].rstrip("-_"), ())
+        is_latin = "LATIN" in wanted
         for turn in turns(row) if wanted else ():
-            if turn["content"].isascii() and "LATIN" in wanted:
+            if is_latin and turn["content"].isascii():
                 continue
             found = scripts(LINK.sub(" ", fold_fences(turn["content"])))
             total = found.total()

@@ -9,6 +9,7 @@ is not found.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from gristmill.text.rare import Rare
@@ -23,6 +24,13 @@ ORDERS = r"(?:instructions?|prompts?|directions?|commands?|rules|guidelines|cont
 ORDER = r"\b(?:ignore|disregard|forget|override|bypass)\b"
 ASK = r"\b(?:reveal|print|show|repeat|output|display|leak|tell me|what (?:is|are|were))\b"
 SECRET = r"(?:hidden|initial|original|secret)"
+NEW = r"new (?:system )?instructions? ?:"
+THEFT = rf"(?:system prompt|system message|{SECRET} (?:prompt|instructions))"
+EVERYWHERE = (
+    r"(?:to|in|into|with) (?:every|each|all|any) (?:of )?(?:your |my |the )?(?:future |new )?"
+    r"(?:repl(?:y|ies)|responses?|e-?mails?|messages?|answers?|contacts?)"
+)
+SILENTLY = r"without (?:asking|telling|informing|notifying|alerting) (?:the |your )?user"
 SEND = r"\b(?:send|post|forward|upload|exfiltrate|append)\b"
 PRIVATE = (
     r"(?:conversation|chat history|credentials|passwords?|api keys?|private data|user'?s? data)"
@@ -30,21 +38,18 @@ PRIVATE = (
 PATTERNS: dict[Threat, str] = {
     "override": rf"{ORDER}[^.\n]{{0,30}}\b{BEFORE}\b[^.\n]{{0,20}}\b{ORDERS}\b"
     r"|\b(?:ignore|disregard|forget) (?:all |everything )?(?:the |that |of the )?"
-    r"(?:above|you were told)\b|\bnew (?:system )?instructions? ?:",
+    rf"(?:above|you were told)\b|\b{NEW}",
     "persona": r"\byou are now (?:in )?(?:dan\b|developer mode"
     r"|an? (?:unrestricted|unfiltered|jailbroken|evil))"
     r"|\b(?:do anything now|jailbreak mode|developer mode (?:enabled|on))\b"
     r"|\bwithout (?:any )?(?:ethical|moral|safety) (?:restrictions|guidelines|filters)\b",
-    "prompt_theft": rf"{ASK}[^.\n]{{0,30}}\b(?:your|the) (?:{SECRET} )*"
-    rf"(?:system prompt|system message|{SECRET} (?:prompt|instructions))\b",
+    "prompt_theft": rf"{ASK}[^.\n]{{0,30}}\b(?:your|the) (?:{SECRET} )*{THEFT}\b",
     "exfiltration": rf"{SEND}[^.\n]{{0,60}}\b{PRIVATE}\b[^\n]{{0,60}}(?:https?://|@\w)",
     "spreading": r"\b(?:copy|include|append|insert|add|repeat|forward|send) (?:this|these|the"
-    r" following) (?:\w+ )?(?:message|e-?mail|prompt|instructions?|text|paragraph)s?\b[^.\n]{0,40}"
-    r"\b(?:to|in|into|with) (?:every|each|all|any) (?:of )?(?:your |my |the )?(?:future |new )?"
-    r"(?:repl(?:y|ies)|responses?|e-?mails?|messages?|answers?|contacts?)\b",
+    r" following) (?:\w+ )?(?:message|e-?mail|prompt|instructions?|text|paragraph)s?\b"
+    rf"[^.\n]{{0,40}}\b{EVERYWHERE}\b",
     "tool_control": r"\b(?:call|invoke|execute|run|use)\b[^.\n]{0,60}"
-    r"\b(?:tool|function|api|plugin|command|script)\b[^.\n]{0,60}"
-    r"\bwithout (?:asking|telling|informing|notifying|alerting) (?:the |your )?user\b",
+    rf"\b(?:tool|function|api|plugin|command|script)\b[^.\n]{{0,60}}\b{SILENTLY}\b",
     "separator": r"<\|(?:im_start|im_end|endoftext|eot_id|start_header_id|system)\|>"
     r"|\[/?INST\]|<</?SYS>>|(?m:^[-=#*]{3,} ?end of (?:the )?(?:user |system )?"
     r"(?:prompt|input|instructions|document)\b)",
@@ -53,6 +58,9 @@ PATTERNS: dict[Threat, str] = {
 }
 INJECTION = Rare(
     "(?i)" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTERNS.items()),
+    # What may stand between two words makes an automaton large: one part of each has to do.
+    gate=rf"(?i){ORDER}|\b{NEW}|{PATTERNS['persona']}|\b{THEFT}\b|\b{PRIVATE}\b"
+    rf"|\b{EVERYWHERE}\b|\b{SILENTLY}\b|{PATTERNS['separator']}",
     beyond=PATTERNS["hidden_text"],
 )
 
@@ -62,6 +70,11 @@ class Injection(NamedTuple):
 
     threat: Threat
     words: str
+
+
+def may_have_injection(texts: Iterable[str]) -> bool:
+    """Say whether it is worth to look into one of these texts, with one look."""
+    return INJECTION.may_be_in("\n".join(texts).replace("\u2019", "'"))
 
 
 def injection(text: str) -> Injection | None:

@@ -36,7 +36,8 @@ PATTERNS = {
 KEYS = Rare(
     "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()),
     gate=r"-----BEGIN|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[sr]k_live_|sk-"
-    r"|SK[0-9a-f]{32}|AccountKey=|[0-9a-f]{8}-us[0-9]|[0-9]:AA|hf_|npm_|pypi-|SG\.|eyJ|://|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"']",
+    r"|SK[0-9a-f]{32}|AccountKey=|[0-9a-f]{8}-us[0-9]|[0-9]:AA|hf_|npm_|pypi-|SG\.|eyJ"
+    r"|://[^ \n/@]*@|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"'][^ \n\"'<>{}$]{16}",
 )
 EXAMPLE = re.compile(r"(?i)example|x{4}|\*{4}|your[-_]|1234567|placeholder|changeme|user:pass")
 """What documentation writes where a key would stand."""
