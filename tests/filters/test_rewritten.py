@@ -38,6 +38,12 @@ def test_a_rewrite_with_nearly_the_same_words_brings_nothing_new() -> None:
     )
 
 
+def test_a_fault_can_be_none() -> None:
+    assert judged(BEFORE, skip=("no_gain",)) is None
+    assert judged("word " * 37, skip=("no_gain",)).code == "overgrown"
+    assert judged("word " * 37, skip=("overgrown",)) is None
+
+
 def test_what_must_be_kept_is_looked_for_on_request() -> None:
     assert judged("Nenne einen langen Fluss.") is None
     assert judged("Nenne einen langen Fluss.", keeps_facts=True) == Drop("lost_facts", "500")

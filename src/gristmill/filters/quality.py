@@ -19,7 +19,6 @@ from gristmill.text import detectors
 from gristmill.text.chat import calls_tools
 from gristmill.text.shingles import same
 from gristmill.text.turns import Turn, turns
-from gristmill.text.words import WORD
 
 
 class Texts(TypedDict):
@@ -60,7 +59,7 @@ class Quality(RowStage):
     Only the last answer has to say something, or to call a tool: those before it may be calls.
     """
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
@@ -75,9 +74,10 @@ class Quality(RowStage):
 
     def __call__(self, row: Texts) -> Nothing | Drop:
         """Look for one fault after the other."""
-        found = (drop for drop in self._faults(row) if drop.code not in self.skip)
-        whole: Nothing = {}
-        return next(found, whole)
+        for drop in self._faults(row):
+            if drop.code not in self.skip:
+                return drop
+        return {}
 
     def _faults(self, row: Texts) -> Iterator[Drop]:
         said = turns(row)
@@ -91,12 +91,14 @@ class Quality(RowStage):
             yield Drop("answered", evidence)
         gen = row.get("gen")
         if gen and gen["finish_reason"] == "length":
-            yield Drop("truncated", "the model reached its limit of tokens")
+            yield Drop("truncated", detectors.AT_LIMIT)
         for answer in answers:
             yield from self._answer(answer, asked[0] if asked else "")
         if not row.get("messages"):
-            yield from _input(row.get("instruction") or "", row.get("input") or "")
-        if evidence := next(filter(None, map(detectors.garbage, [*asked, *answers])), None):
+            given = row.get("instruction") or "", row.get("input") or ""
+            if evidence := detectors.lacks_input(*given):
+                yield Drop("missing_input", evidence)
+        if evidence := detectors.garbage("\n".join([*asked, *answers])):
             yield Drop("not_text", evidence)
 
     def _answer(self, answer: str, instruction: str) -> Iterator[Drop]:
@@ -104,33 +106,24 @@ class Quality(RowStage):
         for code, find, is_rare in ANSWER_FAULTS:
             if (has_rare or not is_rare) and (evidence := find(answer)):
                 yield Drop(code, evidence)
-        if _begins_like(answer, instruction) and same(answer) == same(instruction):
+        if _may_be(answer, instruction) and same(answer) == same(instruction):
             yield Drop("repeats_instruction", answer[:80])
         if len(answer) > self.max_chars:
             yield Drop("output_too_long", f"{len(answer)} > {self.max_chars} characters")
 
 
-def _begins_like(answer: str, instruction: str) -> bool:
+def _may_be(answer: str, instruction: str) -> bool:
     """Say whether an answer of four words or more may be the instruction."""
     if answer.isascii() and instruction.isascii():
-        one, other = WORD.search(answer), WORD.search(instruction)
-        if (one and one[0].lower()) != (other and other[0].lower()):
+        one, other = answer[:1], instruction[:1]
+        if one.isalnum() and other.isalnum() and one.lower() != other.lower():
             return False
-    return len(answer.split()) > 3
+    return len(answer.split(maxsplit=3)) > 3
 
 
 def _ends_with_call(row: Texts) -> bool:
     answers = [turn for turn in row.get("messages") or () if turn["role"] == "assistant"]
     return bool(answers) and calls_tools(answers[-1])
-
-
-def _input(instruction: str, given: str) -> Iterator[Drop]:
-    if given.strip() and not detectors.is_marker(given):
-        evidence = detectors.stands_in(instruction, given)
-    else:
-        evidence = detectors.dangles(instruction)
-    if evidence:
-        yield Drop("missing_input", evidence)
 
 
 ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None], bool], ...] = (

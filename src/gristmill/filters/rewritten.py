@@ -37,6 +37,8 @@ class Rewritten(RowStage):
     rewrites."""
     keeps_facts: bool = False
     """Whether every number, address and code span must still be there, as in a translation."""
+    skip: tuple[Literal["no_gain", "overgrown"], ...] = ()
+    """Faults that are none for this data: what grows on purpose, or need not bring anything new."""
 
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
@@ -52,9 +54,9 @@ class Rewritten(RowStage):
         old, new = words(before), words(after)
         if not (old and new):
             return {}
-        if repeats(new, old, self.max_rouge):
+        if "no_gain" not in self.skip and repeats(new, old, self.max_rouge):
             return Drop("no_gain", f"ROUGE-L {f_measure(new, old):.2f} with {self.made_from}")
-        if len(new) > self.max_growth * len(old):
+        if "overgrown" not in self.skip and len(new) > self.max_growth * len(old):
             return Drop("overgrown", f"{len(new)} words of {len(old)}")
         if self.keeps_facts and (gone := lost(before, after)):
             return Drop("lost_facts", ", ".join(gone))

@@ -52,8 +52,10 @@ def question(instruction: str | None, given: str | None) -> str:
 
     A note such as `<noinput>` in the place of the text is no part of it.
     """
-    parts = [instruction, None if given and is_marker(given) else given]
-    return "\n\n".join(part for part in parts if part and part.strip())
+    asked = instruction if instruction and instruction.strip() else ""
+    if not given or not given.strip() or is_marker(given):
+        return asked
+    return f"{asked}\n\n{given}" if asked else given
 
 
 def turns(row: Mapping[str, Any]) -> list[Turn]:
@@ -62,15 +64,19 @@ def turns(row: Mapping[str, Any]) -> list[Turn]:
     Only an answer may be empty, because that is for a scorer to say.
     """
     if messages := row.get("messages"):
-        said = [(m["role"], m["content"] or "") for m in messages]
-    else:
-        asked = question(row.get("instruction"), row.get("input"))
-        said = [("user", asked), ("assistant", row.get("output") or "")]
-    return [
-        {"role": role, "content": content}
-        for role, content in said
-        if content or role == "assistant"
-    ]
+        return [
+            {"role": turn["role"], "content": turn["content"] or ""}
+            for turn in messages
+            if turn["content"] or turn["role"] == "assistant"
+        ]
+    answer: Turn = {"role": "assistant", "content": row.get("output") or ""}
+    asked = question(row.get("instruction"), row.get("input"))
+    return [{"role": "user", "content": asked}, answer] if asked else [answer]
+
+
+def answers(row: Mapping[str, Any]) -> list[str]:
+    """Return what the assistant said."""
+    return [turn["content"] for turn in turns(row) if turn["role"] == "assistant"]
 
 
 def said(row: Mapping[str, Any]) -> list[str]:
