@@ -2,7 +2,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.filters.rouge_novelty import RougeNovelty
+from gristmill.filters.rouge_novelty import READ, RougeNovelty
 from gristmill.text.rouge import rouge_l
 
 
@@ -76,3 +76,11 @@ def test_an_instruction_of_another_dataset_is_not_new(published) -> None:
     rows = pa.table({"id": ["a", "b"], "instruction": texts, "messages": pa.nulls(2)})
     found = RougeNovelty(against=(str(published),)).decide(rows)
     assert found["detail"].to_pylist() == ["ROUGE-L 0.86 with old-2 in published.jsonl", None]
+
+
+def test_of_a_book_the_first_words_count() -> None:
+    book = " ".join(map(str, range(READ)))
+    assert [line["keep"] for line in decided(book, f"{book} and more " + "x " * 9000)] == [
+        True,
+        False,
+    ]

@@ -18,7 +18,10 @@ from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.rouge import f_measure
 from gristmill.text.turns import parts
-from gristmill.text.words import words
+from gristmill.text.words import first_words
+
+READ = 10_000
+"""Words of a text that are compared: the subsequence of two books takes minutes."""
 
 
 class Neighbour(TypedDict):
@@ -43,7 +46,8 @@ class Nearest(TypedDict):
 class RougeNovelty(Against, TableStage):
     """Keep the first of like rows in canonical order; the detail names it and their ROUGE-L.
 
-    A text without words is new. Scripts without spaces have few words: see `near_duplicates`.
+    Of a longer text the first 10,000 words count. A text without words is new. Scripts without
+    spaces have few words: see `near_duplicates`.
     """
 
     codes: ClassVar[frozenset[str]] = frozenset({"not_novel"})
@@ -94,13 +98,15 @@ class RougeNovelty(Against, TableStage):
         """Return id and words of every row."""
         names = ["id", self.field, "messages"]
         rows = [] if table is None else table.select(names).to_pylist()
-        return [(row["id"], words("\n".join(parts(row, self.field)))) for row in rows]
+        return [(row["id"], first_words("\n".join(parts(row, self.field)), READ)) for row in rows]
 
     def _others(self) -> list[tuple[str, list[str]]]:
         """Return the same of other datasets."""
         known = self.known([self.field])
         texts = ("\n".join(parts(row, self.field)) for row in known.rows)
-        return [(name, words(text)) for name, text in zip(known.names, texts, strict=True)]
+        return [
+            (name, first_words(text, READ)) for name, text in zip(known.names, texts, strict=True)
+        ]
 
     def _near(
         self, said: list[str], there: list[tuple[str, list[str]]]

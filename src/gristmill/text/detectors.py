@@ -31,6 +31,8 @@ WORD_BYTES = 2
 """Compressed size of a word that did not come before, at least: 2.5 in 26,787 real texts, 3.7 in
 those of them that loop; less only where somebody counts in long numbers of 0 and 1. Where the
 words of a text alone take more, it need not be compressed."""
+READ = 200_000
+"""Characters of a text that are looked at: a loop is one long before."""
 SHORT = 2 * MIN_LOOP_WORDS - 1
 """Characters below which a text has neither so many words nor, in bytes, so much to compress."""
 
@@ -150,6 +152,7 @@ class Loop:
 
     def __call__(self, text: str) -> str | None:
         """Find a text that repeats itself, other than code blocks, tables and markup do."""
+        text = text[:READ]
         evidence = self.repeats(text)
         return evidence and self.repeats(fold(text, self.repeats))
 
