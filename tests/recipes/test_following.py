@@ -55,6 +55,7 @@ QUICK = {
     "reason_if": [],
     "struq": [],
     "robust_if": [],
+    "segment_roles": [],
 }
 
 
