@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +26,7 @@ class Slow(Engine):
     ops: ClassVar[frozenset[Op]] = frozenset({"generate"})
     window: int = 4
     replicas: int = 1
+    silence_s: float = 60.0
     log: Path
 
     @property
@@ -201,6 +203,24 @@ def test_a_dead_actor_is_replaced_and_its_requests_are_asked_again(
     answers = using(do, window=10)
     assert [answer.text.split()[0] for _, answer in answers] == list("012345")
     assert (tmp_path / "log").read_text().splitlines().count("start") == 2
+
+
+def test_an_actor_whose_process_hangs_is_replaced(using: Any, tmp_path: Path) -> None:
+    async def do(remote: Remote) -> Any:
+        client = Client(remote, Answers(tmp_path / "answers"))
+        await client.ask(Generate("first", SAMPLING))
+        ((pid, *_),) = await remote.pids()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            _, answer = await client.ask(Generate("second", SAMPLING))
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return pid, answer.text
+
+    pid, text = using(do, silence_s=0.1)
+    assert text.startswith("second by ")
+    assert text != f"second by {pid}"
 
 
 def test_ray_leaves_this_process_its_children_and_their_exit_codes() -> None:

@@ -26,16 +26,16 @@ from gristmill.errors import EngineError, EngineLost, GristmillError, Requiremen
 
 log = logging.getLogger(__name__)
 
-BATCH = 64
-WAIT_S = 0.005
+BATCH, WAIT_S = 64, 0.005
 """A message holds up to so many requests; it leaves when what arrives had so many seconds."""
 PAUSE_S = 5.0
 """How long the last poll of an actor may take; one that is silent for longer hangs."""
+SILENCE_S = 120.0
+"""More that an engine gets which names no `silence_s` of its own: some hold their process up."""
 JOIN_S = 2.0
 """How often it looks for machines that have joined the cluster."""
 RESTARTS = 6
-"""Deaths in a row, without one answer between them, after which an engine stays dead; more than it
-takes to find out which requests it dies of (`suspects.py`)."""
+"""Deaths without an answer between; then it stays dead. `suspects.py` needs fewer to find why."""
 
 
 @dataclass(slots=True)
@@ -142,8 +142,7 @@ class Pool:
         for replica in self.replicas:
             with suppress(ray.exceptions.RayError):  # dead just now: its listener starts another
                 found = await replica.actor.metrics.remote() if replica.is_ready else {}
-                for name, value in found.items():
-                    total[name] = total.get(name, 0.0) + value
+                total |= {name: total.get(name, 0.0) + value for name, value in found.items()}
         return total
 
     async def pids(self) -> list[list[int]]:
@@ -212,17 +211,18 @@ class Pool:
         """Take answers as they come; when the actor dies, put another in its place."""
         import ray
 
+        patience_s = PAUSE_S + getattr(self.engine, "silence_s", SILENCE_S)
         while not self._is_paused:
             try:
-                for number, made in await replica.actor.poll.remote():
+                for number, made in await asyncio.wait_for(replica.actor.poll.remote(), patience_s):
                     replica.deaths = 0
                     if number in replica.in_hand:
                         request, future = replica.in_hand.pop(number)
                         self._waiting.lengths.learn(request, made[1])
                         _settle(future, made)
                 self._send()
-            except ray.exceptions.RayError as error:
-                if not await self._replace(replica, str(error)):
+            except (ray.exceptions.RayError, TimeoutError) as error:
+                if not await self._replace(replica, str(error) or "its process hangs"):
                     return
 
     async def _replace(self, replica: Replica, why: str) -> bool:
