@@ -366,3 +366,34 @@ def test_texts_survive_writing_reading_exporting_and_reading_again(
 
 def pair(asked: str, answered: str) -> list[Any]:
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": answered}]
+
+
+def test_pairs_are_turns_as_trainers_of_preferences_read_them(tmp_path) -> None:
+    asked = {"role": "user", "content": "Name a tree."}
+    texts = {"prompt": "Name a tree.", "chosen": "Oak.", "rejected": "Grass."}
+    chat = [LONG[1], LONG[2], LONG[3]]
+    turns = {"instruction": "Hi", "messages": [{**turn, "extra": None} for turn in chat]}
+    told = {"x": {"margin": 0.5, "chosen_from": "a", "other": 1}}
+    rows = [texts, {**turns, "chosen": "Bye!", "rejected": "No."}, {"prompt": "Alone?"}]
+    named = [{**row, "meta": told if row is texts else {}} for row in rows]
+    table = to_table(named, schema_of(SYSTEM))
+    write_dataset(table, tmp_path, Export(formats=["preference"]))
+    one, several = lines(tmp_path, "preference")
+    assert one == {
+        "prompt": [asked],
+        "chosen": [{"role": "assistant", "content": "Oak."}],
+        "rejected": [{"role": "assistant", "content": "Grass."}],
+        "margin": 0.5,
+        "chosen_from": "a",
+    }
+    assert several["prompt"] == chat
+    assert several["rejected"] == [{"role": "assistant", "content": "No."}]
+    notes = json.loads((tmp_path / "exports" / "notes.json").read_text())
+    assert notes["exports/preference/train.jsonl"]["left_out"] == {"no pair": 1}
+
+
+def test_a_pair_that_came_as_turns_goes_as_turns(tmp_path) -> None:
+    chosen, rejected = (LONG[1:3], [LONG[1], {"role": "assistant", "content": "No."}])
+    export([{"chosen": chosen, "rejected": rejected}], tmp_path, "preference")
+    (line,) = lines(tmp_path, "preference")
+    assert line == {"prompt": [LONG[1]], "chosen": [LONG[2]], "rejected": rejected[1:]}

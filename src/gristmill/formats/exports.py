@@ -12,6 +12,9 @@ instruction and output; after a stage rewrote one of them, the row is a single e
   `history`, the pairs before. A row with tools, or with parts that are no text, does not fit and
   is left out.
 - `prompt-completion`: two texts, or, if any row is more than one exchange, two lists of turns.
+- `preference`: `prompt`, `chosen` and `rejected` as lists of turns, which is what TRL's trainers of
+  preferences read; `margin`, `chosen_from` and `rejected_from` where the stage that made the pair
+  wrote them. Rows that are no pair are left out.
 - `csv`: the columns that are texts, numbers or truth values, safe to open in a spreadsheet. A row
   of several turns is left out: its instruction and its output are no question and answer. There
   is no column for a system prompt.
@@ -36,7 +39,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from gristmill.formats.lines import WRITERS, is_more, misfit, talk
+from gristmill.formats.lines import WRITERS, is_more, misfit, pair, talk
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing, write_parquet, write_text
@@ -44,9 +47,9 @@ from gristmill.text.turns import question
 
 log = logging.getLogger(__name__)
 
-Format = Literal["messages", "alpaca", "sharegpt", "prompt-completion", "csv"]
+Format = Literal["messages", "alpaca", "sharegpt", "prompt-completion", "preference", "csv"]
 TEXTS = ("instruction", "input", "output", "messages")
-READ = (*TEXTS, "tools")
+READ = (*TEXTS, "tools", "prompt", "chosen", "rejected", "meta")
 NOTES = "exports/notes.json"
 TOLD = (NOTES, "croissant.json")
 """What is told of the files of one run: it goes with them."""
@@ -154,10 +157,12 @@ def _rows(table: pa.Table, names: Iterable[str]) -> Iterator[Row]:
 
 
 def _json_lines(form: str, table: pa.Table, note: Note, is_plain: bool) -> Iterator[str]:
-    write = WRITERS[form]
     for row in _rows(table, [name for name in table.column_names if name in READ]):
-        turns, n_after = talk(row)
-        line = write(row, turns, is_plain) if turns else "no answer"
+        turns, n_after = ([], 0) if form == "preference" else talk(row)
+        if form == "preference":
+            line = pair(row)
+        else:
+            line = WRITERS[form](row, turns, is_plain) if turns else "no answer"
         if isinstance(line, str):
             note.left_out[line] += 1
             continue

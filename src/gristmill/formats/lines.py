@@ -15,6 +15,8 @@ from gristmill.text.detectors import is_marker
 from gristmill.text.turns import question
 
 PLAIN = {"role", "content"}
+PAIR = ("margin", "chosen_from", "rejected_from")
+"""What the stage that made a pair may say of it: how much better, and who wrote which."""
 
 
 def talk(row: Row) -> tuple[list[Turn], int]:
@@ -31,6 +33,39 @@ def talk(row: Row) -> tuple[list[Turn], int]:
         return [], 0
     said = (("user", question(asked, row["input"])), ("assistant", answered))
     return [{"role": role, "content": content, "extra": None} for role, content in said], 0
+
+
+def pair(row: Row) -> Row | str:
+    """Return a pair as preference trainers read it: turns that ask, and an answer turn of each.
+
+    The turns are the row's messages where they end with a question, or with it and `chosen`.
+    """
+    chosen, rejected = row.get("chosen"), row.get("rejected")
+    if not chosen or not rejected:
+        return "no pair"
+    turns: list[Turn] = row.get("messages") or []
+    if turns and turns[-1]["role"] == "assistant" and turns[-1]["content"] == chosen:
+        turns = turns[:-1]
+    if not turns or turns[-1]["role"] != "user":
+        asked = row.get("prompt") or question(row["instruction"], row["input"])
+        turns = [{"role": "user", "content": asked, "extra": None}] if asked else []
+    if not turns:
+        return "no prompt"
+    _, told = pair_notes(row.get("meta"))
+    answers = {
+        name: [{"role": "assistant", "content": text}]
+        for name, text in (("chosen", chosen), ("rejected", rejected))
+    }
+    said = {name: told[name] for name in PAIR if told.get(name) is not None}
+    return {"prompt": [chatml(turn) for turn in turns], **answers, **said}
+
+
+def pair_notes(meta: str | None) -> tuple[str, Row]:
+    """Return the label of the stage that made a row's pair, and what it says of it."""
+    for label, told in json.loads(meta or "{}").items():
+        if isinstance(told, dict) and told.get("chosen_from"):
+            return label, told
+    return "", {}
 
 
 def is_more(turns: Sequence[Turn]) -> bool:

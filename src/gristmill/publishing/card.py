@@ -21,6 +21,7 @@ from gristmill.publishing import (
     facts,
     licences,
     origins,
+    pairs,
     proof,
     rebuilding,
 )
@@ -97,6 +98,7 @@ def render(run: RunFiles) -> str:
         ("Files", _files(run)),
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
+        ("How pairs were made", pairs.section(run)),
         ("Verification", _verification(run)),
         ("How far the judges agree with people", calibration.section(run)),
         ("Contamination", contamination.section(run)),

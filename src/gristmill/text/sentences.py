@@ -23,3 +23,9 @@ def count_sentences(text: str) -> int:
         any(sign.isalnum() for sign in text[start:end])
         for start, end in zip([0, *ends], ends, strict=False)
     )
+
+
+def first_sentence(text: str) -> str:
+    """Return a reply up to its first full stop or the end of its first line."""
+    text = text.strip().split("\n", 1)[0]
+    return text[: next(iter(sentence_ends(text)), 0)].strip()

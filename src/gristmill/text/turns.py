@@ -7,6 +7,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 
 from gristmill.text.detectors import is_marker
 
+Role = Literal["system", "user", "assistant"]
 TEXTS = frozenset({"instruction", "input", "output", "messages"})
 """Columns that a conversation is read from; a row has some of them."""
 
@@ -14,7 +15,7 @@ TEXTS = frozenset({"instruction", "input", "output", "messages"})
 class Turn(TypedDict):
     """One message: who, and what."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
@@ -45,6 +46,11 @@ class Texts(TypedDict):
     chosen: NotRequired[str | None]
     rejected: NotRequired[str | None]
     flags: NotRequired[list[str] | None]
+
+
+def whole(role: Role, content: str) -> WholeTurn:
+    """Return a turn as a row keeps it."""
+    return {"role": role, "content": content, "extra": None}
 
 
 def question(instruction: str | None, given: str | None) -> str:

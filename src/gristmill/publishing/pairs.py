@@ -1,0 +1,65 @@
+"""The card on the preference pairs of a run: which stage made them, and how far apart they are."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from statistics import median
+from typing import Any
+
+import polars as pl
+
+from gristmill.formats.lines import pair_notes
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span
+from gristmill.publishing.files import RunFiles
+from gristmill.storage.ledger import label_of
+
+READ = ["chosen", "rejected", "meta"]
+MOST_SOURCES = 12
+"""Combinations of writers that are named."""
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield a line per stage that made pairs, and who wrote the two answers."""
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    sources = Counter[tuple[str, str]]()
+    for row in _pairs(run):
+        label, told = pair_notes(row["meta"])
+        by_label.setdefault(label, []).append({**row, **told})
+        if label:
+            sources[str(told["chosen_from"]), str(told["rejected_from"])] += 1
+    if not by_label:
+        return
+    params = {label_of(stage): stage for stage in run.recipe.get("stages") or []}
+    yield "| made by | with | pairs | margin: least, median, most | `chosen` is longer |"
+    yield "|---|---|--:|---|--:|"
+    for label, rows in sorted(by_label.items()):
+        margins = sorted(row["margin"] for row in rows if row.get("margin") is not None)
+        spread = margins and (margins[0], median(margins), margins[-1])
+        longer = sum(len(row["chosen"]) > len(row["rejected"]) for row in rows) / len(rows)
+        cells = [
+            code_span(run.uses.get(label, "seeds"), 80),
+            code_span(_params(params.get(label, {})), 200),
+            number(len(rows)),
+            ", ".join(f"{margin:.3g}" for margin in spread) or "none given",
+            f"{longer:.0%}",
+        ]
+        yield f"| {' | '.join(cells)} |"
+    yield "\nA row with `chosen` and `rejected` is a pair; the margin is in the units of its stage."
+    for (chosen, rejected), n in sources.most_common(MOST_SOURCES):
+        yield f"- {code_span(chosen, 80)} over {code_span(rejected, 80)}: {number(n)} pairs."
+
+
+def _params(entry: dict[str, Any]) -> str:
+    return ", ".join(f"{name}: {value}" for name, value in entry.items() if name != "use")
+
+
+def _pairs(run: RunFiles) -> list[dict[str, Any]]:
+    """Return what is read of the dataset's rows that have both answers."""
+    if not {*READ} <= {*run.data_schema.names}:
+        return []
+    scan = pl.scan_parquet(run.data).select(READ)
+    is_pair = pl.col("chosen").is_not_null() & pl.col("rejected").is_not_null()
+    found: list[dict[str, Any]] = scan.filter(is_pair).collect().to_dicts()
+    return found
