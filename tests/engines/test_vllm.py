@@ -40,7 +40,12 @@ def test_the_identity_is_what_decides_answers_and_nothing_else(folder: str) -> N
     one = Vllm(model=folder)
     for same in [{"replicas": 2}, {"gpu_memory_utilization": 0.5}, {"max_num_seqs": 8}]:
         assert Vllm(model=folder, **same).identity == one.identity
-    for other in [{"dtype": "bfloat16"}, {"max_model_len": 64}, {"kv_cache_dtype": "fp8"}]:
+    for other in [
+        {"dtype": "bfloat16"},
+        {"max_model_len": 64},
+        {"kv_cache_dtype": "fp8"},
+        {"max_repeats": None},
+    ]:
         assert Vllm(model=folder, **other).identity != one.identity
     before = one.identity
     (Path(folder) / "tokenizer.json").write_text("other")
@@ -104,6 +109,14 @@ def test_a_schema_holds_even_a_model_that_writes_nonsense(vllm: Remote, wait: Wa
     assert one.text in ("seventeen", "green")
     with pytest.raises(EngineRefused, match="vLLM refused a request"):
         wait(vllm.generate(Generate(ASK, HOT, 3, "[]")))
+
+
+@slow
+def test_a_text_that_loops_is_ended(vllm: Remote, wait: Wait) -> None:
+    made = wait(vllm.generate(Generate("def f(", Sampling(0.0, max_tokens=240))))
+    assert made.finish_reason == "repetition"
+    assert made.completion_tokens < 240
+    assert len(set(made.text[-32:])) == 1
 
 
 @slow

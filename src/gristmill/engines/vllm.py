@@ -86,6 +86,9 @@ class Vllm(Engine):
     """For calls that bring no draw."""
     trust_remote_code: bool = False
     """Run code that comes with the model, with your rights; the lock and the card say so."""
+    max_repeats: int | None = Field(default=32, ge=2)
+    """A text ends by `repetition` when its last tokens, up to 32 of them, stand there so many times
+    in a row: rows that loop are what everybody else waits for. None: it goes on to `max_tokens`."""
     silence_s: float = Field(default=300.0, gt=0)
     """An engine that has work and makes no step for so long is taken for dead."""
 
@@ -101,6 +104,7 @@ class Vllm(Engine):
             self.kv_cache_dtype,
             self.max_model_len,
             self.seed,
+            self.max_repeats,
         ]
         return f"vllm:{digest(fingerprint(self.model, self.revision), made)}"
 
@@ -160,6 +164,7 @@ class Vllm(Engine):
             top_p=how.top_p if how.temperature else 1.0,
             max_tokens=min(how.max_tokens, process.max_model_len - len(ids)),
             stop=list(how.stop),
+            repeats=self.max_repeats,
             # Without stop strings nobody reads the text before its end: decode it once.
             detokenize=bool(how.stop),
             seed=request.draw if request.draw is not None else self.seed,

@@ -22,6 +22,9 @@ from gristmill.errors import EngineError, EngineLost, EngineRefused
 
 log = logging.getLogger(__name__)
 
+LONGEST = 32
+"""Tokens of a pattern that is looked for where a text repeats itself."""
+
 
 class Process:
     """One `AsyncLLM` with its engine processes. It is started once and, when lost, thrown away."""
@@ -63,21 +66,15 @@ class Process:
         process._watch = asyncio.create_task(process._watch_pulse())
         return process
 
-    async def ask(self, ids: list[int], schema: str, **sampling: Any) -> Any:
+    async def ask(
+        self, ids: list[int], schema: str, repeats: int | None = None, **sampling: Any
+    ) -> Any:
         """Return the finished `RequestOutput` of one request, held to a schema if it has one."""
-        from vllm import SamplingParams
         from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        if schema:
-            shape = json.loads(schema)
-            kind = "choice" if isinstance(shape, list) else "json"
-            sampling["structured_outputs"] = StructuredOutputsParams(**{kind: shape})
-        params = SamplingParams(
-            **sampling, output_kind=RequestOutputKind.FINAL_ONLY, skip_clone=True
-        )
+        params = _params(schema, repeats, sampling)
         if not self._in_flight:
             self._pulse = time.monotonic()
         self._in_flight += 1
@@ -136,6 +133,24 @@ class Process:
                 log.error("engine=vllm silent_s=%.0f in_flight=%d", silent_s, self._in_flight)
                 self.is_lost = True
                 kill(self._processes)
+
+
+def _params(schema: str, repeats: int | None, sampling: dict[str, Any]) -> Any:
+    """Return vLLM's sampling parameters."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import (
+        RepetitionDetectionParams,
+        RequestOutputKind,
+        StructuredOutputsParams,
+    )
+
+    if schema:
+        shape = json.loads(schema)
+        kind = "choice" if isinstance(shape, list) else "json"
+        sampling["structured_outputs"] = StructuredOutputsParams(**{kind: shape})
+    if repeats:
+        sampling["repetition_detection"] = RepetitionDetectionParams(LONGEST, 1, repeats)
+    return SamplingParams(**sampling, output_kind=RequestOutputKind.FINAL_ONLY, skip_clone=True)
 
 
 class Leash:
