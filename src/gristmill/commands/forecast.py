@@ -55,7 +55,7 @@ def _told(found: Forecast, recipe: Recipe) -> dict[str, Any]:
 def _show(told: dict[str, Any], kept: Path, screen: Screen) -> None:
     screen.line(
         f"{told['recipe']}: forecast from {told['sampled']:,} of {told['of_seeds']:,} seeds; "
-        "low and high hold the fact in 90 of 100 runs"
+        "low and high are meant to hold the fact in 90 of 100 runs"
     )
     rows = [
         [name, *(amount(one[at], one["unit"]) for at in ("low", "expected", "high")), one["unit"]]

@@ -32,7 +32,7 @@ P = 0.97
 
 @dataclass(frozen=True)
 class Range:
-    """An expected value, and between what it will lie in 90 of 100 runs."""
+    """An expected value, and between what it should lie in 90 of 100 runs."""
 
     low: float
     expected: float
