@@ -111,6 +111,15 @@ def test_a_note_that_there_is_no_input_is_known(text, marks) -> None:
     assert d.is_marker(text) == marks
 
 
+def test_a_text_of_many_different_words_is_never_compressed() -> None:
+    counting = " ".join(f"{i:012b}" for i in range(1000)).encode()  # compresses, and is no loop
+    assert len(zlib.compress(counting)) / len(counting) < d.MIN_ZLIB
+    assert d.loops._compresses(counting, 1000) is None
+    assert d.loops._compresses(counting, 900)
+    again = "the same thing again and " * 200
+    assert d.loops._compresses(again.encode(), 5)
+
+
 @settings(max_examples=60)
 @given(st.lists(st.text("ab \u4e2d", max_size=60), min_size=1, max_size=6), st.integers(1, 200))
 def test_half_of_a_text_says_when_the_whole_need_not_be_compressed(parts, times) -> None:

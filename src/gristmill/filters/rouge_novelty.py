@@ -50,6 +50,7 @@ class RougeNovelty(Against, TableStage):
     spaces have few words: see `near_duplicates`.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"not_novel"})
     pools: ClassVar[bool] = True
 
