@@ -254,8 +254,8 @@ def test_a_tree_of_processes_is_measured_no_further_than_its_limit() -> None:
     with subprocess.Popen(["sh", "-c", "sleep 9 & sleep 9 & sleep 9 & wait"]) as process:
         while len(descendants(process.pid)) < 3:
             time.sleep(0.01)
-        assert measure([process.pid], 64).processes == 4
-        assert measure([process.pid], 2).processes == 3
+        assert measure(process.pid, 64).processes == 4
+        assert measure(process.pid, 2).processes == 3
         for pid in descendants(process.pid):
             os.kill(pid, signal.SIGKILL)
 

@@ -174,25 +174,6 @@ def f(name):
     assert verdict.status == "pass", verdict
 
 
-def test_what_orphans_used_is_counted_though_only_the_init_collects_them(slot: Slot) -> None:
-    code = """
-import os, time
-def f(x):
-    if not os.fork():
-        if not os.fork():
-            while time.process_time() < 0.3:
-                pass
-        os._exit(0)
-    os.wait()
-    while sum(map(str.isdigit, os.listdir("/proc"))) > 2:
-        time.sleep(0.01)
-    return x * x
-"""
-    verdict = judge(Program(code, SQUARE.tests), slot.execute)
-    assert verdict.status == "pass", verdict
-    assert (verdict.cpu_ms or 0) >= 300
-
-
 def reader_of(slot: Slot) -> int:
     """Return the process that reads the texts: the interpreter's child in its own namespaces."""
     inner = inner_pid(warm(slot))

@@ -172,12 +172,12 @@ class Usage:
     cpu_s: float
 
 
-def measure(roots: list[int], most: int) -> Usage:
-    """Sum over processes and their descendants; orphans hang under the sandbox's own init.
+def measure(root: int, most: int) -> Usage:
+    """Sum over a process and its descendants; orphans hang under the sandbox's own init.
 
     It stops when it has seen more than `most`: a fork bomb may be faster than this loop.
     """
-    waiting, memory, ticks, threads = roots[::-1], 0, 0, 0
+    waiting, memory, ticks, threads = [root], 0, 0, 0
     seen: set[int] = set()
     while waiting and threads <= most:
         pid = waiting.pop()
@@ -196,9 +196,9 @@ def measure(roots: list[int], most: int) -> Usage:
     return Usage(threads, memory * PAGE, ticks / TICKS_PER_S)
 
 
-def waited_s(roots: list[int], most: int) -> float:
+def waited_s(root: int, most: int) -> float:
     """Return how long the main threads of up to `most` processes were ready but got no CPU."""
-    total, waiting = 0.0, roots[::-1]
+    total, waiting = 0.0, [root]
     seen: set[int] = set()
     while waiting and len(seen) <= most:
         pid = waiting.pop()

@@ -109,7 +109,6 @@ class _Cold(Run):
         self.info_read, self.info_write = map(self.own, os.pipe())
         self.block_read, self.block_write = map(self.own, os.pipe())
         self.used_before_s = group.used_s() if group else None
-        self.root, self.root_fd = 0, -1
 
     def _command(self) -> tuple[Command, str | None, str]:
         if self.isolate:
@@ -179,10 +178,6 @@ class _Cold(Run):
         except OSError:
             return False
         return True
-
-    def roots(self) -> list[int]:
-        """Return the init of its pid namespace, or the process that was started."""
-        return [self.root]
 
     def ending(self) -> int:
         """Return a descriptor of the process that was started."""

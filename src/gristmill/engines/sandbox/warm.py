@@ -5,22 +5,22 @@ second enters its own user, mount, pid, ipc, uts and network namespaces while it
 builds the root that programs see, imports the profile's modules and then serves jobs. It never
 reads a job: descriptors of texts, results and output go from the control socket to a fork.
 
-Per run: an init in fresh pid, mount and ipc namespaces, `first.py`, and beside it a fork that
-mounts empty scratch space and a fresh /proc, drops every right and becomes the process of the
-program. The texts are read by a process that stays, `reader.py`.
+Per run: a clone in fresh pid, mount and ipc namespaces is its init. It mounts empty scratch space
+and a fresh /proc, drops every right, forks the process of the program, and reaps until that has
+ended. The texts are read by a process that stays, `reader.py`.
 """
 
 import _signal  # type: ignore[import-not-found]  # typeshed has only `signal`, which makes enums
 import _socket
 import gc
 import posix
+import resource
 import select
 import sys
 from contextlib import suppress
 
 from gristmill.engines.sandbox import calls, guards, launcher
-from gristmill.engines.sandbox.doors import receive, send
-from gristmill.engines.sandbox.first import Cradle, First
+from gristmill.engines.sandbox.doors import HEAD, receive, send
 from gristmill.engines.sandbox.reader import Reader
 from gristmill.engines.sandbox.root import build_root, mounting_proc, write
 
@@ -37,8 +37,7 @@ OWN_NAMESPACES = (
 )
 SEEN = [calls.controlling(calls.DUMPABLE, 1)]
 """What lets a program read its own memory: it runs under the limits of nobody."""
-INLET = 3
-"""The one descriptor of a program's process besides the usual three, until its job comes."""
+RUN_NAMESPACES = calls.NEWPID | calls.NEWNS | calls.NEWIPC
 
 
 def main(config: "dict[str, Any]", control_fd: int) -> None:
@@ -87,7 +86,6 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
     if is_mapped:
         posix.setgroups([])
     calls.name_host("box")
-    cradle = Cradle()
     has_proc = build_root(config)
     calls.forget_bounding_set()
     calls.control(calls.DUMPABLE, 0)
@@ -96,7 +94,7 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
         __import__(name)
     launcher.lower(launcher.SIZES)
     launcher.TOOLS.append(launcher.furnish(guards.codes()))
-    jail = Jail(config, cradle, has_proc=has_proc, is_mapped=is_mapped)
+    jail = Jail(config, has_proc=has_proc, is_mapped=is_mapped)
     gc.collect()
     gc.freeze()
     if len(posix.listdir("/proc/self/task") if has_proc else [0]) != 1:
@@ -108,10 +106,10 @@ def serve(config: "dict[str, Any]", control: "_socket.socket", *, is_mapped: boo
 
 
 def work(control: "_socket.socket", jail: "Jail") -> None:
-    """Serve jobs; while the text of one is read, the place of the next is prepared."""
+    """Serve jobs; while one runs, the place of the next is prepared."""
     spare: Place | None = None
     reader: Reader | None = None
-    leaving: list[First] = []
+    leaving: list[Place] = []
     while True:
         leaving = rest(control, leaving)
         numbers, fds = receive(control)
@@ -119,26 +117,26 @@ def work(control: "_socket.socket", jail: "Jail") -> None:
             posix._exit(0)
         reader = fit(reader) or Reader(jail.drop)
         if spare is None or not spare.is_alive():
-            spare = Place(jail)
+            spare = Place(jail, control)
         place, spare = spare, None
-        send(control, "started", [place.first.pidfd, place.pidfd])
-        job, *files = fds
-        place.take(numbers, files)
-        reader.take(numbers[:2], [job, files[-1], place.inlet.fileno()])
-        place.inlet.close()
+        send(control, "started", [place.pidfd])
+        job, *files, frames = fds
+        inlet = posix.dup(place.inlet.fileno())
+        place.take(numbers, [*files, frames])
+        reader.take(numbers[:2], [job, frames, inlet])
+        posix.close(inlet)
         for fd in fds:
             posix.close(fd)
-        with suppress(OSError):  # the program may already have all the processes it may have
-            spare = Place(jail)
-        code, cpu_us = place.wait(control)
-        is_alone = place.first.is_alone()
-        place.first.kill()
-        if is_alone:
-            leaving.append(place.first)
+        try:
+            spare = Place(jail, control)
+        except OSError:  # the program already has all the processes it may have
+            spare = None
+        if (told := place.wait(control)) is None:
+            told = place.leave()
         else:
-            cpu_us += place.first.collect()
+            leaving.append(place)
         reader = fit(reader)  # what a large text has left is gone before the next run is told of
-        send(control, f"ended {code} {calls.resident()} {cpu_us}")
+        send(control, f"ended {told[0]} {calls.resident()} {told[1]}")
 
 
 def fit(reader: "Reader | None") -> "Reader | None":
@@ -149,82 +147,74 @@ def fit(reader: "Reader | None") -> "Reader | None":
     return None
 
 
-def rest(control: "_socket.socket", leaving: "list[First]") -> "list[First]":
-    """Wait for a job, and collect what is going meanwhile; return what still is."""
+def rest(control: "_socket.socket", leaving: "list[Place]") -> "list[Place]":
+    """Wait for a job, and collect the inits that go meanwhile; return those that still are."""
     while leaving:
         poll = select.poll()
-        for fd in (control.fileno(), *(first.pidfd for first in leaving)):
+        for fd in (control.fileno(), *(place.pidfd for place in leaving)):
             poll.register(fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll()}
-        for first in leaving:
-            if first.pidfd in ready:
-                first.collect()
-        leaving = [first for first in leaving if first.pidfd not in ready]
+        leaving = [place for place in leaving if place.is_alive()]
         if control.fileno() in ready:
             break
     return leaving
 
 
 class Place:
-    """Namespaces of their own, and in them the process of one program to come."""
+    """An init in namespaces of its own, and below it the process of one program to come."""
 
-    def __init__(self, jail: "Jail") -> None:
+    def __init__(self, jail: "Jail", control: "_socket.socket") -> None:
+        self.door, door = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
         self.inlet, inlet = _socket.socketpair()
-        self.first = jail.cradle.make()
-        try:
-            self.pid = posix.fork()
-        except OSError:
-            jail.cradle.leave()
-            self.first.kill()
-            self.first.collect()
-            raise
+        self.pid, self.pidfd = calls.clone(RUN_NAMESPACES)
         if not self.pid:
-            jail.enter(inlet.fileno())
-        jail.cradle.leave()
+            for end in (control, self.door, self.inlet):
+                end.close()
+            jail.enter(door, inlet)
+        door.close()
         inlet.close()
-        self.pidfd = posix.pidfd_open(self.pid)
 
     def is_alive(self) -> bool:
-        """Say whether the process still waits: want of memory may have taken it."""
+        """Say whether the init still waits: want of memory may have taken it."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
         if not poll.poll(0):
             return True
-        self.first.kill()
-        self.collect()
-        self.first.collect()
+        self.leave()
         return False
 
     def take(self, numbers: list[int], fds: list[int]) -> None:
         """Tell the program's process its limits and files; one that has gone shows by its end."""
         with suppress(OSError):
             send(self.inlet, " ".join(map(str, numbers)), fds)
+        self.inlet.close()
 
-    def wait(self, control: "_socket.socket") -> tuple[int, int]:
-        """Wait for a program's end; return its exit code and its CPU time in us."""
-        poll = select.poll()
+    def wait(self, control: "_socket.socket") -> tuple[int, int] | None:
+        """Wait for a program's end, None if its init has gone. An empty one is not waited for."""
+        poll, door = select.poll(), self.door.fileno()
         poll.register(self.pidfd, select.POLLIN)
+        poll.register(door, select.POLLIN)
         poll.register(control.fileno(), select.POLLHUP)
-        if control.fileno() in {fd for fd, _ in poll.poll()}:
+        ready = {fd for fd, _ in poll.poll()}
+        if control.fileno() in ready:
             posix._exit(0)  # ours is the pid namespace: the kernel kills the run
-        return self.collect()
+        code, _, cpu_us = (self.door.recv(HEAD) if door in ready else b"").partition(b" ")
+        return (int(code), int(cpu_us)) if code else None
 
-    def collect(self) -> tuple[int, int]:
-        """Collect the program's process; return its exit code and its CPU time in us."""
+    def leave(self) -> tuple[int, int]:
+        """Collect the init; return its exit code and the CPU time of its whole tree in us."""
         _, status, usage = posix.wait4(self.pid, 0)
         posix.close(self.pidfd)
+        self.door.close()
         self.inlet.close()
         return calls.exit_code(status), calls.microseconds(usage)
 
 
 class Jail:
-    """What is done to every run before its program: mounts, rights, the filter."""
+    """What is done to every run before its program: mounts, rights, the filter, an init."""
 
-    def __init__(
-        self, config: "dict[str, Any]", cradle: Cradle, *, has_proc: bool, is_mapped: bool
-    ) -> None:
+    def __init__(self, config: "dict[str, Any]", *, has_proc: bool, is_mapped: bool) -> None:
         self.filter = calls.Filter(config["filter"])
-        self.cradle = cradle
         flags = calls.NOSUID | calls.NODEV
         self.rights = [
             *(calls.becoming(NOBODY) if is_mapped else ()),
@@ -241,20 +231,24 @@ class Jail:
             *([mounting_proc("/proc")] if has_proc else ()),
             calls.entering("/box"),
             *self.rights,
-            *SEEN,
         ]
         """Empty scratch space and the process list of this run alone, then the rights."""
 
-    def enter(self, inlet: int) -> "NoReturn":
-        """Be the process of a program to come, with nothing open but where that comes from."""
+    def enter(self, door: "_socket.socket", inlet: "_socket.socket") -> "NoReturn":
+        """Become a run's init: prepare everything, fork the program's process, reap."""
         try:
-            posix.dup2(inlet, INLET)
-            posix.closerange(INLET + 1, 1 << 16)
             calls.perform(self.steps)
-            begin(_socket.socket(fileno=INLET))
+            end = door.fileno()
+            child = posix.fork()
         except BaseException as error:  # noqa: BLE001 - it must end here, whatever it is
             posix.write(2, f"{type(error).__name__}: {error}".encode())
             posix._exit(BROKEN)
+        if not child:
+            door.close()
+            begin(inlet)
+        posix.dup2(end, 0)
+        posix.closerange(1, 1 << 16)
+        reap(child)
 
     def drop(self) -> None:
         """Become nobody without any right, for good."""
@@ -263,6 +257,7 @@ class Jail:
 
 def begin(inlet: "_socket.socket") -> "NoReturn":
     """Be the process in which the program runs: wait for the parsed program, then run it."""
+    calls.perform(SEEN)
     posix.setsid()
     _signal.signal(SIGINT, _signal.default_int_handler)
     numbers, fds = receive(inlet)
@@ -271,4 +266,23 @@ def begin(inlet: "_socket.socket") -> "NoReturn":
     for i in range(3):
         posix.dup2(fds[i], i)
     launcher.limit(*numbers)
-    launcher.go(launcher.read_all(inlet.detach()), fds[3])
+    launcher.go(launcher.read_all(inlet.fileno()), fds[3])
+
+
+def reap(child: int) -> "NoReturn":
+    """Collect whatever ends; when the program has, leave with its exit code.
+
+    What it left behind is ours to collect: with nobody left, its end is told at once.
+    """
+    while True:
+        pid, status = posix.wait()
+        if pid == child:
+            code = calls.exit_code(status)
+            try:
+                posix.waitpid(-1, posix.WNOHANG)
+            except ChildProcessError:
+                own, others = map(resource.getrusage, (0, -1))
+                posix.write(
+                    0, f"{code} {calls.microseconds(own) + calls.microseconds(others)}".encode()
+                )
+            posix._exit(code)

@@ -106,6 +106,9 @@ class Run(ABC):
         stack.enter_context(self.frames)
         stack.enter_context(self.frames_child)
         self.oom_before = group.oom_kills() if group else 0
+        self.root = 0
+        """The process whose descendants are the run: the init of its pid namespace."""
+        self.root_fd = -1
 
     def prepare(self) -> None:  # noqa: B027 - most back ends have nothing to wait for
         """Get what the run starts from; raises OSError when the machine cannot."""
@@ -117,10 +120,6 @@ class Run(ABC):
     @abstractmethod
     def admit(self) -> bool:
         """Learn the run's first process and let it go on; False when it never started."""
-
-    @abstractmethod
-    def roots(self) -> list[int]:
-        """Return the processes that are the run, together with their descendants."""
 
     @abstractmethod
     def ending(self) -> int:
@@ -230,9 +229,8 @@ class Run(ABC):
 
     def _stop(self, end: End) -> None:
         self.outcome.end = end
-        roots = self.roots()
-        self.outcome.cpu_s = measure(roots, PROCESSES).cpu_s
-        self.outcome.starved_s = waited_s(roots, PROCESSES)
+        self.outcome.cpu_s = measure(self.root, PROCESSES).cpu_s
+        self.outcome.starved_s = waited_s(self.root, PROCESSES)
 
     def _within_limits(self) -> bool:
         """Look at the whole tree where no control group does."""
@@ -244,7 +242,7 @@ class Run(ABC):
                 self.outcome.end = "oom"
                 return False
             return True
-        usage = measure(self.roots(), PROCESSES)
+        usage = measure(self.root, PROCESSES)
         if usage.memory_bytes > self.limits.memory_mb << 20:
             self.outcome.end = "oom"
         elif usage.processes > PROCESSES:

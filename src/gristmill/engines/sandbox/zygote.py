@@ -50,7 +50,7 @@ module.main(config, control)
 """
 MODULES = (
     *("trees", "chance", "asserts", "compare", "hiding", "guards", "mutants", "outside", "plan"),
-    *("suites", "interpreter", "launcher", "calls", "doors", "first", "reader", "root", "warm"),
+    *("suites", "interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
 EAGER = {"LD_BIND_NOW": "1"}
@@ -104,15 +104,14 @@ class Zygote:
         """Wait for its first word, and put it into the control group."""
         with ExitStack() as undo:
             undo.callback(self.close)
-            words, fds = self.receive(START_S)
+            words, fd = self.receive(START_S)
+            if words[0] != "ready" or fd < 0:
+                raise OSError(self._last_words() or "the warm interpreter did not start")
             try:
-                if words[0] != "ready" or not fds:
-                    raise OSError(self._last_words() or "the warm interpreter did not start")
                 if self.group:
-                    self.group.add(pid_of(fds[0]))
+                    self.group.add(pid_of(fd))
             finally:
-                for fd in fds:
-                    os.close(fd)
+                os.close(fd)
             undo.pop_all()
 
     def _last_words(self) -> str:
@@ -133,15 +132,15 @@ class Zygote:
         self.runs += 1
         self.control.sendmsg([" ".join(map(str, numbers)).encode()], rights)
 
-    def receive(self, wait_s: float) -> tuple[list[str], list[int]]:
-        """Return the words of its next message and the descriptors in it; [""] if none comes."""
+    def receive(self, wait_s: float) -> tuple[list[str], int]:
+        """Return the words of its next message and the descriptor in it; ([""], -1) if none."""
         try:
             if not select.select([self.control], [], [], wait_s)[0]:
-                return [""], []
-            data, fds, _, _ = socket.recv_fds(self.control, 256, 2)
+                return [""], -1
+            data, fds, _, _ = socket.recv_fds(self.control, 256, 1)
         except OSError:
-            return [""], []
-        return data.decode().split() or [""], list(fds)
+            return [""], -1
+        return data.decode().split() or [""], fds[0] if fds else -1
 
     def weigh(self, pages: int) -> None:
         """Remember its memory after a run; one that keeps growing is replaced."""
@@ -206,7 +205,6 @@ class _Warm(Run):
     ) -> None:
         super().__init__(job, stdin, limits, slot.group, stack, stopping)
         self.slot = slot
-        self.root_fds: list[int] = []
         self.pipes = {name: tuple(map(self.own, os.pipe())) for name in ("stdout", "stderr")}
 
     def make_room(self) -> None:
@@ -234,16 +232,13 @@ class _Warm(Run):
 
     def admit(self) -> bool:
         """Learn the run's init; it is born inside its limits."""
-        words, fds = self.zygote.receive(START_S)
-        self.root_fds = [self.own(fd) for fd in fds]
-        if words[0] != "started" or len(fds) != 2:
+        words, fd = self.zygote.receive(START_S)
+        if words[0] != "started" or fd < 0:
             self.zygote.is_sound = False
             return False
+        self.root_fd = self.own(fd)
+        self.root = pid_of(fd)
         return True
-
-    def roots(self) -> list[int]:
-        """Return the first process of its namespace and the program's: both are ours."""
-        return [pid_of(fd) for fd in self.root_fds]
 
     def ending(self) -> int:
         """Return the control socket: it can be read when the run has been reaped."""
@@ -255,10 +250,10 @@ class _Warm(Run):
 
     def finish(self) -> None:
         """Kill whatever is left, learn the exit code; distrust an interpreter that went wrong."""
-        if self.root_fds and self.outcome.end != "exited":
+        if self.root_fd >= 0 and self.outcome.end != "exited":
             with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.root_fds[0], signal.SIGKILL)
-        words, _ = self.zygote.receive(ENDING_S) if self.root_fds else ([""], [])
+                signal.pidfd_send_signal(self.root_fd, signal.SIGKILL)
+        words, _ = self.zygote.receive(ENDING_S) if self.root_fd >= 0 else ([""], -1)
         if words[0] == "ended":
             self.outcome.code = int(words[1])
             self.zygote.weigh(int(words[2]))
