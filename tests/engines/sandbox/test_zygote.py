@@ -273,3 +273,47 @@ def test_a_thousand_runs_leave_everything_as_it_was(slot: Slot) -> None:
     assert slot.zygote is zygote
     assert state() == before
     assert int(Path(f"/proc/{inner_pid(zygote)}/statm").read_text().split()[1]) <= 1.05 * pages
+
+
+@pytest.mark.parametrize("after", ["time.sleep(60)", "while True: pass"])
+def test_what_a_child_used_that_outlives_its_program_is_counted(slot: Slot, after: str) -> None:
+    code = f"""
+import os, time
+def f(x):
+    read, wrote = os.pipe()
+    if not os.fork():
+        while time.process_time() < 0.3:
+            pass
+        os.write(wrote, b"done")
+        {after}
+    os.read(read, 4)
+    return x * x
+"""
+    verdict = judge(Program(code, SQUARE.tests), slot.execute)
+    assert verdict.status == "pass", verdict
+    assert (verdict.cpu_ms or 0) >= 300
+
+
+def test_its_first_process_can_be_neither_read_nor_stopped(slot: Slot) -> None:
+    code = """
+import ctypes, os, signal
+def f(x):
+    for name in ("mem", "maps", "environ", "auxv", "syscall", "stack", "fd/0", "ns/pid", "root/"):
+        try:
+            open(f"/proc/1/{name}", "rb").read(1)
+        except OSError:
+            continue
+        return name
+    libc = ctypes.CDLL(None)
+    if libc.ptrace(16, 1, 0, 0) == 0 or libc.syscall(310, 1, 0, 0, 0, 0, 0) >= 0:
+        return "traced"
+    for number in range(1, 65):
+        try:
+            os.kill(1, number)
+        except OSError:
+            pass
+    return x * x
+"""
+    verdict = judge(Program(code, SQUARE.tests), slot.execute)
+    assert verdict.status == "pass", verdict
+    assert judge(SQUARE, slot.execute).status == "pass"

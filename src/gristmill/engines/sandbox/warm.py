@@ -272,17 +272,18 @@ def begin(inlet: "_socket.socket") -> "NoReturn":
 def reap(child: int) -> "NoReturn":
     """Collect whatever ends; when the program has, leave with its exit code.
 
-    What it left behind is ours to collect: with nobody left, its end is told at once.
+    What it left behind is ours to end and to collect: it used time of the run, too.
     """
     while True:
         pid, status = posix.wait()
         if pid == child:
             code = calls.exit_code(status)
-            try:
-                posix.waitpid(-1, posix.WNOHANG)
-            except ChildProcessError:
-                own, others = map(resource.getrusage, (0, -1))
-                posix.write(
-                    0, f"{code} {calls.microseconds(own) + calls.microseconds(others)}".encode()
-                )
+            with suppress(ChildProcessError, ProcessLookupError):
+                while True:
+                    if posix.waitpid(-1, posix.WNOHANG) == (0, 0):
+                        posix.kill(-1, SIGKILL)
+                        posix.wait()
+            own, others = map(resource.getrusage, (0, -1))
+            used = calls.microseconds(own) + calls.microseconds(others)
+            posix.write(0, f"{code} {used}".encode())
             posix._exit(code)
