@@ -181,6 +181,29 @@ def test_a_holder_leaves_after_ten_times_the_switch_and_comes_back_for_the_rest(
     assert room.names("answer").count("a") == 1000
 
 
+def test_the_one_that_is_due_first_goes_first() -> None:
+    async def load() -> None:
+        await asyncio.sleep(1)
+
+    async def rest() -> None:
+        await asyncio.sleep(0)
+
+    async def go() -> float:
+        slots = leases.Slots(2)
+        idle, busy, *late = (leases.Seat(slots, name, load, rest, lambda: None) for name in "abcd")
+        await asyncio.gather(idle.enter(), busy.enter())
+        idle.leave()
+        began = asyncio.get_running_loop().time()
+        asked = [asyncio.ensure_future(seat.enter()) for seat in late]
+        await asked[0]
+        waited = asyncio.get_running_loop().time() - began
+        busy.leave()
+        await asked[1]
+        return waited
+
+    assert fast(go()) < 2  # the idle one's moment and a switch, not ten switches
+
+
 def test_nobody_who_waits_is_passed_over() -> None:
     """Three that never run dry take turns in the order in which they came."""
     rows = [["a"]] * 200 + [["b"]] * 200 + [["c"]] * 200

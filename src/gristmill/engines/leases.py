@@ -65,7 +65,7 @@ class Seat:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
+            if turn.done() and not turn.cancelled() and not turn.exception():
                 self.leave()
             raise
 
@@ -134,23 +134,25 @@ class Slots:
         wanted = len(self._line) - sum(holder.is_closing for holder in self._holders)
         ready = sorted((seat for seat in self._holders if seat.is_open), key=lambda seat: seat.due)
         for seat in ready[: max(0, wanted)]:
-            self._take(seat)
+            if not self._take(seat):
+                break  # those after it are due later
         for seat in self._holders:
             if seat.is_closing and not seat.inside:
                 seat.is_closing = False
                 self._switch(self._end(seat))
 
-    def _take(self, seat: Seat) -> None:
-        """Close an engine that is due; come back when it will be."""
+    def _take(self, seat: Seat) -> bool:
+        """Close an engine that is due; come back when it will be, and say that it is not."""
         loop = asyncio.get_running_loop()
         left_s = seat.due - loop.time()
         if left_s > 0:
             if self._timer:
                 self._timer.cancel()
             self._timer = loop.call_later(left_s, self.look)
-            return
+            return False
         seat.is_open, seat.is_closing = False, True
         seat.withdraw()
+        return True
 
     def _switch(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -293,8 +293,8 @@ class OpenAI(Engine):
 
     async def _post(self, url: str, body: dict[str, Any], key: str) -> httpx.Response:
         """Post as soon as a client is free."""
-        client: httpx.AsyncClient = await self._free.get()
+        client: httpx.AsyncClient = await (free := self._free).get()  # a stop makes another
         try:
             return await client.post(url, json=body, headers={"X-Request-Id": key})
         finally:
-            self._free.put_nowait(client)
+            free.put_nowait(client)
