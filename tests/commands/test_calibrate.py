@@ -73,11 +73,11 @@ def test_what_was_measured_stands_in_the_card_until_the_judge_changes(
     assert call("calibrate", "numbers.yaml", "rows.jsonl")[0] == 0
     code, out, err = call(*run, "--set", "seed=1")
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
-    assert (code, "changed since" in err) == (0, False)
+    assert (code, "was calibrated" in err) == (0, False)
     assert "| `final_number` | 4 | 75.0% | 0.500 | " in told.partition(title)[2]
 
     monkeypatch.setattr(FinalNumber, "version", FinalNumber.version + 1)
     _, out, err = call(*run, "--set", "seed=2")
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
-    assert "final_number: calibrated with kappa 0.50, but the judge, its prompt" in err
+    assert "final_number: its stage was calibrated (kappa 0.50), but with another" in err
     assert title not in told

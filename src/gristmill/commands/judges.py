@@ -16,18 +16,22 @@ from gristmill.storage.ids import digest
 def identity(judge: Use, prepared: Prepared) -> str:
     """Name a judge: its stage, parameters and prompts, and the engines that it asks."""
     stage = judge.stage
-    prompts = inspect.getsource(sys.modules[type(stage).__module__])
+    module = sys.modules[type(stage).__module__]
+    texts = {name: repr(value) for name, value in vars(module).items() if name.isupper()}
+    prompts = inspect.getsource(module), texts  # also those that it imports
     engines = {role: prepared.engines[role].identity for role in sorted(stage.needs())}
     return digest(name_of(judge), stage.version, stage.model_dump(mode="json"), prompts, engines)
 
 
 def judged_by(prepared: Prepared, workspace: Path) -> Iterator[tuple[Use, calibration.Found, bool]]:
-    """Yield the judges of a run that were calibrated once, what was found, and if it holds."""
+    """Yield the judges whose stage was calibrated once, what was found, and if it holds."""
     for use in prepared.plan.uses:
         if use.folder in ("verifiers", "scorers"):
             found = calibration.known(workspace, name_of(use))
-            if found:
-                yield use, found, found["identity"] == identity(use, prepared)
+            if one := found.get(identity(use, prepared)):
+                yield use, one, True
+            elif found:
+                yield use, next(iter(found.values())), False
 
 
 def stale(prepared: Prepared, workspace: Path) -> Iterator[str]:
@@ -35,8 +39,8 @@ def stale(prepared: Prepared, workspace: Path) -> Iterator[str]:
     for use, found, holds in judged_by(prepared, workspace):
         if not holds:
             yield (
-                f"{use.label}: calibrated with kappa {found['kappa']:.2f}, but the judge, its "
-                "prompt or its parameters changed since; measure again: build-dataset calibrate"
+                f"{use.label}: its stage was calibrated (kappa {found['kappa']:.2f}), but with "
+                "another model, prompt or parameters; measure this one: build-dataset calibrate"
             )
 
 

@@ -1,6 +1,6 @@
 """How far the judges of a run agreed with people: what `build-dataset calibrate` measured of them.
 
-Kept in a workspace by the name of the judge's stage, and beside a run's ledger for its card. It
+Kept in a workspace by the judge, and beside a run's ledger for its card. It
 holds for one identity alone: the stage, its parameters, its prompts and its engines.
 """
 
@@ -22,14 +22,16 @@ Found = dict[str, Any]
 
 
 def remember(workspace: Path, use: str, found: Found) -> None:
-    """Keep what was measured last of a stage such as `verifiers.pairwise`."""
-    write_text(_path(workspace, use), json.dumps(found, indent=1))
+    """Keep what was measured last of a judge, a stage such as `verifiers.pairwise`."""
+    name = f"{use}-{found['identity']}.json"
+    write_text(_folder(workspace) / name, json.dumps(found, indent=1))
 
 
-def known(workspace: Path, use: str) -> Found | None:
-    """Return what was measured last of a stage, whatever its identity was then."""
-    path = _path(workspace, use)
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+def known(workspace: Path, use: str) -> dict[str, Found]:
+    """Return what was measured of all judges that are this stage, by identity."""
+    paths = sorted(_folder(workspace).glob(f"{use}-*.json"))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return {one["identity"]: one for one in found}
 
 
 def save(run: Path, found: Mapping[str, Found]) -> None:
@@ -54,5 +56,5 @@ def section(run: RunFiles) -> Iterator[str]:
         )
 
 
-def _path(workspace: Path, use: str) -> Path:
-    return workspace / ".gristmill" / "calibrations" / f"{use}.json"
+def _folder(workspace: Path) -> Path:
+    return workspace / ".gristmill" / "calibrations"
