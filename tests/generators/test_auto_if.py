@@ -177,10 +177,10 @@ def test_answers_pass_their_functions_and_the_judge(ask, script, sandbox) -> Non
     rows = answered(ask, script, sandbox, ["Oak.", "Oak, elm.", "Stone.", " ", "Ash."],
                     ["Fine.\nScore: 9", "It is no tree.\nScore: 2", "No score."])  # fmt: skip
     good, followed, topic, unparsed, empty = rows
-    assert (good["output"], good["pass_rate"], good["alignment"]) == ("Oak.", 0.75, 9.0)
+    assert (good["output"], good["pass_rate"], good["alignment"]) == ("Oak.", 1.0, 9.0)
     codes = [one.code for one in (followed, topic, unparsed, empty)]
     assert codes == ["not_followed", "off_topic", "unparsed_judge", "empty"]
-    assert followed.detail.startswith("0.25")
+    assert followed.detail.startswith("0.33")
 
 
 def test_an_alignment_of_eight_is_not_above_eight(ask, script, sandbox) -> None:
@@ -202,3 +202,22 @@ def test_two_good_and_two_bad_answers_are_four_pairs(ask, script, sandbox) -> No
     assert {row["prompt"] for row in rows} == {TASK["instruction"]}
     (drop,) = answered(ask, script, sandbox, ["a, b"], [], makes="pairs")
     assert drop.code == "no_pair"
+
+
+def test_what_no_function_can_tell_is_neither_good_nor_bad(ask, script, sandbox) -> None:
+    task = {**TASK, "meta.auto_if_checks.functions": [RAISES]}
+    engine = script({"Answer the request": ["Oak.", "Elm."]})
+    engines = {"generator": engine, "judge": engine, "sandbox": sandbox}
+    rows = ask(AutoIfAnswers(n=2, makes="pairs"), task, engines)
+    assert [row.code for row in rows] == ["no_pair", "not_checked", "not_checked"]
+
+
+def test_what_a_judge_cannot_say_is_told_beside_the_pairs(ask, script, sandbox) -> None:
+    task = {**TASK, "meta.auto_if_checks.functions": [NO_COMMA]}
+    engine = script({
+        "Answer the request": ["Oak.", "Elm.", "a, b", " "], "### Analysis": ["Score: 9/10", "Hm."],
+    })  # fmt: skip
+    engines = {"generator": engine, "judge": engine, "sandbox": sandbox}
+    pair, *lost = ask(AutoIfAnswers(n=4, makes="pairs"), task, engines)
+    assert (pair["chosen"], pair["rejected"], pair["alignment"]) == ("Oak.", "a, b", 9.0)
+    assert [row.code for row in lost] == ["empty", "unparsed_judge"]

@@ -44,7 +44,7 @@ def test_what_is_right_at_once_is_never_refined(ask, script) -> None:
 
 
 def test_what_is_missed_is_said_to_the_refiner(ask, script) -> None:
-    critic = ["Yes.", "No, there is one.", "Yes", "yes!"]
+    critic = ["Yes.", "No\nthere is one.", "Yes", "yes!"]
     answers = ["Walls, doors."], critic, ["Walls and doors."]
     row, engine = refined(ask, script, TWO, *answers)
     assert (row["output"], row["rounds"]) == ("Walls and doors.", 1)

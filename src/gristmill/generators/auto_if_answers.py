@@ -10,17 +10,17 @@ too, where the released code takes one; pairs need a judge's word for the chosen
 from __future__ import annotations
 
 import asyncio
-import re
 from itertools import product
 from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
-from gristmill.engines.sandbox.written_checks import asked, said
+from gristmill.engines.sandbox.written_checks import asked, pass_rate, said
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.final_score import final_score
 
 ANSWER = """Answer the request, and keep strictly to what it demands of the form of the answer.
 
@@ -39,7 +39,6 @@ last line "Score: n" with n from 0 to 10.
 {response}
 
 ### Analysis"""
-SCORE = re.compile(r"Score:\s*\**(10|\d)\b\W*\Z")
 Row = TypedDict(
     "Row",
     {
@@ -59,7 +58,8 @@ class Answered(TypedDict, total=False):
     chosen: str
     rejected: str
     pass_rate: float
-    """Share (0..1) of the functions that the output, or the chosen answer, passes."""
+    """Share (0..1) of the functions that the output, or the chosen answer, passes; one that ends by
+    an exception or a limit says nothing."""
     alignment: float
     """0..10, the judge's."""
     gen: Gen
@@ -68,7 +68,9 @@ class Answered(TypedDict, total=False):
 class AutoIfAnswers(RowStage):
     """Draw answers, run the functions on each, and judge those that pass."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"not_followed", "off_topic", "no_pair"}
+    codes: ClassVar[frozenset[str]] = frozenset(
+        {"not_followed", "not_checked", "off_topic", "no_pair", *REPLY_CODES}
+    )
 
     n: int = Field(default=8, ge=1)
     """Answers drawn. Our choice."""
@@ -97,36 +99,48 @@ class AutoIfAnswers(RowStage):
         functions = row["meta.auto_if_checks.functions"]
         runs = [ctx.sandbox.run(asked(one, [*texts], self.timeout_s)) for one in functions if texts]
         told = [said(verdict, len(texts)) for verdict in await asyncio.gather(*runs)]
-        rates = [sum(one[i] is True for one in told) / len(told) for i in range(len(texts))]
-        judged = [
-            await self._judged(row, reply, rate, ctx)
-            for reply, rate in zip(texts.values(), rates, strict=True)
-        ]
+        rates = [pass_rate([one[i] for one in told]) for i in range(len(texts))]
+        judged = await self._judged(row, [*zip(texts.values(), rates, strict=True)], ctx)
         lost: list[Answered | Drop] = [one for one in found if isinstance(one, Drop)]
         if self.makes == "answers":
             return [*judged, *lost]
         good = [one for one in judged if not isinstance(one, Drop)][:2]
         bad = [text for text, rate in zip(texts, rates, strict=True) if rate == 0][:2]
-        pairs = [_pair(row["instruction"], one, other) for one, other in product(good, bad)]
-        return [*pairs] or [Drop("no_pair", f"{len(good)} good answers, {len(bad)} bad ones")]
+        pairs: list[Answered | Drop] = [
+            _pair(row["instruction"], one, other) for one, other in product(good, bad)
+        ]
+        none = Drop("no_pair", f"{len(good)} good answers, {len(bad)} bad ones")
+        lost += [one for one in judged if isinstance(one, Drop) and one.code != "not_followed"]
+        return [*(pairs or [none]), *lost]
 
     async def _judged(
-        self, row: Row, reply: Completion, rate: float, ctx: Context
-    ) -> Answered | Drop:
-        text = reply.text.strip()
-        if rate < self.min_pass_rate:
-            return Drop("not_followed", f"{rate:.2f} of the functions: {text}")
-        parts = {key: row[f"meta.auto_if_queries.{key}"] for key in ("query", "demand")}  # type: ignore[literal-required]
-        prompt = ALIGN.format(**parts, response=text)
-        greedy = Sampling(temperature=0.0, max_tokens=512)
-        word = await complete(ctx.llm("judge"), [{"role": "user", "content": prompt}], greedy)
-        if isinstance(word, Drop):
-            return word
-        if not (score := SCORE.search(word.text.strip())):
-            return Drop("unparsed_judge", word.text)
-        if (alignment := float(score[1])) <= self.min_alignment:
-            return Drop("off_topic", f"alignment {alignment:.0f}: {text}")
-        return {"output": text, "pass_rate": rate, "alignment": alignment, "gen": reply.gen}
+        self, row: Row, rated: list[tuple[Completion, float | None]], ctx: Context
+    ) -> list[Answered | Drop]:
+        """Return each answer, or why it is none; only what passes is shown to the judge."""
+        judge, greedy = ctx.llm("judge"), Sampling(temperature=0.0, max_tokens=512)
+        parts = {"query": row["meta.auto_if_queries.query"]}
+        parts["demand"] = row["meta.auto_if_queries.demand"]
+        passing = [one for one, rate in rated if rate is not None and rate >= self.min_pass_rate]
+        prompts = [ALIGN.format(**parts, response=one.text.strip()) for one in passing]
+        asked = [complete(judge, [{"role": "user", "content": one}], greedy) for one in prompts]
+        words = iter(await asyncio.gather(*asked))
+        made = list[Answered | Drop]()
+        for reply, rate in rated:
+            text = reply.text.strip()
+            if rate is None:
+                made.append(Drop("not_checked", f"no function could tell: {text}"))
+            elif rate < self.min_pass_rate:
+                made.append(Drop("not_followed", f"{rate:.2f} of the functions: {text}"))
+            elif isinstance(word := next(words), Drop):
+                made.append(word)
+            elif (score := final_score(word.text)) is None:
+                made.append(Drop("unparsed_judge", word.text))
+            elif score <= self.min_alignment:
+                made.append(Drop("off_topic", f"alignment {score}: {text}"))
+            else:
+                columns = {"output": text, "pass_rate": rate, "alignment": float(score)}
+                made.append(Answered(**columns, gen=reply.gen))  # type: ignore[typeddict-item]
+        return made
 
 
 def _pair(prompt: str, good: Answered, bad: str) -> Answered:

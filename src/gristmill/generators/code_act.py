@@ -16,7 +16,7 @@ from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.sandbox.profiles import PythonProfile
-from gristmill.engines.sandbox.program import Program
+from gristmill.engines.sandbox.program import UNJUDGED, Program
 from gristmill.engines.sandbox.replaying import show_last
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
@@ -94,10 +94,8 @@ class CodeAct(RowStage):
         """Go on turn by turn; the history only grows."""
         if not (row.get("tests") or gold_of(row.get("output") or "").strip()):
             return Drop("no_answer", "the row has neither an answer nor tests")
-        turns: list[Message] = [
-            {"role": "system", "content": RULES + EXAMPLE},
-            {"role": "user", "content": row["instruction"]},
-        ]
+        turns = [Message(role="system", content=RULES + EXAMPLE)]
+        turns.append(Message(role="user", content=row["instruction"]))
         cells, shown, clean, answers = list[str](), list[str](), list[bool](), 0
         for left in reversed(range(self.steps)):
             reply = await complete(ctx.llm("generator"), turns, self.sampling)
@@ -145,6 +143,8 @@ class CodeAct(RowStage):
         """Say whether an answer is right; None where nobody can say."""
         if not (tests := row.get("tests")):
             return compare(gold_of(row["output"]), text.strip()).same
-        code = python_code(text) or text
-        program = Program(code, tests, timeout_s=self.timeout_s, profile=self.profile)
-        return bool((await ctx.sandbox.run(program)).status == "pass")
+        ask = Program(
+            python_code(text) or text, tests, timeout_s=self.timeout_s, profile=self.profile
+        )
+        status = (await ctx.sandbox.run(ask)).status
+        return None if status in UNJUDGED else bool(status == "pass")

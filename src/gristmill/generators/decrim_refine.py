@@ -124,11 +124,11 @@ class DecrimRefine(RowStage):
         for constraint, said in zip(row[TOLD], await asyncio.gather(*calls), strict=True):
             if isinstance(said, Drop):
                 return said
-            word, _, why = said.text.strip().partition(" ")
+            word, *why = said.text.split(None, 1)
             if (verdict := word.strip(".,:;!*").lower()) not in ("yes", "no"):
                 return Drop("unparsed_judge", said.text)
             if verdict == "no":
-                missed.append(f"{constraint} ({why.strip()})")
+                missed.append(f"{constraint} ({''.join(why).strip()})")
         return missed
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar, Literal, NamedTuple, NotRequired, TypedDict
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.engines.sandbox.program import Program
+from gristmill.engines.sandbox.program import UNJUDGED, Program
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
@@ -37,7 +37,7 @@ class Rated(NamedTuple):
 
     text: str
     reward: float
-    correct: bool
+    correct: bool | None
     gen: Gen
 
 
@@ -119,13 +119,15 @@ class FuseChat(RowStage):
             found.append(Rated(text, rated.value, await self._is_right(text, row, ctx), reply.gen))
         return found
 
-    async def _is_right(self, text: str, row: Asked, ctx: Context) -> bool:
+    async def _is_right(self, text: str, row: Asked, ctx: Context) -> bool | None:
         if self.domain == "math":
             gold, said = clean(gold_of(row.get("reference") or "")), clean(extract(text) or "")
-            return bool(gold) and (said == gold or number(said) == number(gold) is not None)
+            return said == gold or number(said) == number(gold) is not None if gold else None
         if self.domain == "code":
-            program = Program(python_code(text) or "", tests=row.get("tests") or "assert False")
-            return (await ctx.sandbox.run(program)).status == "pass"
+            if not (tests := row.get("tests")):
+                return None
+            status = (await ctx.sandbox.run(Program(python_code(text) or "", tests=tests))).status
+            return None if status in UNJUDGED else bool(status == "pass")
         return True
 
 
@@ -139,7 +141,7 @@ def best_pair(
     pairs = list[tuple[str, Rated, Rated]]()
     for name, some in found.items():
         good = [one for one in some if one.correct]
-        bad = [one for one in some if not (judged and one.correct)]
+        bad = [one for one in some if not judged or one.correct is False]
         if good and bad:
             best, worst = (max(good, key=REWARD), min(bad, key=REWARD))
             low, high = window or (float("-inf"), float("inf"))

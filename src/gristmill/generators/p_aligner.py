@@ -17,11 +17,11 @@ from pydantic import Field
 
 from gristmill.engines.requests import Message, Op, Sampling
 from gristmill.errors import PromptRefused, PromptTooLong
-from gristmill.geometry.tree_search import Node, descend, grow
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
+from gristmill.text.monte_carlo import Node, descend, grow
 from gristmill.text.rewrites import rewrite_flaw
 
 REWRITE = """Improve the query of a user by the given principle, and by nothing else: what it asks \

@@ -71,7 +71,7 @@ class SparSearch(RowStage):
     branch: int = Field(default=3, ge=1)
     """Refinements of a node."""
     beam: int = Field(default=2, ge=1)
-    """Judgeds of a level that are refined further."""
+    """Nodes of a level that are refined further."""
     max_depth: int = Field(default=3, ge=1)
     accept: float = Field(default=0.5, ge=0, lt=1)
     """A node's value must be above it."""

@@ -9,7 +9,6 @@ Differs from the paper: our own prompts; the template for a chain was not publis
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field
@@ -19,6 +18,7 @@ from gristmill.generators.auto_if import Known, more
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.final_score import final_score
 
 CHAIN = """Join the demands below into one instruction about the form of an answer, so that each \
 demand is about what the one before it has made: first this, then that with the result. Lose no \
@@ -46,7 +46,6 @@ detail. Reply with the rewrite alone.
 {instruction}
 
 ### Rewrite"""
-SCORE = re.compile(r"Score:\s*\**(10|\d)\b\W*\Z")
 Composition = Literal["single", "multi", "chain"]
 
 
@@ -114,10 +113,10 @@ class VifRag(RowStage):
         said = await complete(ctx.llm("judge"), [{"role": "user", "content": prompt}], greedy)
         if isinstance(said, Drop):
             return [said]
-        if not (score := SCORE.search(said.text.strip())):
+        if (score := final_score(said.text)) is None:
             return [Drop("unparsed_judge", said.text)]
-        if (consistency := float(score[1])) < self.min_consistency:
-            return [Drop("inconsistent", f"{consistency:.0f}: {text}")]
+        if score < self.min_consistency:
+            return [Drop("inconsistent", f"{score}: {text}")]
         prompt = REPHRASE.format(instruction=text)
         again = [
             complete(llm, [{"role": "user", "content": prompt}], self.sampling)
@@ -126,7 +125,7 @@ class VifRag(RowStage):
         more_of_it = await asyncio.gather(*again)
         texts = [text, *(one if isinstance(one, Drop) else one.text.strip() for one in more_of_it)]
         return [
-            one if isinstance(one, Drop) else _composed(one, parts, kind, consistency)
+            one if isinstance(one, Drop) else _composed(one, parts, kind, float(score))
             for one in texts
         ]
 

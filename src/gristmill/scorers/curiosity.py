@@ -26,8 +26,8 @@ from gristmill.text.words import words
 class Novelty(TypedDict):
     """What it writes; higher is newer."""
 
-    novelty_words: float
-    """0..1: 1 - SelfBLEU over n-grams of 2 to 5 words."""
+    novelty_words: float | None
+    """0..1: 1 - SelfBLEU over n-grams of 2 to 5 words; None for a text of fewer than two."""
     novelty_meaning: float | None
     """0..1: 1 - mean cosine similarity with the nearest texts; None without a vector."""
     total: float | None
@@ -55,7 +55,7 @@ class Curiosity(VectorStage):
     def decide(self, table: Any) -> pa.Table:
         """(n, 4) -> (n, 7)."""
         said = [words(text or "") for text in table[self.field].to_pylist()]
-        by_words = 1 - np.array(self_bleu(said))
+        by_words = 1 - np.array(self_bleu(said), np.float64)
         by_meaning = np.full(len(table), np.nan)
         points, places = located(table, self.column)
         if len(points) > 1:
@@ -69,7 +69,7 @@ class Curiosity(VectorStage):
             table,
             [True] * len(table),
             "",
-            novelty_words=pa.array(by_words),
+            novelty_words=pa.array(by_words, from_pandas=True),
             novelty_meaning=pa.array(by_meaning, from_pandas=True),
             total=pa.array(total, from_pandas=True),
         )

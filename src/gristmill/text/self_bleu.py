@@ -16,8 +16,10 @@ EPSILON = 0.1
 """What stands for no match at all, so that one missing length of n-grams is not the end."""
 
 
-def self_bleu(texts: Sequence[Sequence[str]], sizes: Iterable[int] = (2, 3, 4, 5)) -> list[float]:
-    """Return the SelfBLEU (0..1) of every text, given as words; 0 for one too short.
+def self_bleu(
+    texts: Sequence[Sequence[str]], sizes: Iterable[int] = (2, 3, 4, 5)
+) -> list[float | None]:
+    """Return the SelfBLEU (0..1) of every text, given as words; None for one too short.
 
     Sizes for which a text is too short are left out of its mean.
     """
@@ -38,4 +40,4 @@ def self_bleu(texts: Sequence[Sequence[str]], sizes: Iterable[int] = (2, 3, 4, 5
                 best, first, second = most[gram]
                 shared += min(n, second if first == owner else best)
             logs[owner].append(log((shared or EPSILON) / total))
-    return [exp(sum(found) / len(found)) if found else 0.0 for found in logs]
+    return [exp(sum(found) / len(found)) if found else None for found in logs]

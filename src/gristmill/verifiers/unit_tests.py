@@ -18,13 +18,11 @@ from pydantic import Field
 
 from gristmill.engines.requests import Op
 from gristmill.engines.sandbox.profiles import PythonProfile
-from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.sandbox.program import UNJUDGED, Program, Verdict
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.fences import fences, python_code
 
-UNJUDGED = frozenset({"missing_dependency"})
-"""Statuses that say nothing about the code."""
 MUTANTS = 10
 """Mutants per response at most; the places are drawn with a fixed seed."""
 NOT_PYTHON = "not Python: code: "

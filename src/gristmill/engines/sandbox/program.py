@@ -46,6 +46,8 @@ Status = Literal[
     "missing_dependency",
     "infra_error",
 ]
+UNJUDGED = frozenset({"missing_dependency"})
+"""Statuses that say nothing about the code."""
 MAX_OUTPUT = 1 << 20
 """Characters of expected output at most."""
 MAX_CELLS, MAX_CELL_CHARS = 64, 1 << 18

@@ -40,3 +40,9 @@ def agreed(expected: Sequence[bool], answers: Sequence[Said], agreement: int) ->
 def accuracy(expected: Sequence[bool], found: Said, places: Sequence[int]) -> float:
     """Return the share (0..1) of the cases at these places that a function gets right."""
     return sum(found[place] is expected[place] for place in places) / len(places)
+
+
+def pass_rate(found: Said) -> float | None:
+    """Return the share (0..1) of functions that a text passes, of those that could tell."""
+    told = [one for one in found if one is not None]
+    return sum(told) / len(told) if told else None

@@ -4,7 +4,7 @@ from math import log, sqrt
 
 import pytest
 
-from gristmill.geometry.tree_search import Node, descend, grow
+from gristmill.text.monte_carlo import Node, descend, grow
 
 C = 0.1
 
