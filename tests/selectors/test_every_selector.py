@@ -25,11 +25,14 @@ from gristmill.publishing.files import RunFiles
 from gristmill.storage.rows import CONTENT
 
 N, WIDTH = 30, 16
-LABELS = ("by", "columns")
+LABELS = ("by", "columns", "stage", "level")
 """Parameters that name columns of labels."""
 TEXTS = ("answer",)
 """Parameters that name columns of texts."""
-GIVEN = {"scale_bio": {"shares": (("0", 0.5), ("1", 0.3), ("2", 0.2))}}
+GIVEN = {
+    "scale_bio": {"shares": (("0", 0.5), ("1", 0.3), ("2", 0.2))},
+    "interleaved": {"stages": ("0", "1", "2"), "levels": ("0", "1", "2")},
+}
 """Settings without which there would be nothing to select."""
 
 
@@ -290,11 +293,12 @@ ROOM = {"k": N, "rate": 1.0, "min": 0.0, "threshold": 1.0, "rare": (1, N), "conc
 def in_a_recipe(name):
     """Return the entry of a selector that reads plain columns, besides vectors, and those."""
     stage = build(name, **{key: v for key, v in ROOM.items() if key in selector(name).model_fields})
-    plain = {
-        key: value.replace(".", "_")
-        for key, value in stage.model_dump().items()
-        if isinstance(value, str) and value.startswith("scores.")
-    }
+    plain = {}
+    for key, value in stage.model_dump().items():
+        paths = [value] if isinstance(value, str) else value if isinstance(value, tuple) else ()
+        if any(str(path).startswith(("scores.", "meta.")) for path in paths):
+            names = [path.replace(".", "_") for path in paths]
+            plain[key] = names[0] if isinstance(value, str) else names
     stage = selector(name)(**stage.model_dump() | plain)
     return {"use": f"selectors.{name}", **stage.model_dump(mode="json")}, columns(stage, N)
 

@@ -2,7 +2,7 @@
 
 Source: Zhang et al., "R-Tuning: Instructing Large Language Models to Say 'I Don't Know'",
 arXiv:2311.09677, section 3.3. `scorers.answer_entropy` comes before, `generators.r_tuning` after.
-Differs from the paper: of equal entropies the earlier row is the surer one; of an odd number of
+Differs from the paper: of equal entropies the lower id is the surer one; of an odd number of
 rows one more is sure.
 """
 
@@ -13,7 +13,8 @@ from typing import Annotated, ClassVar, TypedDict
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.pipelines.stage import TableStage, decisions
+from gristmill.geometry.picks import best_first, by_id, numbers, picked
+from gristmill.pipelines.stage import TableStage
 
 
 class Certainty(TypedDict):
@@ -39,17 +40,9 @@ class RTuning(TableStage):
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Certainty]:
         """(n, 2) -> (n, 6). O(n log n)."""
-        scores = table[self.of].to_pylist()
-        order = sorted((i for i, s in enumerate(scores) if s is not None), key=scores.__getitem__)
-        rank: list[int | None] = [None] * len(scores)
+        order = best_first(-numbers(table[self.of]), by_id(table))
+        is_sure: list[bool | None] = [None] * len(table)
         for place, i in enumerate(order):
-            rank[i] = place
-        half = (len(order) + 1) // 2
-        is_sure = [None if place is None else place < half for place in rank]
-        return decisions(
-            table,
-            [place is not None for place in rank],
-            "no_answer",
-            rank=pa.array(rank, pa.int64()),
-            is_sure=pa.array(is_sure, pa.bool_()),
-        )
+            is_sure[i] = place < (len(order) + 1) // 2
+        told = {"no_answer": f"{self.of} is missing"}
+        return picked(table, order, "no_answer", told, is_sure=pa.array(is_sure, pa.bool_()))
