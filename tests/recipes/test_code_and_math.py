@@ -3,11 +3,6 @@
 import re
 
 import pytest
-from audit import audit
-
-from gristmill import Recipe, run
-from gristmill.engines.sandbox import Sandbox
-from gristmill.errors import RequirementError
 
 
 def block(code: str) -> str:
@@ -131,20 +126,5 @@ QUICK = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
-def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, engine, tmp_path) -> None:
-    sets = ["export={formats: [alpaca], card: false, report: false}", *QUICK[name]]
-    recipe = Recipe.load(name, sets)
-    with Sandbox(2) as sandbox:
-        try:
-            sandbox.run_all([])
-        except RequirementError as error:
-            pytest.skip(f"no isolation here: {error}")
-        model = engine(answer=answer)
-        roles = {role: sandbox if role == "sandbox" else model for role in recipe.engines}
-        first = run(recipe, engines=roles, workspace=tmp_path)
-        assert audit(first.path) == []
-        again = run(recipe, engines=roles, workspace=tmp_path)
-    assert again.dataset == first.dataset
-    assert len(first.dataset) > 0
-    for line in first.ledger:
-        assert not line["failed"], line
+def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, twice) -> None:
+    twice(name, answer, "alpaca", QUICK[name])

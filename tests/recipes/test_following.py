@@ -3,11 +3,6 @@
 import json
 
 import pytest
-from audit import audit
-
-from gristmill import Recipe, run
-from gristmill.engines.sandbox import Sandbox
-from gristmill.errors import RequirementError
 
 CHECK = "def evaluate(response):\n    return len(response) {} 40"
 CASES = [{"input": "x" * n, "output": n > 40} for n in range(30, 52)]
@@ -61,22 +56,7 @@ QUICK = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
-def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, engine, tmp_path) -> None:
-    sets = ["export={formats: [messages], card: false, report: false}", *QUICK[name]]
-    recipe = Recipe.load(name, sets)
-    with Sandbox(2) as sandbox:
-        try:
-            sandbox.run_all([])
-        except RequirementError as error:
-            pytest.skip(f"no isolation here: {error}")
-        model = engine(answer=answer)
-        roles = {role: sandbox if role == "sandbox" else model for role in recipe.engines}
-        first = run(recipe, engines=roles, workspace=tmp_path)
-        again = run(recipe, engines=roles, workspace=tmp_path)
-    assert audit(first.path) == []
-    assert again.dataset == first.dataset
-    assert len(first.dataset) > 0, first.ledger
-    said = ("chosen", "rejected") if first.dataset["chosen"].null_count == 0 else ("output",)
-    assert all(first.dataset[name].null_count == 0 for name in said)
-    for line in first.ledger:
-        assert not line["failed"], line
+def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, twice) -> None:
+    kept = twice(name, answer, "messages", QUICK[name])
+    said = ("chosen", "rejected") if kept["chosen"].null_count == 0 else ("output",)
+    assert all(kept[column].null_count == 0 for column in said)
