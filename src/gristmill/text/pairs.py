@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from gristmill.text.turns import Turn, WholeTurn, whole
 
@@ -45,3 +45,13 @@ def pair(
         chosen_from=writers[0],
         rejected_from=writers[1],
     )
+
+
+class Compared(TypedDict):
+    """A pair to be judged: the request as `prompt`, else as an instruction with its input."""
+
+    prompt: NotRequired[str | None]
+    instruction: NotRequired[str | None]
+    input: NotRequired[str | None]
+    chosen: str
+    rejected: str

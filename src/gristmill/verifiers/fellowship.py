@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Literal, NotRequired, TypedDict, TypeVar
+from typing import Literal, TypedDict, TypeVar
 
 from pydantic import Field
 
@@ -31,21 +31,12 @@ from gristmill.text.evaluators import (
     named_winner,
     one_score,
 )  # fmt: skip
+from gristmill.text.pairs import Compared
 from gristmill.text.turns import question
 
 T = TypeVar("T")
 Votes = tuple[Winner | None, float | None, float | None, int]
 """Winner, score of A, score of B, repairs."""
-
-
-class Compared(TypedDict):
-    """What it reads: the request as `prompt`, else as an instruction with its input."""
-
-    prompt: NotRequired[str | None]
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    chosen: str
-    rejected: str
 
 
 class Judged(TypedDict):

@@ -9,7 +9,7 @@ Differs from the papers: our own prompts; a referee who gives no scores does not
 from __future__ import annotations
 
 from statistics import fmean
-from typing import NotRequired, TypedDict
+from typing import TypedDict
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.evaluators import SIDES, both_scores, by_scores
+from gristmill.text.pairs import Compared
 from gristmill.text.turns import question
 
 REFEREE = """Three referees discuss two answers to one question: one of the public, a psychologist \
@@ -41,16 +42,6 @@ ROLES = ("one of the public", "the psychologist", "the critic")
 SPEAK = "Say what you think of the answers, and of what the others said."
 SCORES = "Give your scores in two lines:\nScore A: number/10\nScore B: number/10"
 ROUNDS = 2
-
-
-class Compared(TypedDict):
-    """What it reads: the request as `prompt`, else as an instruction with its input."""
-
-    prompt: NotRequired[str | None]
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    chosen: str
-    rejected: str
 
 
 class Judged(TypedDict):
