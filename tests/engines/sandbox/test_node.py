@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.engines.sandbox import Program, Sandbox, serve
 from gristmill.engines.sandbox.cgroups import sweep
-from gristmill.engines.sandbox.node import AHEAD, NodeSandbox, Owner, Pool
+from gristmill.engines.sandbox.node import NodeSandbox
+from gristmill.engines.sandbox.owner import AHEAD, Owner, Pool
 from gristmill.engines.sandbox.pool import ATTEMPTS
 from gristmill.errors import EngineError, EngineRefused, InputError, RequirementError
 
@@ -169,6 +170,35 @@ def test_a_pool_that_keeps_dying_is_trouble_of_the_machine(using: Using) -> None
         return len(deaths)
 
     assert using(do) == ATTEMPTS
+
+
+@pytest.mark.parametrize("deaths", [1, ATTEMPTS])
+def test_a_pool_that_dies_while_it_starts_is_started_again(chosen: Sandbox, deaths: int) -> None:
+    node, killed = NodeSandbox.of(Sandbox(1)), set[int]()
+
+    async def murder() -> None:
+        while len(killed) < deaths:
+            for child in psutil.Process().children():
+                if serve.__name__ in child.cmdline():
+                    killed.add(child.pid)
+                    child.kill()
+            await asyncio.sleep(0.01)
+
+    async def go() -> str:
+        murderer = asyncio.create_task(murder())
+        try:
+            await node.start()
+            return (await node.run(SQUARE)).status
+        finally:
+            await node.stop()
+            murderer.cancel()
+
+    if deaths < ATTEMPTS:
+        assert asyncio.run(go()) == "pass"
+    else:
+        with pytest.raises(EngineError, match=f"did not start, {ATTEMPTS} times: .* by signal 9"):
+            asyncio.run(go())
+    assert len(killed) == deaths
 
 
 def test_everything_goes_when_the_owner_has_gone(using: Using) -> None:

@@ -1,6 +1,6 @@
 """The sandbox in a process of its own, for as long as its owner's end of a socket is open.
 
-`node.py` starts it by exec and is the owner. Every message is a length and a body. What the owner
+`owner.py` starts it by exec and is the owner. Every message is a length and a body. What the owner
 says is marshal: plain values, and it is trusted. What goes back names hostile text, so it is JSON.
 """
 
