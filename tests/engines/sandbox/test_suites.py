@@ -46,6 +46,40 @@ if __name__ == "__main__":
 """
 CHECKS = 9
 
+HELPERS = """
+import unittest
+
+class TestF(unittest.TestCase):
+    def twice(self, x=2):
+        return 2 * x
+
+    four = twice(None)
+
+    def equal(self, x, y, *, by=0):
+        self.assertEqual(f(x) + by, y)
+
+    @staticmethod
+    def nine():
+        return 9
+
+    def once(self, action):
+        action()
+
+    def passed_on(self):
+        self.equal(self.four, 17, by=1)
+
+    def test_helpers(self):
+        self.equal(3, self.nine())
+        self.equal(*[4, 16])
+        self.equal(y=16 + self.twice(0), x=4)
+        self.once(self.passed_on)
+"""
+
+
+def test_a_suite_may_call_its_own_methods_in_every_way(sandbox: Sandbox) -> None:
+    (verdict,) = sandbox.run_all([Program(SQUARE, HELPERS)])
+    assert (verdict.status, verdict.verified_by) == ("pass", "asserts"), verdict
+
 
 @pytest.mark.parametrize(
     ("code", "status"),

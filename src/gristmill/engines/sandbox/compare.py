@@ -146,22 +146,31 @@ def keeping(hidden: "list[bytes]", made: set[int]) -> "Space":
     def seal(name: str, value: "Any") -> None:
         kept[id(getframe(1)), name] = value
 
-    def unseal(name: str) -> "Any":
+    def given(key: tuple[int, str]) -> "Any":
         try:
-            return kept[id(getframe(1)), name]
+            return kept[key]
         except KeyError:
-            raise NameError(f"name {name!r} is not defined") from None
+            raise NameError(f"name {key[1]!r} is not defined") from None
 
-    def share(name: str, value: "Any") -> "Any":
-        kept[id(getframe(1)), name] = value
-        function: Any = type(share)
+    def unseal(name: str) -> "Any":
+        return given((id(getframe(1)), name))
+
+    def define(name: str, value: "Any", is_shared: bool) -> "Any":
+        kept[0, name] = value
+        function: Any = type(define)
+        if not is_shared:
+            return None
         if type(value) is function:  # the code may change the one that it sees
             parts = (value.__globals__, name, value.__defaults__, value.__closure__)
-            kept[id(getframe(1)), name] = own = function(value.__code__, *parts)
+            kept[0, name] = own = function(value.__code__, *parts)
             own.__kwdefaults__ = value.__kwdefaults__
         return value
 
-    found = {"wanted": wanted, "seal": seal, "share": share, "unseal": unseal}
+    def defined(name: str) -> "Any":
+        return given((0, name))
+
+    found = {"wanted": wanted, "seal": seal, "unseal": unseal, "define": define}
+    found["defined"] = defined
     return {f"__gm_{name}__": each for name, each in found.items()}
 
 

@@ -49,7 +49,7 @@ def arm(nodes: "Nodes", shared: "Any", marks: int) -> "tuple[list[str], dict[str
         instead, kind = node, type(node)
         lead, i = leads.get(id(node), ("", 0))
         if id(node) in opened:
-            instead = through("unseal", node, node.id)
+            instead = through(opened[id(node)], node, node.id)
         elif lead == "equal":
             sides = map(literals.hide, (node.left, *node.comparators))
             instead = through(lead, node, i, *sides)

@@ -3,8 +3,8 @@
 Frames show constants and variables of whoever calls. So what a literal means that something is
 compared with comes from the harness when it is wanted, and so does what a variable means that
 takes part in a comparison: where the tests give it a value the harness keeps that, and leaves
-None. `all` and `any` over a loop become that loop, for the sake of its variables. Functions that
-only the module's own lines call are kept, too: the code could put others into their place.
+None. `all` and `any` over a loop become that loop, for the sake of its variables. Functions of the
+tests are kept, too: the code could put others into their place.
 """
 
 import _ast as ast
@@ -59,8 +59,8 @@ class Variables:
         """Find them; the code with its compiled form `shared` may know those of the module."""
         self.lines: dict[int, list[Any]] = {}
         """What stands in the place of a statement that gives one a value."""
-        self.opened: set[int] = set()
-        """Where they are read, by the ids of the names."""
+        self.opened: dict[int, str] = {}
+        """What of the harness gives one where it is read, by the ids of the names."""
         said = {node.id.removeprefix(PREFIX).removesuffix("__") for node in nodes.loaded()}
         self.nodes, self.top = nodes, nodes.all[0]
         if not REFLECTING.isdisjoint(said):
@@ -83,7 +83,7 @@ class Variables:
                 loads.append((node, (id(own), node.id)))
                 if meant is not own:  # a function inside reads it: it may do so at any time
                     sites.pop((id(meant), node.id), None)
-        self.opened |= {id(node) for node, key in loads if key in sites}
+        self.opened |= {id(node): "unseal" for node, key in loads if key in sites}
         for (_, name), found in sites.items():
             for site in found:
                 self.keep(name, site)
@@ -128,21 +128,16 @@ class Variables:
         return scope
 
     def keep_functions(self, known: set[str]) -> None:
-        """Let the harness keep what the module's own lines call; the code may want it, too."""
+        """Let the harness keep the module's functions; the code may want them, too."""
         nodes = self.nodes
-        own = [node for node in self.top.body if type(node) is ast.FunctionDef]
-        names = {node.name for node in own}
-        names -= {node.name for node in nodes.of(*NAMED) if node not in own}
-        names -= {node.id for node in nodes.of(ast.Name) if type(node.ctx) is not ast.Load}
+        own = [node for node in self.top.body if type(node) in FUNCTIONS]
+        names = {node.name for node in own} - nodes.bound({id(node) for node in own})
         names -= {n for node in nodes.of(ast.Global, ast.Nonlocal) for n in node.names}
-        loads = [node for node in nodes.loaded() if node.id in names]
-        names -= {node.id for node in loads if self.scope(node) is not self.top}
-        self.opened |= {id(node) for node in loads if node.id in names}
+        self.opened |= {id(node): "defined" for node in nodes.loaded() if node.id in names}
         for node in own:
             if node.name in names:
                 is_shared = node.name in known and not node.name.startswith("test")
-                line = sealed(node.name, node, "share" if is_shared else "seal")
-                self.lines[id(node)] = [node, line]
+                self.lines[id(node)] = [node, sealed(node.name, node, "define", is_shared)]
 
     def keep(self, name: str, site: "Any") -> None:
         """Give a value to the harness as soon as there is one."""
@@ -153,9 +148,9 @@ class Variables:
             self.lines.setdefault(id(site.body[0]), [site.body[0]]).insert(0, line)
 
 
-def sealed(name: str, near: "Any", how: str = "seal") -> "Any":
+def sealed(name: str, near: "Any", how: str = "seal", *more: bool) -> "Any":
     """Return the statement that gives the harness what a name means, and leaves None or that."""
-    value = call(f"{PREFIX}{how}__", near, name, at(ast.Name(name, ast.Load()), near))
+    value = call(f"{PREFIX}{how}__", near, name, at(ast.Name(name, ast.Load()), near), *more)
     return at(ast.Assign([at(ast.Name(name, ast.Store()), near)], value), near)
 
 

@@ -180,19 +180,39 @@ def is_usual(method: "Any") -> bool:
 
 
 def calls(suite: "Any") -> "list[Any]":
-    """Return its tests as functions, and what runs each on an object of its own, by name."""
+    """Return its methods as functions, and what runs each test on an object of its own, by name."""
     methods = {part.name: part for part in suite.body if type(part) is ast.FunctionDef}
-    tests = [methods[name] for name in sorted(methods) if name.startswith("test")]
-    suite.body[:] = [part for part in suite.body if part not in tests] or [at(ast.Pass(), suite)]
+    moved = movable(suite, methods)
+    kept = [part for part in suite.body if part not in moved.values()]
+    for node in walk(suite):
+        if type(node) is ast.Call and (name := asked(node)) in moved:
+            itself: Any = node.func
+            node.args.insert(0, itself.value)
+            node.func = at(ast.Name(f"test_{suite.name}_{name}", ast.Load()), node)
+    suite.body[:] = kept or [at(ast.Pass(), suite)]
+    for name, part in moved.items():
+        part.name = f"test_{suite.name}_{name}"
 
     def one(name: str, of: str) -> list[str]:
+        if name in moved:
+            return [f"test_{suite.name}_{name}({of})"]
         return [f"{of}.{name}()"] if name in methods else []
 
     lines = one("setUpClass", suite.name)
-    for test in tests:
-        test.name = f"test_{suite.name}_{test.name}"
-        lines += [f"{CASE} = {suite.name}()", *one("setUp", CASE), f"{test.name}({CASE})"]
-        lines += one("tearDown", CASE)
+    for test in sorted(name for name in methods if name.startswith("test")):
+        lines += [f"{CASE} = {suite.name}()"]
+        lines += [line for name in ("setUp", test, "tearDown") for line in one(name, CASE)]
     lines += one("tearDownClass", suite.name)
     tree: Any = compile("\n".join(lines), "tests.py", "exec", ONLY_TREE, True)
-    return [*tests, *tree.body]
+    return [*moved.values(), *tree.body]
+
+
+def movable(suite: "Any", methods: "dict[str, Any]") -> "dict[str, Any]":
+    """Return the methods that are only called, as those of `self`, and have no decorator."""
+    nodes = walk(suite)
+    called = {id(node.func) for node in nodes if type(node) is ast.Call}
+    asks = [node for node in nodes if type(node) is ast.Attribute and owner(node) in ITSELF]
+    other = {node.attr for node in asks if id(node) not in called}
+    lines = [part for part in suite.body if type(part) is not ast.FunctionDef]
+    other |= {getattr(node, "id", "") for line in lines for node in walk(line)}
+    return {n: m for n, m in methods.items() if not m.decorator_list and n not in other}

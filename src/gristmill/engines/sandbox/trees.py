@@ -126,11 +126,11 @@ class Nodes:
         """Return the names that are read."""
         return [node for node in self.of(ast.Name) if type(node.ctx) is ast.Load]
 
-    def bound(self) -> set[str]:
-        """Return every name that is given a value, but by an import."""
+    def bound(self, beside: "set[int] | frozenset[int]" = frozenset()) -> set[str]:
+        """Return every name that is given a value, but by an import or by nodes of these ids."""
         names = {node.id for node in self.of(ast.Name) if type(node.ctx) is not ast.Load}
         names |= {node.arg for node in self.of(ast.arg)}
-        names |= {node.name or "" for node in self.of(*NAMED)}
+        names |= {node.name or "" for node in self.of(*NAMED) if id(node) not in beside}
         return names | {node.rest or "" for node in self.of(ast.MatchMapping)}
 
 
