@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from gristmill.errors import InputError
 from gristmill.formats import columns as cols
+from gristmill.formats.api_files import apis_of
 from gristmill.formats.files import contents
 from gristmill.formats.git_commits import edits_of
 from gristmill.formats.parts import (
@@ -41,6 +42,7 @@ SHOULD_BE = ("instruction", "output")
 TEXTS = ("messages", "instruction", "input", "output")
 MOST_CARRIED = 12
 """Columns that the line about the shape names."""
+TAKEN = {"python_functions": functions_of, "git_commits": edits_of, "openapi": apis_of}
 TABLES = frozenset({*READERS, ".parquet"}) - {".txt"}
 
 
@@ -49,8 +51,8 @@ class SeedSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    use: Literal["files", "python_functions", "git_commits"] = "files"
-    """What to take from the files: their rows, the documented functions in them, the edits."""
+    use: Literal["files", "python_functions", "git_commits", "openapi"] = "files"
+    """What to take from the files: rows, documented functions, edits of commits, described APIs."""
     path: str | list[str] = ""
     """A file, folder, glob, URL, `hub:owner/name`, a list of them; `stdlib` for functions."""
     map: dict[str, str] = {}
@@ -119,10 +121,8 @@ class Seeds:
 def read(spec: SeedSpec) -> Seeds:
     """Read what a recipe asks for; InputError says what is wrong with it."""
     paths = [spec.path] if isinstance(spec.path, str) else spec.path
-    if spec.use == "python_functions":
-        return from_parts(*functions_of(paths), spec)
-    if spec.use == "git_commits":
-        return from_parts(*edits_of(paths), spec)
+    if taken := TAKEN.get(spec.use):
+        return from_parts(*taken(paths), spec)
     parts: list[Part] = []
     hashed, notes = blake2b(digest_size=16), list[str]()
     for path in paths:

@@ -21,13 +21,15 @@ MAX_SHOWN = 300
 PLAIN = "tag:yaml.org,2002:"
 
 
-def parse(text: str, where: str) -> Any:
-    """Return the plain data that a text describes; `where` names the text in errors."""
-    if len(text) > MAX_CHARS:
-        raise RecipeError(
-            f"{where}: {len(text):,} characters, at most {MAX_CHARS:,} are read; "
-            "a recipe is one screen, put data into files"
-        )
+def parse(text: str, where: str, most: int = MAX_CHARS, kind: str = "recipe") -> Any:
+    """Return the plain data that a text describes; errors name it, and what it should have been.
+
+    Raises:
+        RecipeError: it is longer than `most` characters, no YAML, or more than data.
+    """
+    if len(text) > most:
+        hint = "a recipe is one screen, put data into files" if kind == "recipe" else "use JSON"
+        raise RecipeError(f"{where}: {len(text):,} characters, at most {most:,} are read; {hint}")
     try:
         loader = _Loader(text)
         try:
@@ -39,7 +41,7 @@ def parse(text: str, where: str) -> Any:
         finally:
             loader.dispose()
     except RecursionError:
-        raise RecipeError(f"{where}: nested too deeply to be a recipe; flatten it") from None
+        raise RecipeError(f"{where}: nested too deeply to be a {kind}; flatten it") from None
     except (yaml.YAMLError, ValueError) as error:
         raise RecipeError(f"{where} is not plain YAML: {_explain(error)}") from error
 

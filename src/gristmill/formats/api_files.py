@@ -1,0 +1,87 @@
+"""Seeds from API descriptions: a row for every file of OpenAPI or Swagger, JSON or YAML.
+
+Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
+arXiv:2307.16789, section 2.1, where a tool is an API with its operations, in a category.
+Differs from the paper: nothing is called, so nothing is left out for answering badly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from pathlib import PurePosixPath
+from typing import Any
+
+from gristmill.errors import InputError, RecipeError
+from gristmill.formats.files import contents
+from gristmill.formats.parts import Part, loads, suffix_of
+from gristmill.storage.rows import Row
+from gristmill.text.openapi import NotOpenApi, endpoints
+from gristmill.text.plain_yaml import parse
+from gristmill.text.simulated_api import Api
+
+ENDINGS = (".json", ".yaml", ".yml")
+MAX_YAML = 1_000_000
+"""Characters: ten seconds of PyYAML."""
+
+
+def apis_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
+    """Return a row for each API of the files, a digest of their bytes, and notes.
+
+    A row has `tool`, `about`, `category` (by APIs.guru, else the folder), `license` and `api`: what
+    `text.simulated_api` answers by, as JSON.
+    """
+    parts, notes, hashed = list[Part](), list[str](), blake2b(digest_size=16)
+    for path in paths:
+        for name, data in contents(path, [ENDINGS], notes):
+            hashed.update(f"{name} {len(data)} ".encode() + data)
+            parts.append(part := Part(name))
+            try:
+                part.add(1, _row(name, _document(name, data)))
+            except (NotOpenApi, RecipeError, ValueError, RecursionError) as error:
+                part.wrong(0, f"no API: {error}", "")
+    n_endpoints = sum(row["endpoints"] for part in parts for row in part.rows)
+    n_rows = sum(len(part.rows) for part in parts)
+    notes.append(f"{n_rows} of {len(parts)} files are APIs, with {n_endpoints} operations")
+    if wrong := [part.malformed[0] for part in parts if part.malformed]:
+        notes.append(f"{len(wrong)} could not be read: {wrong[0].file}: {wrong[0].reason}")
+    return parts, hashed.hexdigest(), notes
+
+
+@lru_cache(maxsize=4)
+def collection(path: str, pin: str) -> list[Row]:
+    """Return the rows of the APIs under a path, read once per process and pin.
+
+    Raises:
+        InputError: there is none.
+    """
+    rows = [row for part in apis_of([path])[0] for row in part.rows]
+    if not rows:
+        raise InputError(f"apis: no file under {path} describes an API")
+    return rows
+
+
+def _document(name: str, data: bytes) -> Any:
+    text = data.decode("utf-8-sig")
+    if suffix_of(name) == ".json":
+        return loads(text)
+    return parse(text, name, MAX_YAML, "description of an API")
+
+
+def _row(name: str, document: Any) -> Row:
+    found = endpoints(document)
+    info = document.get("info") if isinstance(document.get("info"), dict) else {}
+    given = info.get("x-apisguru-categories")
+    category = given[0] if isinstance(given, list) and given else PurePosixPath(name).parent.name
+    licence = info.get("license")
+    return {
+        "tool": found[0]["tool"],
+        "about": " ".join(str(info.get("description") or "").split())[:512],
+        "category": str(category),
+        "endpoints": len(found),
+        "api": json.dumps(Api(world=0, endpoints=found), ensure_ascii=False, default=str),
+        "source": name,
+        "license": licence.get("name") if isinstance(licence, dict) else None,
+    }

@@ -1,0 +1,72 @@
+"""Seeds from API descriptions: JSON and YAML, what is no API, and YAML that is a bomb."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from gristmill.errors import InputError
+from gristmill.formats.api_files import apis_of, collection
+from gristmill.formats.readers import SeedSpec, read
+from gristmill.text.simulated_api import Call, replay
+
+DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "openapi"
+YAML = """openapi: 3.0.0
+info: {title: Dice, description: "Rolls\\n dice.", license: {name: MIT}}
+paths:
+  /roll/{sides}:
+    get:
+      operationId: roll
+      parameters:
+      - {name: sides, in: path, required: true, schema: {type: integer}}
+      responses:
+        200:
+          content: {application/json: {schema: {properties: {sides: {type: integer}}}}}
+"""
+BOMB = "a: &a [x, x]\n" + "".join(
+    f"{b}: &{b} [*{a}, *{a}, *{a}]\n" for a, b in zip("abcdefghijklm", "bcdefghijklmn", strict=True)
+)
+
+
+def test_a_file_is_a_row_that_can_be_called(tmp_path) -> None:
+    folder = tmp_path / "games"
+    folder.mkdir()
+    (folder / "dice.yaml").write_text(YAML)
+    (folder / "other.json").write_text('{"a": 1}')
+    (folder / "bomb.yml").write_text(BOMB)
+    seeds = read(SeedSpec(use="openapi", path=str(tmp_path)))
+    (row,) = seeds.rows
+    assert (row["tool"], row["about"], row["category"]) == ("Dice", "Rolls dice.", "games")
+    assert (row["license"], row["source"]) == ("MIT", "games/dice.yaml")
+    (got,) = replay(json.loads(row["api"]), [Call(name="roll_for_dice", arguments={"sides": 6})])
+    assert got == {"code": 0, "status": 200, "body": {"sides": 6}}
+    assert [bad.file for bad in seeds.malformed] == ["games/bomb.yml", "games/other.json"]
+    assert seeds.notes[0] == "1 of 3 files are APIs, with 1 operations"
+    assert "recipe" not in seeds.notes[1]
+    digest = apis_of([str(tmp_path)])[1]
+    (folder / "dice.yaml").write_text(YAML.replace("Dice", "Die"))
+    assert apis_of([str(tmp_path)])[1] != digest
+
+
+def test_a_category_is_what_the_catalogue_of_apis_says(tmp_path) -> None:
+    info = {"title": "T", "x-apisguru-categories": ["media", "text"]}
+    told = {"swagger": "2.0", "info": info, "paths": {"/a": {"get": {}}}}
+    (tmp_path / "t.json").write_text(json.dumps(told))
+    assert collection(str(tmp_path), "")[0]["category"] == "media"
+
+
+def test_no_api_at_all_is_an_error(tmp_path) -> None:
+    (tmp_path / "t.json").write_text("[]")
+    with pytest.raises(InputError, match="expected an object with `paths`"):
+        read(SeedSpec(use="openapi", path=str(tmp_path)))
+    with pytest.raises(InputError, match=r"no file under .* describes an API"):
+        collection(str(tmp_path), "other")
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA is not set")
+def test_all_real_descriptions_are_read() -> None:
+    seeds = read(SeedSpec(use="openapi", path=str(DATA)))
+    assert (len(seeds.rows), seeds.malformed) == (10, [])
+    assert seeds.notes == ["10 of 10 files are APIs, with 86 operations"]
+    assert {row["category"] for row in seeds.rows} == {"examples", "real"}
