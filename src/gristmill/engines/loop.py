@@ -6,7 +6,8 @@ import asyncio
 import gc
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from concurrent.futures import Future, wait
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -32,25 +33,38 @@ def patient_collector() -> Iterator[None]:
 
 
 def block(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end, also where a notebook's event loop is already running."""
+    """Run to the end, also where a notebook's event loop is already running.
+
+    An interrupted cell gets its KeyboardInterrupt when the work has ended: it is cancelled.
+    """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    box: list[T | BaseException] = []
+    done: Future[T] = Future()
+    begun, ends = threading.Event(), list[Callable[[], object]]()
+
+    async def cancellable() -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        ends.append(lambda: task and loop.call_soon_threadsafe(task.cancel))
+        begun.set()
+        return await work
 
     def target() -> None:
         try:
-            box.append(asyncio.run(work))
+            done.set_result(asyncio.run(cancellable()))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that waits
-            box.append(error)
+            done.set_exception(error)
 
-    thread = threading.Thread(target=target)
-    thread.start()
-    thread.join()
-    if isinstance(box[0], BaseException):
-        raise box[0]
-    return box[0]
+    threading.Thread(target=target).start()
+    try:
+        return done.result()
+    except KeyboardInterrupt:
+        begun.wait()
+        with suppress(RuntimeError):  # it has ended by itself
+            ends[0]()
+        wait([done])
+        raise
 
 
 async def windowed(

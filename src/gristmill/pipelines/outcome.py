@@ -27,7 +27,13 @@ MAX_REASON = 300
 
 @dataclass(frozen=True)
 class Result:
-    """What a run leaves."""
+    """What a run leaves. A notebook shows the ledger and the first rows.
+
+    >>> from gristmill import Recipe, run
+    >>> result = run(Recipe(name="any", stages=[{"use": "filters.length"}]), [{"instruction": ""}])
+    >>> result.dataset.num_rows, result.ledger[0]["codes"]
+    (0, {'too_short': 1})
+    """
 
     dataset: pa.Table
     ledger: list[dict[str, Any]]
@@ -45,6 +51,12 @@ class Result:
     def report(self) -> Path:
         """The HTML report, when the recipe asks for one."""
         return self.path / "report.html"
+
+    def _repr_html_(self) -> str:
+        """Show itself in a notebook."""
+        from gristmill.publishing.notebook import shown  # jinja2: not for whoever only runs
+
+        return shown(self.path, self.ledger, self.stop, self.dataset)
 
 
 @dataclass

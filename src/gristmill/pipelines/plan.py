@@ -13,12 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.engines import retraining
+from gristmill.engines import plugins, retraining
 from gristmill.engines.base import Engine
 from gristmill.engines.named import built, modules
 from gristmill.engines.source import source_of
 from gristmill.errors import RecipeError
-from gristmill.pipelines import plugins
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.stage import RowStage, Stage, TableStage
 from gristmill.storage.ids import digest

@@ -35,7 +35,11 @@ ATTEMPTS = 3
 
 
 class LocalRunner:
-    """One event loop; `in_flight` families, times the engines to a slot, are awaited at once."""
+    """One event loop; `in_flight` families, times the engines to a slot, are awaited at once.
+
+    >>> LocalRunner(rows_per_shard=100).in_flight
+    4096
+    """
 
     workers, crowd = 0, 1
 

@@ -29,14 +29,23 @@ from gristmill.storage.rows import TEXT
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """Why a row leaves: a stable code to count by, and the evidence."""
+    """Why a row leaves: a stable code to count by, and the evidence.
+
+    >>> Drop("too_short", "3 < 10 characters").code
+    'too_short'
+    """
 
     code: str
     detail: str = ""
 
 
 class Stage(BaseModel):
-    """What both kinds share: parameters, columns, reject codes, roles."""
+    """What both kinds share: parameters, columns, reject codes, roles.
+
+    >>> from gristmill.selectors.longest import Longest
+    >>> sorted(Longest(k=5).reads()), Longest(k=5).writes()
+    (['instruction'], {'rank': DataType(int64)})
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -82,7 +91,12 @@ class Stage(BaseModel):
 
 
 class RowStage(Stage):
-    """`__call__(row)` or `async __call__(row, ctx)`: columns, a Drop, or a list of both."""
+    """`__call__(row)` or `async __call__(row, ctx)`: columns, a Drop, or a list of both.
+
+    >>> from gristmill.filters.length import Length
+    >>> Length(min_chars=10)({"instruction": "Hi."})
+    Drop(code='too_short', detail='3 < 10 characters')
+    """
 
     __call__: ClassVar[Callable[..., Any]]
     """Returns the new columns, a Drop, or one of either per new row (never an empty list)."""
@@ -94,7 +108,13 @@ class RowStage(Stage):
 
 
 class TableStage(Stage):
-    """`decide(table)` or `async decide(table, ctx)`: one decision per input row."""
+    """`decide(table)` or `async decide(table, ctx)`: one decision per input row.
+
+    >>> from gristmill.selectors.longest import Longest
+    >>> table = pa.table({"instruction": ["Sort.", "Sort by age.", "Sort it."]})
+    >>> Longest(k=2)(table)["instruction"].to_pylist()
+    ['Sort by age.', 'Sort it.']
+    """
 
     scope: ClassVar[Literal["table", "siblings"]] = "table"
     pools: ClassVar[bool] = False
@@ -162,7 +182,11 @@ def decisions(
     detail: str | Sequence[str] = "",
     **columns: Any,
 ) -> pa.Table:
-    """Return decisions for every row of `table`; one code serves all rows that leave."""
+    """Return decisions for every row of `table`; one code serves all rows that leave.
+
+    >>> decisions(pa.table({"id": ["a", "b"]}), [True, False], "twice")["code"].to_pylist()
+    [None, 'twice']
+    """
     details = [detail] * len(table) if isinstance(detail, str) else detail
     return pa.table(
         {

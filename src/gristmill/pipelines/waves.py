@@ -9,7 +9,6 @@ from gristmill.pipelines.recipe import Recipe
 
 Stop = Literal["target", "seeds", "budget", "yield", "error_rate"]
 
-
 PROBE = 32
 """Seeds of a first wave under a budget, at most: what a seed costs is not known before it."""
 

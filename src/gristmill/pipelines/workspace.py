@@ -91,6 +91,10 @@ def run(
 ) -> Result:
     """Run `recipe` to its end; run it again and it replays. Also inside a notebook.
 
+    >>> rows = [{"instruction": "Sort a list.", "output": "Use sorted."}] * 2
+    >>> run(Recipe(name="one", stages=[{"use": "filters.exact_duplicates"}]), rows).dataset.num_rows
+    1
+
     The run's folder is `<workspace>/runs/<name>-<fingerprint>` unless `folder` names another.
     `step` runs one unit of work (see `run.Step`), `progress` is told twice a second.
 
@@ -116,19 +120,15 @@ def execute(
     path = folder or workspace / "runs" / prepared.name
     engines = {role: engine.in_workspace(workspace) for role, engine in prepared.engines.items()}
     prepared = replace(prepared, engines=engines)
-    with (
-        lock(workspace / ".gristmill" / "lock") as held,
-        closing(Answers(workspace / ".gristmill" / "answers.sqlite")) as answers,
-    ):
+    with lock(workspace / ".gristmill" / "lock") as held:
         held.truncate(0)
         held.write(f"{path.absolute()}\n")  # whose run this is: `status` asks
         held.flush()
         try:
-            _claim(path, prepared)
             if folder:  # who prunes the answers looks there, too
                 with (workspace / ".gristmill" / "folders").open("a") as told:
                     told.write(f"{path.absolute()}\n")
-            return block(_run(prepared, runner or LocalRunner(), answers, path, step, progress))
+            return block(_run(prepared, runner or LocalRunner(), workspace, path, step, progress))
         finally:
             held.truncate(0)
 
@@ -136,18 +136,22 @@ def execute(
 async def _run(
     prepared: Prepared,
     runner: LocalRunner,
-    answers: Answers,
+    workspace: Path,
     path: Path,
     step: Step | None,
     progress: Callable[[Progress], None] | None,
 ) -> Result:
     recipe, plan, seeds = prepared.recipe, prepared.plan, prepared.seeds
     engines, step = prepared.engines, step or _bare
-    clients, runner.crowd = connect(engines, answers, runner.host, runner.wake, recipe.slots)
-    meter = Meter(clients, lambda: runner.done, progress, path / "costs")
-    work = Run(recipe, plan, seed_rows(seeds), clients, runner, path, step, meter, seeds.summary())
-    write_malformed(path / "malformed.jsonl", seeds.malformed)
     async with AsyncExitStack() as ending:
+        store = workspace / ".gristmill" / "answers.sqlite"
+        answers = ending.enter_context(closing(Answers(store)))  # SQLite's, of this thread alone
+        _claim(path, prepared)
+        clients, runner.crowd = connect(engines, answers, runner.host, runner.wake, recipe.slots)
+        meter = Meter(clients, lambda: runner.done, progress, path / "costs")
+        seen, rows = seeds.summary(), seed_rows(seeds)
+        work = Run(recipe, plan, rows, clients, runner, path, step, meter, seen)
+        write_malformed(path / "malformed.jsonl", seeds.malformed)
         ending.push_async_callback(runner.close)
         ending.push_async_callback(stop_all, clients.values())
         async with meter.running():
