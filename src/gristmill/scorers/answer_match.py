@@ -7,13 +7,10 @@ answer to the question and for the answer to the injected one.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any, TypedDict
 
 from gristmill.pipelines.stage import RowStage
-from gristmill.text.words import words
-
-ARTICLES = frozenset({"a", "an", "the"})
+from gristmill.text.known import bare, f1
 
 
 class Match(TypedDict):
@@ -37,12 +34,7 @@ class AnswerMatch(RowStage):
 
     def __call__(self, row: dict[str, Any]) -> Match:
         """Compare two bags of words."""
-        found, wanted = (
-            [word for word in words(row[name] or "") if word not in ARTICLES]
-            for name in ("output", self.reference)
-        )
+        found, wanted = (bare(row[name] or "") for name in ("output", self.reference))
         if not wanted:
             return {"exact": None, "f1": None}
-        shared = sum((Counter(found) & Counter(wanted)).values())
-        f1 = 2 * shared / (len(found) + len(wanted))
-        return {"exact": float(found == wanted), "f1": f1}
+        return {"exact": float(found == wanted), "f1": f1(found, wanted)}

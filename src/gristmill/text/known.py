@@ -7,6 +7,7 @@ them makes it another answer: "not Paris" does not say Paris.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import log
 
@@ -24,6 +25,12 @@ REACH = 2
 def bare(text: str) -> list[str]:
     """Return the words of an answer without articles."""
     return [word for word in words(text) if word not in ARTICLES]
+
+
+def f1(said: Sequence[str], wanted: Sequence[str]) -> float:
+    """Return the harmonic mean of precision and recall of words, as bags, 0..1."""
+    shared = sum((Counter(said) & Counter(wanted)).values())
+    return 2 * shared / (len(said) + len(wanted)) if shared else 0.0
 
 
 def is_known(prediction: str, answers: Iterable[str]) -> bool:
