@@ -43,6 +43,7 @@ from gristmill.storage.rows import CONTENT
 ALL = [m.name for m in pkgutil.iter_modules(scorers.__path__)]
 GIVEN: dict[str, dict[str, Any]] = {
     "answer_match": {"reference": "instruction"},
+    "definitions": {"code": "output"},
     "diagnosis": {"by": "scores.labels"},
     "feature_tree": {"features": "scores.json"},
 }
