@@ -101,6 +101,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--metrics-port", type=_port, metavar="N",
         help="serve Prometheus metrics on 127.0.0.1 while it runs; 0 is any free port",
     )  # fmt: skip
+    _grow(run)
 
 
 def _proving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -155,6 +156,7 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     publish.add_argument("run", metavar="RUN")
     publish.add_argument("repo", metavar="OWNER/NAME")
     publish.add_argument("--public", action="store_true", help="let everybody see it")
+    publish.add_argument("--replace-card", action="store_true", help="also a card edited there")
     init = _add(commands, "init", "sharing", "write a recipe to edit")
     init.add_argument("name", help="letters, digits and _; written to NAME.yaml in DIR")
     init.add_argument("--from", dest="origin", help="a shipped recipe (curate)")
@@ -163,6 +165,9 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _places(schedule)
     schedule.add_argument("--cron", required=True, help="such as '0 3 * * *'")
     schedule.add_argument("--name", help="of the deployment; the recipe's name if left out")
+    _grow(schedule)
+    schedule.add_argument("--publish", metavar="OWNER/NAME", help="with --grow: to the Hub as well")
+    schedule.add_argument("--public", action="store_true", help="let everybody see it there")
 
 
 def _add(
@@ -205,6 +210,13 @@ def _plugins(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow-plugins", action="store_true",
         help="import stages from modules outside gristmill: that runs their code",
+    )  # fmt: skip
+
+
+def _grow(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--grow", action="store_true",
+        help="run the seeds that are new, and add their rows to the dataset of the recipe's name",
     )  # fmt: skip
 
 

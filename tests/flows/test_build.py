@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -9,10 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from audit import audit
+
+from tests.publishing.hub_server import TOKEN, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -200,23 +206,34 @@ both()
     assert "tries: 3 1" in done.stdout, done.stderr
 
 
-def test_a_schedule_runs_the_recipe_by_the_clock(place, server) -> None:
-    command = [sys.executable, "-m", "gristmill", "schedule", "tiny.yaml", "--local"]
-    with (place / "log").open("wb") as log:
+GROWING = """  - use: filters.near_duplicates
+    ngram: 2
+"""
+PETS = ("heron", "otter", "tapir", "newt", "gecko", "lynx")
+
+
+def seed(place: Path, n: int) -> None:
+    lines = [json.dumps({"instruction": f"Say where the {pet} sleeps."}) for pet in PETS[:n]]
+    (place / "new").write_text("\n".join(lines))
+    (place / "new").rename(place / "seeds.jsonl")
+
+
+@contextmanager
+def scheduled(place: Path, name: str, *argv: str, **more: str) -> Iterator[None]:
+    """Serve a schedule that runs every minute, until the end; it must not have ended before."""
+    command = [sys.executable, "-m", "gristmill", "schedule", "tiny.yaml", "--local", "--grow"]
+    with (place / name).open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--cron", "* * * * *"],
+            [*command, "--cron", "* * * * *", "--name", name, *argv],
             cwd=place,
-            env=environment(place, PREFECT_API_URL=server),
+            env=environment(place, PREFECT_RUNNER_POLL_FREQUENCY="1", **more),
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
         try:
-            until = time.monotonic() + WAIT_S
-            while not (done := completed(server)):
-                assert process.poll() is None, (place / "log").read_text()
-                assert time.monotonic() < until, (place / "log").read_text()
-                time.sleep(1)
+            yield
+            assert process.poll() is None, (place / name).read_text()
         finally:
             os.killpg(process.pid, signal.SIGINT)
             try:
@@ -224,16 +241,52 @@ def test_a_schedule_runs_the_recipe_by_the_clock(place, server) -> None:
             finally:
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
-    assert done[0]["auto_scheduled"]
-    note = json.loads(next((place / "runs").glob("tiny-*/ledger.json")).read_text())
-    assert note["stages"][-1]["kept"] == 6
 
 
-def completed(url: str) -> list[dict[str, object]]:
-    """Return the flow runs of the deployment that are done."""
-    wanted = {
-        "deployments": {"name": {"any_": ["tiny"]}},
-        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
-    }
-    found = httpx.post(f"{url}/flow_runs/filter", json=wanted, timeout=30).json()
-    return list(found)
+def test_two_schedules_grow_one_published_dataset_and_double_nothing(place, server) -> None:
+    recipe = RECIPE.replace("  - use: selectors.longest\n    k: 6\n", GROWING).replace(
+        "n: 2", "n: 1"
+    )
+    (place / "tiny.yaml").write_text(recipe)
+    ledger = place / "datasets" / "tiny" / "ledger.json"
+    with serving() as hub:
+        more = {
+            "PREFECT_API_URL": server, "HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN,
+            "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1",
+        }  # fmt: skip
+        seed(place, 2)
+        to = ("--publish", "someone/rows")
+        with scheduled(place, "day", *to, **more), scheduled(place, "night", *to, **more):
+            for n in (1, 2, 3):
+                seed(place, 2 * n)
+                if n > 1:  # sooner than the clock does
+                    start_both(server)
+                until = time.monotonic() + WAIT_S
+                while f"v{n}" not in (hub.repos.get("someone/rows") or {}).get("tags", {}):
+                    assert time.monotonic() < until, (place / "day").read_text()
+                    time.sleep(0.5)
+        found = flow_runs(server)
+        card = hub.files("someone/rows")["README.md"].decode()
+        puts = list(hub.puts)
+    note = json.loads(ledger.read_text())
+    assert [(one["rows"], one["seeds"]) for one in note["versions"]] == [(2, 2), (4, 2), (6, 2)]
+    assert note["calls"] == {"made": 6, "replayed": 0}
+    assert not audit(ledger.parent)
+    assert card.index("**v3**: 2 rows added, 0 changed, 0 removed; 6 in all") < card.index("**v1**")
+    assert len(puts) == len(set(puts)) == 3
+    assert any(run["auto_scheduled"] for run in found)
+    for run in found:
+        if run["state_type"] == "FAILED":
+            assert re.search("held by another process|grew to v", run["state"]["message"]), run
+
+
+def start_both(url: str) -> None:
+    for name in ("day", "night"):
+        found = httpx.get(f"{url}/deployments/name/build-dataset/{name}", timeout=30).json()
+        asked = {"state": {"type": "SCHEDULED"}}
+        httpx.post(f"{url}/deployments/{found['id']}/create_flow_run", json=asked, timeout=30)
+
+
+def flow_runs(url: str) -> list[dict[str, Any]]:
+    wanted = {"deployments": {"name": {"any_": ["day", "night"]}}}
+    return list(httpx.post(f"{url}/flow_runs/filter", json=wanted, timeout=30).json())

@@ -30,6 +30,10 @@ class Hub(ThreadingHTTPServer):
         self.hold_after: int | None = None
         self.held, self.release = threading.Event(), threading.Event()
         self.writable = True
+        self.is_busy = False
+        """Somebody else commits while large files are announced."""
+        self.faults: list[tuple[str, int]] = []
+        """The next request whose line has this text gets this status; 0 cuts the connection."""
 
     @property
     def url(self) -> str:
@@ -50,7 +54,7 @@ class Requests(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.answer()
 
-    do_POST = do_PUT = do_GET
+    do_POST = do_PUT = do_HEAD = do_GET
 
     def read(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
@@ -68,20 +72,34 @@ class Requests(BaseHTTPRequestHandler):
         body = self.read()
         self.server.log.append(f"{self.command} {path}")
         status, found = 404, {"error": f"no endpoint {path}"}
+        if fault := next((f for f in self.server.faults if f[0] in self.requestline), None):
+            self.server.faults.remove(fault)
+            if not fault[1]:
+                self.close_connection = True
+                return
+            self.reply(fault[1], json.dumps({"error": "as the test wants"}).encode())
+            return
         open_to_all = path.startswith(("/blob/", "/api/validate-yaml"))
         if not open_to_all and self.headers.get("Authorization") != f"Bearer {TOKEN}":
             status, found = 401, {"error": "Invalid credentials in Authorization header"}
         else:
             for method, pattern, handle in ROUTES:
-                if method == self.command and (match := re.fullmatch(pattern, path)):
+                if method in (self.command, ANY) and (match := re.fullmatch(pattern, path)):
                     status, found = handle(self.server, body, *match.groups())
                     break
-        text = json.dumps(found).encode()
+        self.reply(status, found if isinstance(found, bytes) else json.dumps(found).encode())
+
+    def reply(self, status: int, text: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
+        self.send_header("ETag", hashlib.sha1(text).hexdigest())
+        self.send_header("X-Repo-Commit", "0" * 40)
+        if status == 404:
+            self.send_header("X-Error-Code", "EntryNotFound")
         self.end_headers()
-        self.wfile.write(text)
+        if self.command != "HEAD":
+            self.wfile.write(text)
 
 
 def create(hub: Hub, body: bytes) -> tuple[int, Any]:
@@ -136,6 +154,8 @@ def validate(hub: Hub, body: bytes) -> tuple[int, Any]:
 
 def preupload(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
     files = []
+    if hub.is_busy:
+        hub.repos[repo]["commits"].append("f" * 40)
     for file in json.loads(body)["files"]:
         large = file["path"].endswith(".parquet")
         mode = "lfs" if large else "regular"
@@ -170,6 +190,9 @@ def commit(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
     for text in body.splitlines():
         line = json.loads(text)
         value = line["value"]
+        parent = value.get("parentCommit") if line["key"] == "header" else None
+        if parent and parent != (hub.repos[repo]["commits"] or ["0" * 40])[-1]:
+            return 412, {"error": "A commit has happened since. Please refresh and try again."}
         if line["key"] == "file":
             content = base64.b64decode(value["content"])
             oid = hashlib.sha256(content).hexdigest()
@@ -186,6 +209,22 @@ def commit(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
     return 200, {"commitUrl": f"{hub.url}/datasets/{repo}/commit/{oid}", "commitOid": oid}
 
 
+def resolve(hub: Hub, _: bytes, repo: str, revision: str, path: str) -> tuple[int, Any]:
+    branches = hub.repos[repo]["branches"]
+    oid = branches.get(revision, branches["main"]).get(path)
+    return (200, hub.blobs[oid]) if oid else (404, {"error": "Entry not found"})
+
+
+def tag(hub: Hub, body: bytes, repo: str, revision: str) -> tuple[int, Any]:
+    tags = hub.repos[repo].setdefault("tags", {})
+    name = json.loads(body)["tag"]
+    if name in tags:
+        return 409, {"error": "Tag reference exists already"}
+    tags[name] = unquote(revision)
+    return 200, {}
+
+
+ANY = "HEAD or GET"
 REPO = r"([\w.-]+/[\w.-]+)"
 ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/api/repos/create", create),
@@ -198,6 +237,8 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", f"/api/datasets/{REPO}/commit/([^/]+)", commit),
     ("POST", f"/datasets/{REPO}\\.git/info/lfs/objects/batch", batch),
     ("PUT", "/blob/([0-9a-f]+)", put),
+    ("POST", f"/api/datasets/{REPO}/tag/([^/]+)", tag),
+    (ANY, f"/datasets/{REPO}/resolve/([^/]+)/(.+)", resolve),
 ]
 
 

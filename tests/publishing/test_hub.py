@@ -1,3 +1,4 @@
+import contextlib
 import hashlib
 import json
 import os
@@ -291,3 +292,50 @@ def test_whole_runs_add_up_whatever_stopped_them(sets, recipe, engine, seeds, tm
     assert audit(result.path) == []
     card.write(result.path)
     assert report.write(result.path).stat().st_size > 10_000
+
+
+def test_a_card_edited_on_the_hub_is_not_overwritten_unasked(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url)
+    main = server.repos[REPO]["branches"]["main"]
+    server.blobs["edited"] = server.files(REPO)["README.md"].replace(b"Nothing here", b"All")
+    main["README.md"] = "edited"
+    before = dict(main)
+    with pytest.raises(GateClosed, match=r"README.md of someone/rows was .* edited on the Hub"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert main == before
+    hub.publish(path, REPO, endpoint=server.url, replace_card=True)
+    assert server.files(REPO)["README.md"] == (path / "dataset" / "README.md").read_bytes()
+
+
+def test_what_somebody_commits_meanwhile_is_not_overwritten(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url)
+    card.write(path)
+    (path / "dataset" / "exports" / "messages.jsonl").write_text('{"messages": [1]}\n')
+    server.is_busy = True
+    with pytest.raises(StorageError, match="the Hub answered 412"):
+        hub.publish(path, REPO, endpoint=server.url)
+
+
+@pytest.mark.slow
+def test_a_hub_that_misbehaves_loses_nothing_and_gets_nothing_twice(ready, server) -> None:
+    path = ready()
+    server.faults = [
+        ("POST /api/repos/create", 429),
+        ("objects/batch", 500),
+        ("PUT /blob", 429),
+        ("PUT /blob", 0),
+        ("/preupload/", 503),
+        ("/commit/main", 500),
+    ]
+    for _ in range(3):
+        with contextlib.suppress(StorageError):
+            hub.publish(path, REPO, endpoint=server.url)
+            break
+    else:
+        pytest.fail("three commands were not enough")
+    assert not server.faults
+    assert len(server.puts) == len(set(server.puts)) == 5
+    assert len(server.repos[REPO]["commits"]) == 1
+    assert server.files(REPO)["README.md"] == (path / "dataset" / "README.md").read_bytes()

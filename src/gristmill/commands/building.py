@@ -48,6 +48,9 @@ def order_of(args: argparse.Namespace) -> Order:
         ray=getattr(args, "ray", None),
         allow_plugins=args.allow_plugins,
         unisolated=args.unisolated,
+        grow=getattr(args, "grow", False),
+        publish=getattr(args, "publish", None),
+        public=getattr(args, "public", False),
     )
 
 
@@ -74,32 +77,62 @@ def do_run(args: argparse.Namespace, screen: Screen) -> int:
     writable(args.workspace)
     order = order_of(args)
     how = _bare if args.no_prefect else _in_flow
-    recipe, result = how(order, screen, args.metrics_port)
+    prepared, result = how(order, screen, args.metrics_port)
+    grown = _grown(order, prepared)
+    if result is None:
+        screen.line("nothing new: every seed of the input was taken before")
+        return _tell_grown(grown, {}, args, screen)
+    recipe = prepared.recipe
     late = _misses(recipe, result) or result.stop == "budget" or not result.dataset.num_rows
-    if args.json:
-        screen.result(summary(result))
-    else:
+    if not args.json:
         _ending(result, recipe, screen)
+    _tell_grown(grown, summary(result), args, screen)
     return STOPPED if late else 0
+
+
+def _grown(order: Order, prepared: Prepared) -> dict[str, Any] | None:
+    """Return where the dataset that grows stands; None without one."""
+    from gristmill.publishing.changelog import versions
+    from gristmill.publishing.files import RunFiles
+
+    folder = order.grown(prepared)
+    if not order.grow or not (folder / "ledger.json").exists():
+        return None
+    return {"folder": str(folder), **versions(RunFiles.open(folder))[-1]}
+
+
+def _tell_grown(
+    grown: dict[str, Any] | None, told: dict[str, Any], args: argparse.Namespace, screen: Screen
+) -> int:
+    if args.json:
+        screen.result({**told, **({"grown": grown} if grown else {})})
+    elif grown:
+        n = f"{grown['diff']['added']:,} rows added to make {grown['rows']:,}"
+        screen.line(f"{'grown':8} {grown['folder']} is at v{grown['version']}: {n}")
+    return 0
 
 
 def _misses(recipe: Recipe, result: Result) -> bool:
     return recipe.target is not None and result.stop != "target"
 
 
-def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
-    prepared = order.prepare()
+def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, Result | None]:
+    base = order.prepare()
+    if not (prepared := order.due(base)):
+        return base, None
     announce(prepared, order, screen)
     with _told(order, prepared, screen, port) as progress:
-        return prepared.recipe, order.execute(prepared, progress)
+        return prepared, order.execute(prepared, progress)
 
 
-def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Result]:
+def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, Result | None]:
     """Run as a Prefect flow; its server starts while the recipe is checked."""
     from gristmill.flows.server import serving
 
     with serving(order.workspace) as server:
-        prepared = order.prepare()
+        base = order.prepare()
+        if not (prepared := order.due(base)):
+            return base, None
         announce(prepared, order, screen)
         server.wait()
         if server.link:
@@ -107,7 +140,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Recipe, Re
         from gristmill.flows.build import build_in_flow
 
         with _told(order, prepared, screen, port) as progress:
-            return prepared.recipe, build_in_flow(order, prepared, progress)
+            return prepared, build_in_flow(order, prepared, progress)
 
 
 @contextmanager

@@ -50,7 +50,7 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
     from gristmill.publishing.hub import publish
 
     run = find_finished(args.run, args.workspace)
-    done = publish(run, args.repo, private=not args.public)
+    done = publish(run, args.repo, private=not args.public, replace_card=args.replace_card)
     if args.json:
         screen.result(asdict(done))
     seen = "public" if args.public else "private"
@@ -99,7 +99,11 @@ def do_schedule(args: argparse.Namespace, screen: Screen) -> int:
     check_cron(args.cron)
     writable(args.workspace)
     order = order_of(args).absolute()
-    recipe = order.prepare().recipe
+    if args.publish and not args.grow:
+        raise InputError("--publish sends the dataset that grows: add --grow")
+    prepared = order.prepare()
+    order.due(prepared)
+    recipe = prepared.recipe
     if not is_configured():
         raise RequirementError(
             "a schedule needs a Prefect server that keeps the clock: start `prefect server start`, "

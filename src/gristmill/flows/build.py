@@ -26,7 +26,7 @@ from prefect.artifacts import (
 from prefect.cache_policies import NO_CACHE
 
 from gristmill.engines.progress import Progress
-from gristmill.errors import EngineError
+from gristmill.errors import EngineError, StorageError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.workspace import Prepared
@@ -107,19 +107,50 @@ def build(order: dict[str, Any]) -> None:
     call = CALL.get(None) or Call(Order.model_validate(order))
     token = CALL.set(call)
     try:
-        check()
-        assert call.prepared is not None
-        call.result = call.order.execute(call.prepared, call.look, call.step)
+        grown = check()
+        if call.prepared:
+            call.result = call.order.execute(call.prepared, call.look, call.step)
+            _artifacts(call.order, call.result)
+        else:
+            log.info("nothing new: every seed was taken before")
+        if call.order.publish:
+            publish(grown, call.order.publish, private=not call.order.public)
     finally:
         CALL.reset(token)
-    _artifacts(call.order, call.result)
 
 
 @task(name="check", persist_result=False, cache_policy=NO_CACHE)
-def check() -> None:
-    """Check the recipe, unless whoever called has."""
+def check() -> Path:
+    """Check the recipe, unless whoever called has; return the folder of what it may grow.
+
+    When growing there may be nothing to do.
+    """
     call = CALL.get()
-    call.prepared = call.prepared or call.order.prepare()
+    if call.prepared:
+        return call.order.grown(call.prepared)
+    base = call.order.prepare()
+    call.prepared = call.order.due(base)
+    return call.order.grown(base)
+
+
+def _is_far(_task: Any, _run: Any, state: Any) -> bool:
+    """Retry while the Hub cannot be reached: what has arrived is not sent again."""
+    return isinstance(state.data, StorageError)
+
+
+@task(
+    name="publish",
+    retries=RETRIES,
+    retry_delay_seconds=60,
+    retry_condition_fn=_is_far,
+    persist_result=False,
+    cache_policy=NO_CACHE,
+)
+def publish(folder: Path, repo_id: str, *, private: bool) -> None:
+    """Send a grown dataset to the Hub, also one that the last time could not be sent."""
+    from gristmill.publishing import hub
+
+    hub.publish(folder, repo_id, private=private)
 
 
 def _is_machine(_task: Any, _run: Any, state: Any) -> bool:

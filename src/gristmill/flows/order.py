@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.progress import Progress
+from gristmill.flows import growing
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Step
@@ -39,6 +40,12 @@ class Order(BaseModel):
     """Run generated code with the user's rights where no sandbox works."""
     ray: str | None = None
     """The address of a Ray cluster, or `auto`."""
+    grow: bool = False
+    """Work on new seeds only, and add what they give to the dataset of the recipe's name."""
+    publish: str | None = None
+    """The repository on the Hub that the grown dataset goes to, version by version."""
+    public: bool = False
+    """Whether everybody may see that."""
 
     def load(self) -> Recipe:
         """Return the recipe with the changes applied."""
@@ -55,6 +62,16 @@ class Order(BaseModel):
         """Check everything that can be checked without loading a model."""
         return prepare(self.load(), allow_plugins=self.allow_plugins)
 
+    def due(self, prepared: Prepared) -> Prepared | None:
+        """Return what is to be run: when growing the new seeds alone, None where there are none."""
+        if not self.grow:
+            return prepared
+        return growing.part(prepared, self.grown(prepared), allow_plugins=self.allow_plugins)
+
+    def grown(self, prepared: Prepared) -> Path:
+        """Return the folder of the dataset that grows."""
+        return self.workspace / "datasets" / prepared.recipe.name
+
     def execute(
         self,
         prepared: Prepared,
@@ -63,9 +80,12 @@ class Order(BaseModel):
         folder: Path | None = None,
     ) -> Result:
         """Run it to its end; `folder` replaces the usual one."""
-        return execute(
+        result = execute(
             prepared, self.runner(), self.workspace, folder=folder, progress=progress, step=step
         )
+        if self.grow:
+            growing.add(self.grown(prepared), prepared, result.path)
+        return result
 
     def absolute(self) -> Order:
         """Return the same order for a process that starts in another folder."""

@@ -16,6 +16,7 @@ import yaml
 from gristmill.errors import InputError
 from gristmill.publishing import (
     calibration,
+    changelog,
     contamination,
     croissant,
     facts,
@@ -28,6 +29,7 @@ from gristmill.publishing import (
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.seal import seal
 from gristmill.storage.shards import write_text
 
 EXAMPLE_CHARS = 160
@@ -95,6 +97,7 @@ def write(path: Path) -> Path:
 def render(run: RunFiles) -> str:
     """Return the card as Markdown."""
     parts: list[tuple[str, Iterable[str]]] = [
+        ("Changelog", changelog.section(run)),
         ("Files", _files(run)),
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
@@ -113,7 +116,7 @@ def render(run: RunFiles) -> str:
     for title, lines in parts:
         if found := list(lines):
             body += [f"\n## {title}\n", *found]
-    return "\n".join(body) + "\n"
+    return seal("\n".join(body))
 
 
 def front_matter(run: RunFiles) -> str:
@@ -161,6 +164,8 @@ def _summary(run: RunFiles) -> Iterator[str]:
     first = number(run.stages[0]["in"]) if run.stages else "0"
     yield f"{number(len(run.kept))} rows, built from {first} seeds by gristmill."
     aim = f" (target: {number(target)} rows before the selection)" if target else ""
+    if known := changelog.versions(run):
+        yield f"This is v{len(known)} of a dataset that grows; older rows stay as they are."
     yield f"The run stopped at: {note.get('stop')}{aim}. Nothing here was checked by hand.\n"
     yield LOADING
 

@@ -13,14 +13,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
 from gristmill.publishing import croissant
+from gristmill.publishing.changelog import versions
 from gristmill.publishing.checks import problems
 from gristmill.publishing.contamination import above_limit
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.licences import laxer
+from gristmill.publishing.seal import is_sealed
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -29,6 +32,7 @@ log = logging.getLogger(__name__)
 
 OURS = ("data/", "exports/")
 """Folders whose remote files are deleted when this version does not have them."""
+CARD = "README.md"
 AGAIN = "run the same command again, what has arrived is not sent twice"
 REPAIR = "run its recipe again, which writes the dataset anew and replays everything else"
 CHUNK = 2**20
@@ -53,6 +57,7 @@ def publish(
     revision: str | None = None,
     token_env: str = "HF_TOKEN",
     endpoint: str | None = None,
+    replace_card: bool = False,
 ) -> Published:
     """Send a run's dataset folder and report to a dataset repository; make it where needed.
 
@@ -65,27 +70,17 @@ def publish(
         InputError: There is no finished run at `path`, or `repo_id` is no name.
         GateClosed: The run has no rows, does not add up, repeats benchmarks more than its recipe
             allows, holds the token, was edited, states a licence laxer than its sources', or its
-            repository is public.
+            repository is public, or has a card that somebody else wrote or edited there.
         RequirementError: No token, no right to write there, or the Hub is switched off.
         StorageError: The Hub could not be reached or failed.
     """
     run = RunFiles.open(path)
-    if wrong := problems(run):
-        raise GateClosed(f"{path} is not published: {'; '.join(wrong[:5])}; run its recipe again")
-    if not run.stages[-1]["kept"]:
-        raise GateClosed(f"{path} is not published: its dataset has no rows")
-    if repeats := list(above_limit(run)):
-        raise GateClosed(f"{path} is not published: {'; '.join(repeats)}")
-    if wrong_licence := laxer(run):
-        raise GateClosed(f"{path} is not published: {wrong_licence}")
+    if why := next(_closed(run), None):
+        raise GateClosed(f"{path} is not published: {why}")
     token = _token(token_env)
     files = dict(_files(path))
     _check_secret(files, token, token_env)
-    if edited := croissant.edited(path / "dataset"):
-        raise GateClosed(
-            f"{path} is not published: {', '.join(edited[:5])} of its dataset changed since it was "
-            f"written; {REPAIR}"
-        )
+    _check_whole(path)
     with _explained(repo_id, token, token_env):
         from huggingface_hub import HfApi
 
@@ -102,10 +97,33 @@ def publish(
             api.create_branch(**where, branch=revision, exist_ok=True)
         if croissant.FILE in files:
             croissant.write(run, f"{api.endpoint}/datasets/{repo_id}")
-        done = _send(api, where, files, revision, f"Publish {run.name}")
+        head = _head(api, where, files, revision, replace_card=replace_card)
+        done = _send(api, where, files, revision, (f"Publish {run.name}", head))
+        for told in versions(run)[-1:]:
+            api.create_tag(**where, tag=f"v{told['version']}", revision=done.commit, exist_ok=True)
         if was_private and not private:  # last: nobody sees what is not there yet
             api.update_repo_settings(**where, private=False)
         return done
+
+
+def _closed(run: RunFiles) -> Iterator[str]:
+    """Yield what forbids publishing a run."""
+    if wrong := problems(run):
+        yield f"{'; '.join(wrong[:5])}; run its recipe again"
+    if not run.stages[-1]["kept"]:
+        yield "its dataset has no rows"
+    if repeats := list(above_limit(run)):
+        yield "; ".join(repeats)
+    if wrong_licence := laxer(run):
+        yield wrong_licence
+
+
+def _check_whole(path: Path) -> None:
+    if edited := croissant.edited(path / "dataset"):
+        raise GateClosed(
+            f"{path} is not published: {', '.join(edited[:5])} of its dataset changed since it was "
+            f"written; {REPAIR}"
+        )
 
 
 def _token(name: str) -> str:
@@ -117,10 +135,44 @@ def _token(name: str) -> str:
     return token
 
 
+def _head(
+    api: HfApi,
+    where: dict[str, Any],
+    files: dict[str, Path],
+    revision: str | None,
+    *,
+    replace_card: bool,
+) -> str | None:
+    """Return the commit that is looked at, whose card may be replaced."""
+    head: str | None = api.repo_info(**where, revision=revision).sha
+    if (
+        replace_card
+        or CARD not in files
+        or not api.file_exists(**where, filename=CARD, revision=head)
+    ):
+        return head
+    with TemporaryDirectory() as folder:
+        there = Path(api.hf_hub_download(**where, filename=CARD, revision=head, local_dir=folder))
+        text = there.read_text(encoding="utf-8", errors="replace")
+    if is_sealed(text) or text == files[CARD].read_text(encoding="utf-8"):
+        return head
+    raise GateClosed(
+        f"{CARD} of {where['repo_id']} was written or edited on the Hub and would be replaced: "
+        "keep what it says elsewhere, then add --replace-card"
+    )
+
+
 def _send(
-    api: HfApi, where: dict[str, Any], files: dict[str, Path], revision: str | None, message: str
+    api: HfApi,
+    where: dict[str, Any],
+    files: dict[str, Path],
+    revision: str | None,
+    commit: tuple[str, str | None],
 ) -> Published:
-    """Send the large files, then make everything visible with one commit."""
+    """Send the large files, then make everything visible with one commit.
+
+    It has a message and is made on top of another one alone: what came between is not overwritten.
+    """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     there = set(api.list_repo_files(**where, revision=revision))
@@ -132,7 +184,8 @@ def _send(
     done = api.create_commit(
         **where,
         operations=[*adds, *(CommitOperationDelete(file) for file in stale)],
-        commit_message=message,
+        commit_message=commit[0],
+        parent_commit=commit[1],
         revision=revision,
     )
     size = sum(file.stat().st_size for file in files.values())

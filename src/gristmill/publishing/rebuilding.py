@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gristmill.formats.recipe_files import FOLDERS
+from gristmill.publishing import changelog
 from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
 
@@ -24,6 +25,8 @@ def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
         words += [word for path in paths for word in ("--input", _elsewhere(path))]
     if any(use.partition(".")[0] not in FOLDERS for use in run.uses.values()):
         words.append("--allow-plugins")
+    if changelog.versions(run):
+        words.append("--grow")
     return line(shlex.join(words))
 
 

@@ -1,0 +1,32 @@
+"""The card on the versions of a dataset that grows: what each of them added, and from what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span
+from gristmill.publishing.files import RunFiles
+
+
+def versions(run: RunFiles) -> list[dict[str, Any]]:
+    """Return what the ledger says of every version, the first one first; nothing of a plain run."""
+    return list(run.note.get("versions") or [])
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield a paragraph per version, the newest first."""
+    for told in reversed(versions(run)):
+        diff = told["diff"]
+        yield (
+            f"**v{told['version']}**: {number(diff['added'])} rows added, "
+            f"{number(diff['changed'])} changed, {number(diff['removed'])} removed; "
+            f"{number(told['rows'])} in all. From {number(told['seeds'])} new seeds of the input "
+            f"`{told['digest']}`, in the run {code_span(told['run'], 100)}."
+        )
+        if told["lost"]:
+            yield "What left: " + ", ".join(
+                f"{code_span(code, 80)} {number(n)}" for code, n in told["lost"].items()
+            )
+        yield ""

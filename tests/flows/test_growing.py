@@ -1,0 +1,149 @@
+"""Growing on the command line: new seeds only, older rows as they are, one ledger over all."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from audit import audit
+
+from gristmill.cli import main
+from gristmill.errors import RunLocked
+from gristmill.flows.order import Order
+from gristmill.publishing.checks import problems
+from gristmill.publishing.files import RunFiles
+
+RECIPE = r"""name: pets
+seeds: {path: seeds.jsonl}
+engines:
+  generator: {use: scripted, rules: [["(?s).*", 'So \g<0> {draw}']]}
+stages:
+  - use: generators.responses
+    n: 1
+  - use: filters.near_duplicates
+    ngram: 2
+    threshold: 0.6
+export: {formats: [messages], validation_rate: 0.3}
+"""
+GROWN = Path("datasets/pets")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def grow(place, capfd):
+    """Write these seeds, grow, and return the exit code and what `--json` and stderr say."""
+
+    def go(*names: str, argv: tuple[str, ...] = ()) -> tuple[int, dict, str]:
+        lines = [
+            json.dumps({"instruction": f"Say where {name} sleeps at night."}) for name in names
+        ]
+        (place / "seeds.jsonl").write_text("\n".join(lines))
+        bare = ("--local", "--no-prefect", "--json", "--grow")
+        code = main(["run", "pets.yaml", *bare, *argv])
+        out, err = capfd.readouterr()
+        return code, json.loads(out), err
+
+    return go
+
+
+def rows() -> dict[str, str]:
+    tables = [pq.read_table(file).to_pylist() for file in sorted(GROWN.glob("dataset/data/*"))]
+    return {row["id"]: row["instruction"] for table in tables for row in table}
+
+
+def test_only_new_seeds_are_worked_on_and_older_rows_stay_as_they_are(grow) -> None:
+    first = grow("the heron", "the otter")[1]
+    assert (first["grown"]["version"], first["calls"]["made"]) == (1, 2)
+    old = rows()
+    # A seed in front, one that says nearly what an accepted row says, and one that is new.
+    code, told, _ = grow("a tapir", "the heron", "the  heron!", "the otter")
+    assert (code, told["seeds"]["rows"], told["calls"]["made"]) == (0, 2, 2)
+    assert told["grown"]["diff"] == {"added": 1, "changed": 0, "removed": 0}
+    assert told["grown"]["lost"] == {"near_duplicate": 1}
+    assert told["grown"]["rows"] == 3
+    assert rows().items() > old.items()
+    code, told, _ = grow("a tapir", "the heron", "the  heron!", "the otter")
+    assert (code, told["grown"]["version"], "run_dir" in told) == (0, 2, False)
+    grow("a tapir", "the heron", "the  heron!", "the otter", "my newt", "his gecko")
+    assert not audit(GROWN)
+    assert not problems(RunFiles.open(GROWN))
+    note = json.loads((GROWN / "ledger.json").read_text())
+    assert [one["rows"] for one in note["versions"]] == [2, 3, 5]
+    assert (note["seeds"], note["calls"], note["stages"][0]["in"]) == (
+        6,
+        {"made": 6, "replayed": 0},
+        6,
+    )
+    whole = main(["run", "pets.yaml", "--local", "--no-prefect", "--quiet"])
+    assert whole == 0
+    last = max(Path("runs").glob("*/ledger.json"), key=lambda file: file.stat().st_mtime).parent
+    all_ids = {row["id"] for row in pq.read_table(last / "dataset" / "data").to_pylist()}
+    assert rows().keys() <= {row["id"] for row in RunFiles.open(last).rows.to_dicts()}
+    assert len(all_ids & rows().keys()) >= 4
+
+
+def test_the_card_tells_every_version_and_how_to_build_it(grow) -> None:
+    grow("the heron", "the otter")
+    grow("the heron", "the otter", "a tapir", "the heron, then,")
+    text = (GROWN / "dataset" / "README.md").read_text()
+    assert "3 rows, built from 4 seeds" in text
+    newest, oldest = (
+        text.index("**v2**: 1 rows added, 0 changed, 0 removed; 3 in all"),
+        text.index("**v1**: 2"),
+    )
+    assert newest < oldest
+    assert "What left: `near_duplicate` 1" in text
+    assert "build-dataset run recipe.yaml --input YOUR_COPY_OF/seeds.jsonl --grow" in text
+    recipe = yaml.safe_load((GROWN / "dataset" / "recipe.yaml").read_text())
+    assert "against" not in recipe["stages"][1]
+    lines = [file.read_text().count("\n") for file in GROWN.glob("dataset/exports/messages/*")]
+    assert sum(lines) == 3
+
+
+def test_another_recipe_does_not_grow_it_and_an_edited_one_is_named(grow, place) -> None:
+    grow("the heron")
+    code, _, err = grow("the heron", "the otter", argv=("--set", "stages.1.threshold=0.5"))
+    assert (code, "made by another recipe than this 'pets' is now" in err) == (2, True)
+    file = next(GROWN.glob("dataset/data/*"))
+    file.write_bytes(file.read_bytes() + b" ")
+    code, _, err = grow("the heron", "the otter")
+    assert (code, f"{file.relative_to(GROWN / 'dataset')} changed since" in err) == (2, True)
+    (place / "pets.yaml").write_text(
+        RECIPE.replace("near_duplicates", "length").split("    ngram")[0]
+    )
+    code, _, err = grow("the heron")
+    assert (code, "add `- use: filters.near_duplicates`" in err) == (2, True)
+
+
+def test_of_two_that_grow_at_once_the_later_adds_nothing(grow, place) -> None:
+    grow("the heron")
+    order = Order(recipe="pets.yaml", grow=True, local=True)
+    (place / "seeds.jsonl").write_text('{"instruction": "Say where the otter sleeps at night."}')
+    late = order.due(order.prepare())
+    grow("the otter", "a tapir")
+    with pytest.raises(RunLocked, match=r"pets grew to v2 while .* none was added; run the same"):
+        order.execute(late)
+    assert len(rows()) == 3
+
+
+def test_what_was_cut_short_after_the_ledger_is_told_the_next_time(grow) -> None:
+    grow("the heron")
+    (GROWN / "dataset" / "README.md").unlink()
+    assert grow("the heron")[0] == 0
+    assert "**v1**" in (GROWN / "dataset" / "README.md").read_text()
+
+
+def test_answers_behind_a_grown_dataset_outlive_the_runs_that_made_it(grow, capfd) -> None:
+    grow("the heron", "the otter")
+    assert main(["runs", "remove", "last", "--yes"]) == 0
+    capfd.readouterr()
+    assert main(["store", "prune", "--json"]) == 0
+    assert json.loads(capfd.readouterr()[0])["free"] == 0
+    assert grow("the heron", "the otter", "a tapir")[1]["grown"]["rows"] == 3
