@@ -1,0 +1,79 @@
+"""Scripts of several languages that read and print: what they print, whether two print the same."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from gristmill.engines.sandbox import line_coverage
+from gristmill.engines.sandbox.inspecting import found, inspection
+from gristmill.engines.sandbox.program import UNJUDGED, Program, Verdict
+
+Run = Callable[[Program], Awaitable[Verdict]]
+PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript"}
+"""Languages that have a runner, and the profile of each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A program with the inputs that it is run on."""
+
+    code: str
+    language: str
+    inputs: Sequence[str]
+    timeout_s: float
+    """Of one run, in seconds of wall time."""
+
+    def program(self, i: int, stdout: str, attempt: int = 0) -> Program:
+        """Return the run on one input, which should print something."""
+        return Program(
+            self.code,
+            stdin=self.inputs[i],
+            stdout=stdout,
+            profile=PROFILES[self.language],
+            timeout_s=self.timeout_s,
+            attempt=attempt,
+        )
+
+
+async def printed(run: Run, script: Script) -> list[str] | tuple[str, str]:
+    """Return what a script prints for each input; else a code and what is wrong.
+
+    `missing_tool`: its language cannot be run here. `bad_source`: a run fails. `flaky`: two runs
+    print something else. `weak_tests`: every input gives the same.
+    """
+    places = [(i, attempt) for attempt in range(2) for i in range(len(script.inputs))]
+    verdicts = await asyncio.gather(*(run(script.program(i, "", a)) for i, a in places))
+    for verdict in verdicts:
+        if verdict.status in UNJUDGED:
+            return "missing_tool", verdict.detail
+        # It was to print nothing: `fail` is a good end with some output.
+        if verdict.status not in ("pass", "fail"):
+            return "bad_source", f"{verdict.status}: {verdict.detail}"
+    texts = [verdict.stdout for verdict in verdicts]
+    first, again = texts[: len(script.inputs)], texts[len(script.inputs) :]
+    if first != again:
+        return "flaky", f"{first}, then {again}"
+    if len(set(first)) < 2:
+        return "weak_tests", f"{len(first)} inputs, one output"
+    return first
+
+
+async def wrong(run: Run, script: Script, outputs: Sequence[str]) -> str:
+    """Say on which input a script does not print what it should; "" where it always does."""
+    asked = (run(script.program(i, output)) for i, output in enumerate(outputs))
+    for i, verdict in enumerate(await asyncio.gather(*asked)):
+        if verdict.status != "pass":
+            return f"input {i}: {verdict.status}: {verdict.detail}"
+    return ""
+
+
+async def coverage(run: Run, script: Script) -> float | None:
+    """Return the share of its lines that a Python script runs, 0 to 1; None where nobody knows."""
+    if script.language != "python":
+        return None
+    limit_s = script.timeout_s * (1 + len(script.inputs))
+    ask = inspection(line_coverage, "covered", script.code, list(script.inputs), timeout_s=limit_s)
+    lines = found(await run(ask))
+    return lines[0] / lines[1] if lines and lines[1] else None
