@@ -55,11 +55,11 @@ def spans(code: str) -> list[Span] | None:
             end = starts[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0)
             if not data.startswith(b"elif", start):
                 found[start, end] = kind, len(_symbols(node))
-    parts = [(data[:start], data[start:end], data[end:]) for start, end in sorted(found)]
-    return [
-        Span(*(part.decode() for part in three), *found[place])
-        for three, place in zip(parts, sorted(found), strict=True)
-    ]
+    cuts = []
+    for start, end in sorted(found):
+        prefix, middle, suffix = data[:start], data[start:end], data[end:]
+        cuts.append(Span(prefix.decode(), middle.decode(), suffix.decode(), *found[start, end]))
+    return cuts
 
 
 def parsed(code: str) -> ast.Module | None:
