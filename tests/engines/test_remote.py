@@ -11,7 +11,9 @@ import pytest
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.pool import ALONE_S, Pool
 from gristmill.engines.remote import Remote
+from gristmill.engines.replica import STARTS, Replica
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.errors import EngineError, EngineLost, PromptTooLong
 from gristmill.storage.answers import Answers
@@ -27,6 +29,7 @@ class Slow(Engine):
     window: int = 4
     replicas: int = 1
     silence_s: float = 60.0
+    stillbirths: int = 0
     log: Path
 
     @property
@@ -35,6 +38,8 @@ class Slow(Engine):
 
     async def start(self) -> None:
         self.note("start")
+        if self.log.read_text().split().count("start") <= self.stillbirths:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     async def stop(self) -> None:
         self.note("stop")
@@ -221,6 +226,39 @@ def test_an_actor_whose_process_hangs_is_replaced(using: Any, tmp_path: Path) ->
     pid, text = using(do, silence_s=0.1)
     assert text.startswith("second by ")
     assert text != f"second by {pid}"
+
+
+def test_an_actor_that_dies_while_it_starts_is_started_again(using: Any, tmp_path: Path) -> None:
+    async def do(remote: Remote) -> Any:
+        return await ask(remote, "a")
+
+    assert using(do, stillbirths=1).text.startswith("a by ")
+    assert (tmp_path / "log").read_text().split().count("start") == 2
+
+
+def test_an_actor_that_always_dies_while_it_starts_ends_the_run(using: Any) -> None:
+    with pytest.raises(
+        EngineError, match=f"died {STARTS} times while it started; it last said: The actor died"
+    ):
+        using(Remote.pids, stillbirths=STARTS)
+
+
+def test_requests_wait_a_while_for_another_machine_when_the_last_has_gone(tmp_path: Path) -> None:
+    class Everywhere(Slow):
+        everywhere: ClassVar[bool] = True
+
+    pool = Pool(Everywhere(log=tmp_path / "log"))
+    pool.replicas = [Replica(pool.engine, "gone")]
+    pool.replicas[0].give_up()
+
+    async def go() -> None:
+        waiting = pool.ask(Generate("a", SAMPLING))
+        assert not waiting.done()
+        pool._alone_s = ALONE_S
+        with pytest.raises(EngineError, match="the Everywhere engine died"):
+            await pool.ask(Generate("b", SAMPLING))
+
+    asyncio.run(go())
 
 
 def test_ray_leaves_this_process_its_children_and_their_exit_codes() -> None:

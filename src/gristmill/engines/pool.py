@@ -2,7 +2,7 @@
 
 Requests travel in batches, answers come back one by one as they finish: none waits for the
 slowest of its batch. An actor holds at most its engine's `window` of requests; the others wait
-here, in the order of `planner.py`. None takes a CPU from Ray's own count.
+here, in the order of `planner.py`.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import itertools
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
-from gristmill.engines.host import Host, Outcome, result
+from gristmill.engines.host import Outcome, result
 from gristmill.engines.leases import Withdrawn, fail
+from gristmill.engines.loop import first
 from gristmill.engines.planner import Waiting
+from gristmill.engines.replica import RESTARTS, Replica
 from gristmill.engines.requests import Request
 from gristmill.errors import EngineError, EngineLost, GristmillError, RequirementError
 
@@ -34,24 +35,8 @@ SILENCE_S = 120.0
 """More that an engine gets which names no `silence_s` of its own: some hold their process up."""
 JOIN_S = 2.0
 """How often it looks for machines that have joined the cluster."""
-RESTARTS = 6
-"""Deaths without an answer between; then it stays dead. `suspects.py` needs fewer to find why."""
-
-
-@dataclass(slots=True)
-class Replica:
-    """One actor, and what it has in hand."""
-
-    actor: Any
-    node: str | None = None
-    """The machine that it has to be on; None for any."""
-    window: int = 1
-    """How many requests its engine takes at a time."""
-    in_hand: dict[int, tuple[Request, asyncio.Future[Any]]] = field(default_factory=dict)
-    is_ready: bool = False
-    deaths: int = 0
-    """In a row: an answer sets it back to 0."""
-    pid: int = 0
+ALONE_S = 60.0
+"""How long requests wait for a machine when the last one has gone."""
 
 
 class Pool:
@@ -59,6 +44,9 @@ class Pool:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._is_everywhere = getattr(engine, "everywhere", False)
+        self._alone_s = 0.0
+        """How long there has been no machine for it."""
         self.replicas: list[Replica] = []
         self._waiting: Waiting[asyncio.Future[Any]] = Waiting(0)
         self._numbers = itertools.count()
@@ -70,14 +58,21 @@ class Pool:
         """The last line in the log of the actor that died last."""
 
     async def start(self) -> None:
-        """Start every actor and its engine, all at once; all of them have to start."""
+        """Start every actor and its engine, all at once; all have to start whose machine lives."""
         places: list[str | None] = [None] * getattr(self.engine, "replicas", 1)
-        if getattr(self.engine, "everywhere", False):
+        if self._is_everywhere:
             places = [*await asyncio.to_thread(cluster.nodes)]
-        self.replicas = [Replica(self._actor(node), node) for node in places]
+        if not places:
+            raise RequirementError("no machine of the Ray cluster offers a CPU (--num-cpus)")
+        self.replicas = [Replica(self.engine, node) for node in places]
         is_planned = getattr(self.engine, "order", "arrival") == "planned"
         self._waiting = Waiting(len(places), is_planned=is_planned)
-        await asyncio.gather(*(self._begin(replica) for replica in self.replicas))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for replica in self.replicas:
+                    group.create_task(replica.start())
+        except BaseExceptionGroup as failed:
+            raise first(failed) from failed
         self.resume()
 
     def resume(self) -> None:
@@ -85,7 +80,7 @@ class Pool:
         self._is_paused = False
         for replica in self.replicas:
             self._task(self._listen(replica))
-        if getattr(self.engine, "everywhere", False):
+        if self._is_everywhere:
             self._watcher = self._task(self._watch())
 
     async def pause(self) -> None:
@@ -110,11 +105,13 @@ class Pool:
 
         await self.pause()
         for replica in self.replicas:
+            if replica.is_given_up or not replica.actor:
+                continue
             replica.is_ready = False
             try:
                 await asyncio.wait_for(replica.actor.stop.remote(), 30)
             except (ray.exceptions.RayError, TimeoutError) as error:
-                log.warning("engine=%s stop_failed=%s", type(self.engine).__name__, error)
+                log.warning("engine=%s stop_failed=%s", replica.name, error)
             ray.kill(replica.actor)
         self._fail_all(EngineError("the engine was stopped"))
 
@@ -126,7 +123,7 @@ class Pool:
         """Queue one request; it leaves in its turn."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
-        if all(replica.deaths > RESTARTS for replica in self.replicas):
+        if self._is_dead:
             future.set_exception(EngineError(self._epitaph()))
             return future
         self._waiting.add(request, future)
@@ -155,14 +152,23 @@ class Pool:
         task.add_done_callback(self._ended)
         return task
 
+    @property
+    def _is_dead(self) -> bool:
+        """Whether nothing will answer any more: another machine may still come."""
+        may_come = self._is_everywhere and self._alone_s < ALONE_S
+        return not may_come and all(replica.is_given_up for replica in self.replicas)
+
     async def _watch(self) -> None:
         """Give an actor to every machine that joins the cluster."""
         while True:
             await asyncio.sleep(JOIN_S)
-            with suppress(RequirementError):  # no machine is left: one may come
-                found = {*await asyncio.to_thread(cluster.nodes)}
-                new = found - {replica.node for replica in self.replicas}
-                await asyncio.gather(*(self._join(Replica(self._actor(n), n)) for n in new))
+            found = {*await asyncio.to_thread(cluster.nodes)}
+            new = found - {replica.node for replica in self.replicas}
+            await asyncio.gather(*(self._join(Replica(self.engine, n)) for n in new))
+            is_alone = all(replica.is_given_up for replica in self.replicas)
+            self._alone_s = self._alone_s + JOIN_S if is_alone else 0.0
+            if self._is_dead:
+                self._fail_all(EngineError(self._epitaph()))
 
     async def _join(self, replica: Replica) -> None:
         """Start the engine of one more actor; where it cannot, the others go on without it."""
@@ -170,10 +176,10 @@ class Pool:
 
         self.replicas.append(replica)
         try:
-            await self._begin(replica)
-        except (ray.exceptions.RayError, GristmillError) as error:
-            name, replica.deaths = type(self.engine).__name__, RESTARTS + 1
-            log.error("engine=%s node=%s not_started=%s", name, replica.node, error)  # noqa: TRY400
+            await replica.start()
+        except GristmillError as error:
+            replica.give_up()
+            log.error("engine=%s node=%s not_started=%s", replica.name, replica.node, error)  # noqa: TRY400
         else:
             self._task(self._listen(replica))
             self._send()
@@ -212,7 +218,7 @@ class Pool:
         import ray
 
         patience_s = PAUSE_S + getattr(self.engine, "silence_s", SILENCE_S)
-        while not self._is_paused:
+        while not (self._is_paused or replica.is_given_up):
             try:
                 for number, made in await asyncio.wait_for(replica.actor.poll.remote(), patience_s):
                     replica.deaths = 0
@@ -222,62 +228,27 @@ class Pool:
                         _settle(future, made)
                 self._send()
             except (ray.exceptions.RayError, TimeoutError) as error:
-                if not await self._replace(replica, str(error) or "its process hangs"):
-                    return
+                await self._replace(replica, str(error) or "its process hangs")
 
-    async def _replace(self, replica: Replica, why: str) -> bool:
-        """Start a new actor for a dead one; False when it keeps dying."""
-        import ray
-
+    async def _replace(self, replica: Replica, why: str) -> None:
+        """Start a new actor for a dead one, unless it keeps dying."""
         lost, replica.in_hand, replica.is_ready = replica.in_hand, {}, False
-        self._said = await asyncio.to_thread(cluster.last_words, replica.pid) or why
-        name = type(self.engine).__name__
-        log.error("engine=%s lost_requests=%d said=%s", name, len(lost), self._said)
+        self._said = await replica.last_words() or why
+        log.error("engine=%s lost_requests=%d said=%s", replica.name, len(lost), self._said)
         for _, future in lost.values():
             if not future.done():
                 future.set_exception(EngineLost(f"the engine's process is gone: {self._said}"))
-        while True:
-            replica.deaths += 1
-            ray.kill(replica.actor)
-            if replica.deaths > RESTARTS:
-                if all(other.deaths > RESTARTS for other in self.replicas):
-                    self._fail_all(EngineError(self._epitaph()))
-                return False
-            replica.actor = self._actor(replica.node)
-            try:
-                await self._begin(replica)
-            except (ray.exceptions.RayError, EngineError) as error:
-                log.error("engine=%s restart_failed=%s", type(self.engine).__name__, error)  # noqa: TRY400
-                continue
+        await replica.restart()
+        if replica.is_ready:
             self._send()
-            return True
-
-    async def _begin(self, replica: Replica) -> None:
-        replica.pid = (await replica.actor.pids.remote())[0]
-        result(await replica.actor.start.remote())
-        replica.window = await replica.actor.window.remote()
-        replica.is_ready = True
-
-    def _actor(self, node: str | None) -> Any:
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
-        options: dict[str, Any] = {
-            "num_cpus": 0,
-            "num_gpus": wanted if cluster.gpus() >= wanted else 0,
-            "max_concurrency": 1000,
-            "runtime_env": {"env_vars": cluster.environment()},
-        }
-        if node:
-            options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(node, soft=False)
-        return ray.remote(Host).options(**options).remote(self.engine)
+        elif self._is_dead:
+            self._fail_all(EngineError(self._epitaph()))
 
     def _epitaph(self) -> str:
         return (
             f"the {type(self.engine).__name__} engine died {RESTARTS + 1} times without an answer "
-            f"between; it last said: {self._said}; its log is in /tmp/ray/session_latest/logs "
-            "(worker-*.err)"
+            f"between, or its machines went; it last said: {self._said}; its log is in "
+            "/tmp/ray/session_latest/logs (worker-*.err)"
         )
 
     def _ended(self, task: asyncio.Task[None]) -> None:
