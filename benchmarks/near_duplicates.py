@@ -16,13 +16,15 @@ import argparse
 import json
 import os
 import re
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,8 @@ from telling import machine, tell
 from gristmill.filters.near_duplicates import NearDuplicates
 
 WORDS, VOCABULARY = 80, 20_000
+TOGETHER = 10_000
+"""Texts that are made together."""
 PERMUTATIONS, BANDS = 128, 32
 ARMS = 5
 FILES = (
@@ -44,23 +48,22 @@ FILES = (
 SHARES = (0.7, 0.8, 0.9)
 
 
-def made_up(n: int) -> list[str]:
-    """Return texts of 80 words of chance; every tenth is an earlier one with an end of its own."""
+def made_up(n: int) -> Iterator[list[str]]:
+    """Yield texts of 80 words of chance; every tenth is an earlier one with an end of its own."""
     rng = np.random.default_rng(0)
     known = np.array([f"word{i}" for i in range(VOCABULARY)], object)
-    texts = list[str]()
-    for start in range(0, n, 10_000):
-        drawn = known[rng.integers(0, VOCABULARY, (min(10_000, n - start), WORDS))]
-        texts += map(" ".join, drawn)
-    for i in range(10, n, 10):
-        texts[i] = f"{texts[i - 7]} and more {i}"
-    return texts
+    for start in range(0, n, TOGETHER):
+        size = min(TOGETHER, n - start)
+        texts = list(map(" ".join, known[rng.integers(0, VOCABULARY, (size, WORDS))]))
+        for i in range(10, size, 10):
+            texts[i] = f"{texts[i - 7]} and more {start + i}"
+        yield texts
 
 
-def table(texts: Sequence[str]) -> pa.Table:
+def table(texts: Sequence[str], start: int = 0) -> pa.Table:
     """Return texts as the instructions of rows."""
     n = len(texts)
-    columns = {"id": [f"{i:09}" for i in range(n)], "instruction": texts}
+    columns = {"id": [f"{start + i:09}" for i in range(n)], "instruction": texts}
     return pa.table({**columns, "input": pa.nulls(n, pa.string()), "messages": pa.nulls(n)})
 
 
@@ -172,13 +175,42 @@ def found(data: Path, n: int) -> Iterator[tuple[str, object]]:
 
 
 def alone(n: int) -> dict[str, float]:
-    """Measure one size in this process."""
-    texts = made_up(n)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    start = time.process_time()
-    by_stage(texts)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    return {"n": n, "cpu_s": time.process_time() - start, "peak_gb": peak, "texts_gb": before}
+    """Measure one size in this process; the rows lie in a file, of which nobody has to keep any."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/rows.arrow"
+        with pa.ipc.new_file(path, table([""]).schema) as file:
+            for i, texts in enumerate(made_up(n)):
+                file.write_table(table(texts, i * TOGETHER))
+        rows = pa.ipc.open_file(pa.memory_map(path)).read_all()
+        before, start = held(), time.process_time()
+        with sampled() as peak:
+            kept = NearDuplicates().decide(rows)["keep"].to_pylist()
+    taken = {"n": n, "cpu_s": time.process_time() - start, "left": n - sum(kept)}
+    return {**taken, "peak_gb": max(peak), "before_gb": before}
+
+
+def held() -> float:
+    """Return the memory in GB that this process has for itself: pages of files are not counted."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("RssAnon"))) / 1e6
+
+
+@contextmanager
+def sampled() -> Iterator[list[float]]:
+    """Look at the memory twenty times a second."""
+    found, is_over = [held()], threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(0.05):
+            found.append(held())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        is_over.set()
+        thread.join()
 
 
 def grown(sizes: Sequence[int]) -> Iterator[tuple[str, object]]:
@@ -204,7 +236,7 @@ def main() -> None:
     if args.alone:
         tell(alone(args.n), as_json=True)
         return
-    n, texts = 10_000, made_up(10_000)
+    n, texts = TOGETHER, next(made_up(TOGETHER))
     by_stage(texts[:100])
     ours, bare = list[float](), list[float]()
     for _ in range(ARMS):

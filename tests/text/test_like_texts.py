@@ -1,6 +1,11 @@
-import pytest
+from collections import Counter
 
-from gristmill.text.like_texts import FEW, LikeTexts, Text, bands, maybe_alike, nearest
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gristmill.text.like_texts import FEW, Buckets, LikeTexts, Text, bands, maybe_alike, nearest
 from gristmill.text.shingles import shingles
 
 
@@ -61,3 +66,17 @@ def test_only_texts_that_share_a_band_or_all_are_looked_at_again() -> None:
 @pytest.mark.parametrize(("threshold", "n"), [(0.5, 64), (0.7, 32), (0.9, 16), (1.0, 1)])
 def test_bands_follow_the_threshold(threshold, n) -> None:
     assert bands(threshold) == n
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.integers(0, 3)), max_size=12),
+    st.randoms(use_true_random=False),
+)
+def test_buckets_hold_what_was_added_and_shares_a_band(rows, random) -> None:
+    keys = np.array(rows, np.uint64).reshape(-1, 3)
+    buckets, added = Buckets(keys), list[int]()
+    for text in random.sample(range(len(rows)), len(rows)):
+        shared = Counter({other: sum(keys[text] == keys[other]) for other in added})
+        assert Counter(buckets.near(text)) == +shared
+        buckets.add(text)
+        added.append(text)

@@ -6,6 +6,7 @@ propose, the true share decides.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -33,8 +34,8 @@ class Text:
 
     hashes: Hashes
     """(n,) uint64, sorted: its distinct shingles; none where it says nothing."""
-    keys: Hashes
-    """(b,) uint64: its sketch, a number per band."""
+    number: int
+    """Which of the distinct texts it is."""
     alike: dict[Text, float] = field(default_factory=dict)
     """Texts that were added, with their shares (0..1) at or above the threshold; its own is 1."""
     n_seen: int = -1
@@ -53,10 +54,9 @@ class LikeTexts:
         self.threshold = threshold
         distinct = Distinct.of(texts)
         known = texts.only(distinct.firsts)
-        keys = _band_keys(known, bands(threshold))
-        self.texts = [Text(known[i], keys[i]) for i in range(len(known))]
+        self.buckets = Buckets(_band_keys(known, bands(threshold)))
+        self.texts = [Text(known[i], i) for i in range(len(known))]
         self.which = distinct.which
-        self.index: dict[int, list[Text]] = {}
         self.n_indexed = 0
 
     def __getitem__(self, i: int) -> Text:
@@ -69,8 +69,7 @@ class LikeTexts:
             self._find(text)
             for other, share in text.alike.items():
                 other.alike[text] = share
-            for key in text.keys.tolist():
-                self.index.setdefault(key, []).append(text)
+            self.buckets.add(text.number)
             text.alike[text] = 1.0
             self.n_indexed += 1
         text.places.append(place)
@@ -90,11 +89,46 @@ class LikeTexts:
 
     def _find(self, text: Text) -> None:
         if text.n_seen != self.n_indexed:
-            found = dict.fromkeys(
-                other for key in text.keys.tolist() for other in self.index.get(key, ())
-            )
+            found = map(self.texts.__getitem__, dict.fromkeys(self.buckets.near(text.number)))
             text.alike = {other: share for other in found if (share := self.share(text, other))}
             text.n_seen = self.n_indexed
+
+
+class Buckets:
+    """Which of the texts that were added share a band: a chain through one array for each bucket.
+
+    O(1) to add, 12 bytes at most for each band of a text; a key that only one text has is left out.
+    """
+
+    def __init__(self, keys: Hashes) -> None:
+        """Take (n, b) uint64, a number per band of every text."""
+        bucket_of = np.empty(keys.shape, np.int32)
+        n_buckets = 0
+        for band, column in enumerate(keys.T):
+            _, which, times = np.unique(column, return_inverse=True, return_counts=True)
+            numbers = np.cumsum(times > 1, dtype=np.int32) + np.int32(n_buckets - 1)
+            bucket_of[:, band] = np.where(times > 1, numbers, -1)[which]
+            n_buckets += int((times > 1).sum())
+        self.n_bands = keys.shape[1]
+        self.bucket_of = array("i", bucket_of.tobytes())
+        self.last = array("i", [-1]) * n_buckets
+        self.before = array("i", [-1]) * bucket_of.size
+
+    def add(self, text: int) -> None:
+        """Put a text at the end of its buckets."""
+        for at in range(text * self.n_bands, (text + 1) * self.n_bands):
+            if (bucket := self.bucket_of[at]) >= 0:
+                self.before[at], self.last[bucket] = self.last[bucket], text
+
+    def near(self, text: int) -> Iterator[int]:
+        """Yield the added texts of its buckets, once for each that they share."""
+        first = text * self.n_bands
+        for band in range(self.n_bands):
+            if (bucket := self.bucket_of[first + band]) >= 0:
+                other = self.last[bucket]
+                while other >= 0:
+                    yield other
+                    other = self.before[other * self.n_bands + band]
 
 
 @dataclass(frozen=True, slots=True)
