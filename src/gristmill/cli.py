@@ -152,6 +152,9 @@ def _sharing(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     report = _add(commands, "report", "sharing", "write a run's HTML report again")
     report.add_argument("run", metavar="RUN")
     report.add_argument("--against", metavar="OTHER", help="compare with an older version, as diff")
+    report.add_argument(
+        "--for-tokenizer", metavar="NAME", help="token lengths, template and packing for a model"
+    )
     publish = _add(commands, "publish", "sharing", "push a run's dataset to the Hub, privately")
     publish.add_argument("run", metavar="RUN")
     publish.add_argument("repo", metavar="OWNER/NAME")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from dataclasses import asdict
+from typing import Any
 
 from gristmill.commands.again import typed
 from gristmill.commands.building import order_of, writable
@@ -28,11 +29,13 @@ HEAD = """\
 def do_report(args: argparse.Namespace, screen: Screen) -> int:
     """Write the report and the card of a run again; one without a dataset gets no card."""
     from gristmill.commands.comparing import compared
-    from gristmill.publishing import card, report
+    from gristmill.publishing import card, report, trainee
     from gristmill.publishing.files import RunFiles
 
     run = find_finished(args.run, args.workspace)
     against = compared(args.against, run, args.workspace) if args.against else None
+    if args.for_tokenizer:
+        trainee.measure(RunFiles.open(run), tokenizer(args.for_tokenizer), args.for_tokenizer)
     written = {"report": report.write(run, against)}
     if not RunFiles.open(run).is_stopped:
         written["card"] = card.write(run)
@@ -43,6 +46,23 @@ def do_report(args: argparse.Namespace, screen: Screen) -> int:
     if "card" not in written:
         screen.line(f"{'card':8} none: the run has no dataset")
     return 0
+
+
+def tokenizer(model: str) -> Any:
+    """Load the tokenizer of a model by its name, as an engine would: pinned, without its code.
+
+    Raises:
+        InputError: There is none of this name.
+    """
+    from transformers import AutoTokenizer
+
+    from gristmill.engines.models import pinned
+
+    try:
+        return AutoTokenizer.from_pretrained(**pinned(model))
+    except (OSError, ValueError) as error:
+        said = str(error).strip().splitlines()[0]
+        raise InputError(f"--for-tokenizer {model}: {said}; name a folder or a model") from error
 
 
 def do_publish(args: argparse.Namespace, screen: Screen) -> int:

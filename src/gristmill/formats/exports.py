@@ -2,6 +2,7 @@
 
     data/train-00000-of-00001.parquet      every column; validation-... beside it, if asked for
     exports/<format>/train.jsonl           only what is trained on; validation.jsonl beside it
+    exports/dataset_info.json, axolotl*.yaml   what LLaMA-Factory and Axolotl ask about those files
     exports/notes.json                     what the exports left out, if they did, and why
 
 A conversation is exported up to its last answer while its first and last turn are still the row's
@@ -15,6 +16,7 @@ instruction and output; after a stage rewrote one of them, the row is a single e
 - `preference`: `prompt`, `chosen` and `rejected` as lists of turns, which is what TRL's trainers of
   preferences read; `margin`, `chosen_from` and `rejected_from` where the stage that made the pair
   wrote them. Rows that are no pair are left out.
+- `ranking`: the same pairs as LLaMA-Factory reads them, in ShareGPT's turns.
 - `csv`: the columns that are texts, numbers or truth values, safe to open in a spreadsheet. A row
   of several turns is left out: its instruction and its output are no question and answer. There
   is no column for a system prompt.
@@ -39,7 +41,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field
 
-from gristmill.formats.lines import WRITERS, is_more, misfit, pair, talk
+from gristmill.formats import trainers
+from gristmill.formats.lines import WRITERS, is_more, misfit, pair, ranking, talk
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing, write_parquet, write_text
@@ -47,12 +50,15 @@ from gristmill.text.turns import question
 
 log = logging.getLogger(__name__)
 
-Format = Literal["messages", "alpaca", "sharegpt", "prompt-completion", "preference", "csv"]
+Format = Literal[
+    "messages", "alpaca", "sharegpt", "prompt-completion", "preference", "ranking", "csv"
+]
 TEXTS = ("instruction", "input", "output", "messages")
 READ = (*TEXTS, "tools", "prompt", "chosen", "rejected", "meta")
 NOTES = "exports/notes.json"
 TOLD = (NOTES, "croissant.json")
 """What is told of the files of one run: it goes with them."""
+PAIRS = {"preference": pair, "ranking": ranking}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 SEPARATORS = {0x85: "\\u0085", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 """Escaped, because many readers take them for ends of lines."""
@@ -106,6 +112,7 @@ def write_dataset(table: pa.Table, folder: Path, export: Export) -> dict[str, in
                 files[name] = n
             log.info("export=%s rows=%d left_out=%d", name, n, note.left_out.total())
     _clear(folder, files)
+    trainers.write(folder, files, is_plain=is_plain)
     if told := {name: vars(note) for name, note in notes.items() if any(vars(note).values())}:
         write_text(folder / NOTES, json.dumps(told, indent=2))
     return files
@@ -158,9 +165,9 @@ def _rows(table: pa.Table, names: Iterable[str]) -> Iterator[Row]:
 
 def _json_lines(form: str, table: pa.Table, note: Note, is_plain: bool) -> Iterator[str]:
     for row in _rows(table, [name for name in table.column_names if name in READ]):
-        turns, n_after = ([], 0) if form == "preference" else talk(row)
-        if form == "preference":
-            line = pair(row)
+        turns, n_after = ([], 0) if form in PAIRS else talk(row)
+        if form in PAIRS:
+            line = PAIRS[form](row)
         else:
             line = WRITERS[form](row, turns, is_plain) if turns else "no answer"
         if isinstance(line, str):

@@ -60,6 +60,20 @@ def pair(row: Row) -> Row | str:
     return {"prompt": [chatml(turn) for turn in turns], **answers, **said}
 
 
+def ranking(row: Row) -> Row | str:
+    """Return a pair as LLaMA-Factory ranks it: ShareGPT turns, and an answer of each."""
+    made = pair(row)
+    if isinstance(made, str):
+        return made
+    turns = [sharegpt(turn) for turn in made["prompt"]]
+    said = [turn["from"] for turn in turns if turn["from"] != "system"]
+    is_text = all(set(turn) == {"from", "value"} for turn in turns)
+    if said != (["human", "gpt"] * len(said))[: len(said)] or said[-1:] != ["human"] or not is_text:
+        return "turns that are no exchange of texts"
+    answers = {name: sharegpt(made[name][0]) for name in ("chosen", "rejected")}
+    return {"conversations": turns, **answers}
+
+
 def pair_notes(meta: str | None) -> tuple[str, Row]:
     """Return the label of the stage that made a row's pair, and what it says of it."""
     for label, told in json.loads(meta or "{}").items():

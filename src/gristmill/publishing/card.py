@@ -25,6 +25,8 @@ from gristmill.publishing import (
     pairs,
     proof,
     rebuilding,
+    trainee,
+    training,
 )
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
@@ -99,6 +101,8 @@ def render(run: RunFiles) -> str:
     parts: list[tuple[str, Iterable[str]]] = [
         ("Changelog", changelog.section(run)),
         ("Files", _files(run)),
+        ("Train on it", training.section(run)),
+        ("What the trainee reads", trainee.section(run)),
         ("Build it again", _rebuild(run)),
         ("Yield", _yield(run)),
         ("How pairs were made", pairs.section(run)),

@@ -10,7 +10,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gristmill.publishing import charts, facts, rebuilding, spent
+from gristmill.publishing import charts, facts, rebuilding, spent, trainee
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -59,7 +59,7 @@ def environment() -> SandboxedEnvironment:
 
 def _page(run: RunFiles) -> dict[str, Any]:
     lines, note = facts.lines(run), run.note
-    scores = facts.scores(run)
+    scores = [*facts.scores(run), *trainee.scores(run)]
     return {
         "name": run.name,
         "fingerprint": run.note.get("fingerprint") or run.lock.get("fingerprint") or "",

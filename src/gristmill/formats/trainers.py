@@ -1,0 +1,109 @@
+"""Files that trainers read beside their data: where each export lies and what its columns mean.
+
+`exports/dataset_info.json` is LLaMA-Factory's registry (`dataset_dir: exports`), `axolotl.yaml` and
+`axolotl_dpo.yaml` are the `datasets` of an Axolotl configuration. TRL and Unsloth read the exports
+as they are. Source: the reader of the registry in LLaMA-Factory 0.9, the prompt strategies of
+Axolotl 0.13.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gristmill.storage.shards import write_text
+
+REGISTRY, AXOLOTL, AXOLOTL_DPO = (
+    f"exports/{name}" for name in ("dataset_info.json", "axolotl.yaml", "axolotl_dpo.yaml")
+)
+FILES = (REGISTRY, AXOLOTL, AXOLOTL_DPO)
+TAGS = ("role", "content", "user", "assistant", "observation", "function", "system")
+CHATML, SHAREGPT = (
+    {f"{tag}_tag": name for tag, name in zip(TAGS, names.split(), strict=True)}
+    for names in (
+        "role content user assistant tool function system",
+        "from value human gpt tool function_call system",
+    )
+)
+"""All of them: a registry that names some unsets the others."""
+ENTRIES: dict[str, dict[str, Any]] = {
+    "alpaca": {"columns": {"prompt": "instruction", "query": "input", "response": "output"}},
+    "sharegpt": {
+        "formatting": "sharegpt",
+        "columns": {"messages": "conversations"},
+        "tags": SHAREGPT,
+    },
+    "messages": {"formatting": "sharegpt", "columns": {"messages": "messages"}, "tags": CHATML},
+    "ranking": {
+        "formatting": "sharegpt",
+        "ranking": True,
+        "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+        "tags": SHAREGPT,
+    },
+}
+SETS: dict[str, dict[str, Any]] = {
+    "messages": {"type": "chat_template", "field_messages": "messages"},
+    "sharegpt": {
+        "type": "chat_template",
+        "field_messages": "conversations",
+        "message_property_mappings": {"role": "from", "content": "value"},
+    },
+    "alpaca": {"type": "alpaca"},
+}
+"""Of Axolotl, the best one first: the template of the trainee is better than a fixed prompt."""
+PAIRS = {
+    "type": "chat_template.default",
+    "field_messages": "prompt",
+    "field_chosen": "chosen",
+    "field_rejected": "rejected",
+}
+
+
+def write(folder: Path, files: Collection[str], *, is_plain: bool) -> list[str]:
+    """Write what trainers of the exports of a dataset folder read, and return the files' names.
+
+    With `is_plain` every row is one question and one answer: Alpaca's has no columns for more.
+    """
+    there = {form: _splits(files, form) for form in (*ENTRIES, "preference")}
+    entries: dict[str, Any] = {}
+    for form, entry in ENTRIES.items():
+        for split in there[form]:
+            columns = dict(entry["columns"])
+            if form == "alpaca" and not is_plain:
+                columns |= {"system": "system", "history": "history"}
+            name = form if split == "train" else f"{form}_{split}"
+            file = f"{form}/{split}.jsonl"
+            entries[name] = {"file_name": file, **entry, "columns": columns}
+    best = next((form for form in SETS if there[form]), None)
+    texts: dict[str, str] = {}
+    if entries:
+        texts[REGISTRY] = json.dumps(entries, indent=2) + "\n"
+    if best:
+        texts[AXOLOTL] = yaml.safe_dump(_axolotl(best, SETS[best], there[best]), sort_keys=False)
+    if there["preference"]:
+        told = {"rl": "dpo", **_axolotl("preference", PAIRS, there["preference"])}
+        texts[AXOLOTL_DPO] = yaml.safe_dump(told, sort_keys=False)
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    for name in FILES:
+        if name not in texts:
+            (folder / name).unlink(missing_ok=True)
+    return list(texts)
+
+
+def _splits(files: Collection[str], form: str) -> list[str]:
+    return [s for s in ("train", "validation") if f"exports/{form}/{s}.jsonl" in files]
+
+
+def _axolotl(form: str, kind: dict[str, Any], splits: list[str]) -> dict[str, Any]:
+    sets = {"train": "datasets", "validation": "test_datasets"}
+    return {
+        sets[s]: [
+            {"path": f"exports/{form}/{s}.jsonl", "ds_type": "json", "split": "train", **kind}
+        ]
+        for s in splits
+    }

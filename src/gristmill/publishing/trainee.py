@@ -1,0 +1,191 @@
+"""What a dataset is for the model that learns from it: its tokens, its chat template, packing.
+
+Measured when somebody asks for a tokenizer, and kept beside the run for card and report. Packing is
+best fit of the longest first, as TRL's `packing_strategy="bfd"`.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, insort
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import polars as pl
+from jinja2 import TemplateError
+
+from gristmill.formats.lines import pair, talk
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span, line
+from gristmill.publishing.facts import Score
+from gristmill.publishing.files import RunFiles
+from gristmill.storage.ids import digest
+from gristmill.storage.rows import Row
+from gristmill.storage.shards import write_text
+
+FILE = "trainee.json"
+MOST_ROWS = 20_000
+"""Rows that are looked at: those with the smallest ids, so by chance."""
+SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
+READ = ("id", "instruction", "input", "output", "messages", "prompt", "chosen", "rejected", "meta")
+NO_TEMPLATE = "no chat template: question and answer were joined"
+REFUSED = "the template refuses the row"
+LOST = "the template loses what a turn says"
+OTHER_START = "the template writes the question another way once it is answered"
+TWICE = "the tokenizer adds a first token that the template has written"
+NO_END = "the text does not end with the tokenizer's end token"
+
+
+def measure(run: RunFiles, tokenizer: Any, name: str) -> dict[str, Any]:
+    """Render and count the rows of a run's dataset with a trainee's tokenizer; keep what it says.
+
+    Of a pair the better answer counts. `found` counts the rows by what is wrong with them.
+    """
+    reader, lengths, n = _Reader(tokenizer), list[int](), 0
+    for said in filter(None, map(_said, _rows(run))):
+        n += 1
+        if text := reader.text(said):
+            lengths.append(reader.count(text))
+    limit = int(tokenizer.model_max_length)
+    told = {
+        "tokenizer": name,
+        "of": _dataset(run),
+        "rows": n,
+        "max_length": limit if limit <= SIZES[-1] * 64 else None,
+        "found": dict(reader.found),
+        "lengths": sorted(lengths),
+        "packing": list(packing(lengths, limit)),
+    }
+    write_text(run.path / FILE, json.dumps(told))
+    return told
+
+
+def packing(lengths: Sequence[int], limit: int) -> Iterator[dict[str, Any]]:
+    """Yield for every usual size what packing comes to, up to what holds the longest row.
+
+    `packed` and `alone` are shares (0..1) of all places that hold a token.
+    """
+    for size in SIZES:
+        if not lengths or size > limit:
+            return
+        held = [min(length, size) for length in lengths]
+        n = packs(held, size)
+        yield {
+            "size": size,
+            "cut": sum(length > size for length in lengths),
+            "packs": n,
+            "packed": sum(held) / (n * size),
+            "alone": sum(held) / (len(held) * size),
+        }
+        if max(lengths) <= size:
+            return
+
+
+def packs(lengths: Sequence[int], size: int) -> int:
+    """Return the packs of `size` that lengths take: the longest first, where it fits best."""
+    room: list[int] = []
+    for length in sorted(lengths, reverse=True):
+        place = bisect_left(room, length)
+        insort(room, (room.pop(place) if place < len(room) else size) - length)
+    return len(room)
+
+
+def kept(run: RunFiles) -> dict[str, Any] | None:
+    """Return what was measured of this dataset; None where nobody has, or it changed since."""
+    path = run.path / FILE
+    told = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return told if told.get("of") == _dataset(run) else None
+
+
+def scores(run: RunFiles) -> list[Score]:
+    """Return the lengths as a histogram shows them."""
+    if not (told := kept(run)) or len(told["lengths"]) < 2:
+        return []
+    lengths = np.array(told["lengths"], np.float64)
+    return [Score(f"tokens by {told['tokenizer']}", lengths, lengths)]
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the lines of the card."""
+    if not (told := kept(run)):
+        return
+    yield (
+        f"Measured with the tokenizer of {code_span(told['tokenizer'], 100)} on "
+        f"{number(told['rows'])} rows.\n"
+    )
+    for what, n in told["found"].items():
+        yield f"- {what[0].upper()}{what[1:]}: {number(n)} rows."
+    if not told["found"]:
+        yield "- The chat template renders every row whole, begins as the question does, and ends."
+    if told["lengths"]:
+        parts = np.quantile(told["lengths"], [0.5, 0.9, 0.99, 1])
+        names = ("median", "90 %", "99 %", "longest")
+        said = ", ".join(f"{name} {number(round(n))}" for name, n in zip(names, parts, strict=True))
+        yield f"- Tokens of a row: {said}; {number(sum(told['lengths']))} in all.\n"
+        yield "| sequence length | rows cut | packs | filled when packed | filled by a row each |"
+        yield "|--:|--:|--:|--:|--:|"
+    for at in told["packing"]:
+        counts = (number(at[name]) for name in ("size", "cut", "packs"))
+        shares = (f"{at[name]:.0%}" for name in ("packed", "alone"))
+        yield f"| {' | '.join([*counts, *shares])} |"
+
+
+def _dataset(run: RunFiles) -> str:
+    return digest(run.kept.to_list())
+
+
+def _rows(run: RunFiles) -> Iterator[Row]:
+    ids = set(run.kept.sort().head(MOST_ROWS))
+    wanted = [name for name in run.data_schema.names if name in READ]
+    for file in run.data:
+        for part in pl.read_parquet(file, columns=wanted).iter_slices(1024):
+            yield from (row for row in part.to_dicts() if row["id"] in ids)
+
+
+def _said(row: Row) -> list[dict[str, str]]:
+    """Return the turns that are trained on: role and content alone."""
+    turns, _ = talk(row)
+    if not turns and not isinstance(made := pair(row), str):
+        turns = [*made["prompt"], *made["chosen"]]
+    return [{"role": turn["role"], "content": turn["content"] or ""} for turn in turns]
+
+
+class _Reader:
+    """Renders rows as a trainee reads them, and counts what is wrong with them."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self.found = Counter[str]()
+        self.first = tokenizer.bos_token or ""
+        adds_first = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
+        self.twice = self.first if self.first and adds_first else None
+
+    def count(self, text: str) -> int:
+        """Return the tokens; a template writes the special ones itself."""
+        is_plain = not self.tokenizer.chat_template
+        return len(self.tokenizer(text, add_special_tokens=is_plain)["input_ids"])
+
+    def text(self, said: list[dict[str, str]]) -> str | None:
+        """Return what is read of a row; None where the template refuses it."""
+        end = self.tokenizer.eos_token or ""
+        if not self.tokenizer.chat_template:
+            self.found[NO_TEMPLATE] += 1
+            return "\n\n".join(turn["content"] for turn in said) + end
+        render = partial(self.tokenizer.apply_chat_template, tokenize=False)
+        try:
+            text: str = render(said)
+            start: str = render(said[:-1], add_generation_prompt=True)
+        except (TemplateError, TypeError, ValueError, LookupError) as error:
+            self.found[f"{REFUSED} ({line(str(error), 80)})"] += 1
+            return None
+        wrong = {
+            LOST: any(turn["content"].strip() not in text for turn in said),
+            OTHER_START: not text.startswith(start),
+            TWICE: self.twice is not None and text.startswith(self.twice),
+            NO_END: not text.rstrip().endswith(end),
+        }
+        self.found.update(what for what, is_so in wrong.items() if is_so)
+        return text

@@ -1,0 +1,70 @@
+"""Token lengths, packing and the chat template of a trainee, with worked numbers."""
+
+import json
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from gristmill.publishing import card, report, trainee
+from gristmill.publishing.files import RunFiles
+
+WHOLE = (
+    "{% for m in messages %}<u> {{ m.content }} </s>{% endfor %}"
+    "{% if add_generation_prompt %}<u>{% endif %}"
+)
+
+
+def tokenizer(template: str | None, limit: int = 1024) -> PreTrainedTokenizerFast:
+    """Words are tokens."""
+    made = Tokenizer(models.WordLevel({"[UNK]": 0, "<u>": 1, "</s>": 2}, "[UNK]"))
+    made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    found = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", model_max_length=limit)
+    found.chat_template = template
+    return found
+
+
+def test_lengths_are_packed_best_fit_longest_first() -> None:
+    assert trainee.packs([6, 5, 4, 3, 2], 10) == 2  # 6+4 and 5+3+2
+    assert trainee.packs([6, 6, 6], 10) == 3
+    assert trainee.packs([10, 1], 10) == 2
+    assert trainee.packs([], 10) == 0
+    first, second = trainee.packing([600, 500, 100], 4096)
+    assert (first["size"], first["cut"], first["packs"]) == (512, 1, 3)
+    assert first["alone"] == (512 + 500 + 100) / (3 * 512)
+    assert (second["size"], second["cut"], second["packs"]) == (1024, 0, 2)
+    assert second["packed"] == 1200 / 2048
+    assert [at["size"] for at in trainee.packing([5000], 1024)] == [512, 1024]
+
+
+def test_a_whole_template_finds_nothing_and_card_and_report_show_it(finished) -> None:
+    run = finished()
+    told = trainee.measure(RunFiles.open(run), tokenizer(WHOLE), "tiny")
+    assert told["found"] == {}
+    assert (told["rows"], len(told["lengths"])) == (len(RunFiles.open(run).kept),) * 2
+    card.write(run)
+    text = (run / "dataset" / "README.md").read_text()
+    assert "Measured with the tokenizer of `tiny`" in text
+    assert "| 512 | 0 |" in text
+    assert "tokens by tiny" in report.write(run).read_text()
+    told["of"] = "another dataset"
+    (run / trainee.FILE).write_text(json.dumps(told))
+    assert "Measured with" not in card.render(RunFiles.open(run))
+
+
+@pytest.mark.parametrize(
+    ("template", "what"),
+    [
+        (None, trainee.NO_TEMPLATE),
+        (WHOLE.replace("</s>", ""), trainee.NO_END),
+        (WHOLE.replace("m.content", "m.content[:9]"), trainee.LOST),
+        (WHOLE.replace("<u>{% endif", "<v>{% endif"), trainee.OTHER_START),
+        ("{{ messages[0].content.nothing() }}", trainee.REFUSED),
+    ],
+)
+def test_what_a_template_does_to_rows_is_counted(template, what, finished) -> None:
+    run = RunFiles.open(finished())
+    found = trainee.measure(run, tokenizer(template), "tiny")["found"]
+    assert {name.partition(" (")[0] for name in found} == {what}
+    assert sum(found.values()) == len(run.kept)
+    assert what.lower() in card.render(run).lower()
