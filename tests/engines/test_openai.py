@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from gristmill.engines.named import build_engines
 from gristmill.engines.openai import OpenAI
 from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
+from gristmill.engines.seeing import See
 from gristmill.errors import (
     EngineError,
     EngineRefused,
@@ -63,6 +64,15 @@ def using() -> Callable[..., Any]:
         return asyncio.run(go()), got
 
     return use
+
+
+def test_images_go_to_chat_as_parts(using: Any) -> None:
+    request = See(ASK, HOT, 5, images=("data:image/png;base64,QQ==",))
+    answer, [asked] = using(lambda body, _: chat("A tree."), request)
+    (message,) = json.loads(asked.content)["messages"]
+    assert [part["type"] for part in message["content"]] == ["image_url", "text"]
+    assert message["content"][0]["image_url"]["url"] == request.images[0]
+    assert (answer.text, message["content"][1]["text"]) == ("A tree.", "Hi")
 
 
 def test_messages_go_to_chat_with_all_of_the_sampling(using: Any) -> None:

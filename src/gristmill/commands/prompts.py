@@ -66,7 +66,8 @@ class Recalling(Engine):
             raise EngineRefused("no answer to it is stored")
         return found
 
-    generate = score = entropy = diverge = attend = rate = embed = choice = run = train = serve
+    generate = score = entropy = diverge = attend = rate = embed = choice = serve
+    run = train = see = serve
 
 
 def with_prompts(run: Path, found: Trace, *, allow_plugins: bool = False) -> Trace:

@@ -23,6 +23,7 @@ from gristmill.engines.requests import (
     Score,
     Vector,
 )
+from gristmill.engines.seeing import See
 from gristmill.errors import EngineError
 
 
@@ -122,6 +123,10 @@ class Engine(BaseModel, ABC):
     async def embed(self, request: Embed) -> Vector:
         """Embed one text."""
         raise EngineError(self._cannot("embed"))
+
+    async def see(self, request: See) -> Completion:
+        """Write one text about images."""
+        raise EngineError(self._cannot("see"))
 
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token."""

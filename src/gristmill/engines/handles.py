@@ -28,6 +28,7 @@ from gristmill.engines.requests import (
 )
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.schemas import Schema, written
+from gristmill.engines.seeing import See
 from gristmill.engines.training import Pair, Train, Trained
 
 
@@ -71,6 +72,12 @@ class Llm:
 
     ctx: Caller
     asks: Asks
+    images: tuple[str, ...] = ()
+    """Data URLs of what it looks at."""
+
+    def viewing(self, *images: str) -> Llm:
+        """Return the model as it looks at images, data URLs, whatever it is asked to write."""
+        return replace(self, images=images)
 
     def generate(
         self, prompt: Prompt, sampling: Sampling, schema: Schema | None = None
@@ -80,13 +87,15 @@ class Llm:
         With a schema the engine holds the text to it where it can. `replies.fill` also reads it.
         """
         request = Generate(prompt, sampling, schema=written(schema))
+        if self.images:
+            request = See(prompt, sampling, schema=request.schema, images=self.images)
         if sampling.temperature > 0:
             request = replace(request, draw=self.ctx.draw(request))
         return self.ctx.call(self.asks, request)
 
     def after(self) -> Llm:
         """Return the model for what follows from the answer to the last call."""
-        return Llm(self.ctx.after(), self.asks)
+        return replace(self, ctx=self.ctx.after())
 
     def score(self, context: Prompt, response: str) -> Awaitable[LogProbs]:
         """Return the log-probs of `response` after `context`; `[]` is the response header alone."""

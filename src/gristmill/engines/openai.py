@@ -20,6 +20,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.http_replies import FILTERED, first, names, read_reply
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
 from gristmill.engines.schemas import response_format, unwrapped
+from gristmill.engines.seeing import with_images
 from gristmill.errors import EngineError, EngineRefused, RequirementError
 from gristmill.storage.ids import digest
 
@@ -42,7 +43,7 @@ class OpenAI(Engine):
 
     model_config = ConfigDict(hide_input_in_errors=True)
 
-    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice"})
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice", "see"})
 
     base_url: str = "http://127.0.0.1:8000/v1"
     model: str
@@ -175,11 +176,8 @@ class OpenAI(Engine):
     async def generate(self, request: Generate) -> Completion:
         """Write one text."""
         how = request.sampling
-        asked: dict[str, Any] = {
-            "temperature": how.temperature,
-            "top_p": how.top_p,
-            "max_tokens": how.max_tokens,
-        }
+        asked: dict[str, Any] = {"temperature": how.temperature, "top_p": how.top_p}
+        asked["max_tokens"] = how.max_tokens
         if how.stop:
             asked["stop"] = list(how.stop)
         if request.draw is not None:
@@ -198,20 +196,22 @@ class OpenAI(Engine):
             self.revision,
         )
 
+    see = generate
+
     async def _shaped(self, request: Generate, asked: dict[str, Any]) -> dict[str, Any]:
         """Ask; a server that takes a schema of no row ends the run.
 
         A refusal is about the schema when no reply was ever held to it and the same prompt is taken
         without it. Any other is the row's own.
         """
-        key = request.key(self.identity)
+        key, prompt = request.key(self.identity), with_images(request)
         try:
-            reply = await self._ask(request.prompt, asked, key)
+            reply = await self._ask(prompt, asked, key)
         except EngineRefused as error:
             if "response_format" not in asked or request.schema in self._held:
                 raise
             plain = {name: value for name, value in asked.items() if name != "response_format"}
-            await self._ask(request.prompt, plain | {"max_tokens": 1}, key)
+            await self._ask(prompt, plain | {"max_tokens": 1}, key)
             raise RequirementError(
                 f"{error}; it does not hold a reply to this JSON schema: use a server that does, "
                 "such as vLLM, or set response_format=false and replies are only read by it"

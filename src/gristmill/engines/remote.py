@@ -32,6 +32,7 @@ from gristmill.engines.requests import (
     Vector,
 )
 from gristmill.engines.sandbox.program import Program, Verdict
+from gristmill.engines.seeing import See
 from gristmill.engines.training import Train, Trained
 from gristmill.errors import EngineError
 
@@ -123,6 +124,10 @@ class Remote(Engine):
 
     async def generate(self, request: Generate) -> Completion:
         """Write one text."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def see(self, request: See) -> Completion:
+        """Write one text about images."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def score(self, request: Score) -> LogProbs:
