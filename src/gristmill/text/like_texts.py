@@ -217,10 +217,12 @@ def like_pairs(
     for mine, theirs in zip(keys[0].T, keys[1].T, strict=True):
         order = np.argsort(theirs, kind="stable")
         first = np.searchsorted(theirs[order], mine, "left")
-        last = np.searchsorted(theirs[order], mine, "right")
+        n = np.searchsorted(theirs[order], mine, "right") - first
+        turn = _turns(mine)
         for i in range(PER_BAND):
-            there = np.flatnonzero(first + i < last)
-            proposed.append(there * len(other) + order[first[there] + i])
+            there = np.flatnonzero(i < n)
+            place = first[there] + (turn[there] + i) % n[there]
+            proposed.append(there * len(other) + order[place])
     pairs, times = np.unique(np.concatenate(proposed), return_counts=True)
     place = pairs // max(len(other), 1)
     order = np.lexsort((pairs, -times, place))
@@ -229,6 +231,14 @@ def like_pairs(
         i, j = divmod(pair, len(other))
         if likeness := share(one[i], other[j], threshold):
             yield likeness, i, j
+
+
+def _turns(keys: Hashes) -> Places:
+    """Return the number of every key, (n,), among those equal to it: others are asked in turn."""
+    order = np.argsort(keys, kind="stable")
+    turns = np.empty(len(keys), np.int64)
+    turns[order] = np.arange(len(keys)) - np.searchsorted(keys[order], keys[order])
+    return turns
 
 
 def bands(threshold: float) -> int:
