@@ -37,6 +37,6 @@ def found(verdict: Verdict) -> Any:
     if verdict.status != "pass":
         return None
     try:
-        return json.loads(verdict.cells[0]["stdout"])
+        return json.loads(verdict.cells[-1]["stdout"])
     except (ValueError, RecursionError):
         return None
