@@ -26,6 +26,7 @@ from gristmill.engines.progress import Meter
 from gristmill.engines.retraining import retrain
 from gristmill.engines.training import pair
 from gristmill.errors import TooManyErrors
+from gristmill.formats.marks import DROPPED, Marks
 from gristmill.pipelines.outcome import FEW, Outcome, Result, check_failures, units
 from gristmill.pipelines.plan import Plan, Use
 from gristmill.pipelines.recipe import Recipe
@@ -59,6 +60,7 @@ class Run:
     meter: Meter
     given: Mapping[str, Any]
     """What the ledger says about the seeds."""
+    marks: Marks
     _found: Outcome = field(default_factory=lambda: Outcome())
     """What the pass under way gave so far."""
     _under_way: dict[str, Shard] = field(default_factory=dict)
@@ -114,10 +116,10 @@ class Run:
         return self.save(found, table, "error_rate", len(self.seeds), {})
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
-        ends, found = [0], Outcome()
+        ends, found, n = [0], Outcome(), 0
         while True:
-            so_far = len(found.rows), found.tokens
-            ends.append(next_wave(self.recipe, ends[-1], len(self.seeds), *so_far))
+            end = next_wave(self.recipe, ends[-1], len(self.seeds), n, found.tokens)
+            ends.append(end)
             wave_of = {
                 row["id"]: wave
                 for wave, (start, end) in enumerate(pairwise(ends))
@@ -125,7 +127,8 @@ class Run:
             }
             found = await self._pass(self.seeds[: ends[-1]], 0, len(ends) - 1, wave_of, None)
             last = ends[-1] == len(self.seeds)
-            if stop := stop_after(self.recipe, len(found.rows), found.tokens, is_last=last):
+            n = self.marks.count(found.rows)
+            if stop := stop_after(self.recipe, n, found.tokens, is_last=last):
                 return found, stop, ends[-1]
 
     async def _rounds(self) -> tuple[Outcome, Stop, int]:
@@ -144,7 +147,8 @@ class Run:
             total.files += one.files
             total.state = digest(total.state, one.state)
             last = number + 1 == self.recipe.rounds.n
-            stop = stop_after(self.recipe, len(total.rows), total.tokens, is_last=last)
+            n = self.marks.count(total.rows)
+            stop = stop_after(self.recipe, n, total.tokens, is_last=last)
             if stop := stop or stop_for_yield(self.recipe, len(seeds), len(one.rows)):
                 break
         return total, stop or "seeds", len(self.seeds)
@@ -166,12 +170,15 @@ class Run:
     ) -> Outcome:
         """Take rows through every unit."""
         found = self._found = Outcome(rows=rows)
-        found.state = digest(self.plan.code, {r: c.identity for r, c in self.roles.items()})
+        identities = {role: client.identity for role, client in self.roles.items()}
+        found.state = digest(self.plan.code, identities, *self.marks.state)
         for i, uses in enumerate(self.plan.units):
             unit = f"{number:02d}-{i:02d}"
             how = self._barrier if uses[0].is_barrier else self._rows
             self.meter.enter(" + ".join(use.label for use in uses), wave, len(found.rows))
-            what = Unit(uses, self.recipe.seed, self.plan.types, self.roles, number, pool)
+            what = Unit(
+                uses, self.recipe.seed, self.plan.types, self.roles, number, pool, self.marks
+            )
             before = found.rows
             shards = await self._step(unit, what, before, how, wave_of, found.state, wave)
             self._gather(found, shards)
@@ -236,19 +243,23 @@ class Run:
         self._under_way = {}
 
     def _cut(self, found: Outcome) -> list[Row]:
-        """Keep the first rows in canonical order, up to the target; reject the surplus."""
-        rows, shard = found.rows, Shard()
-        limit = self.recipe.target or len(rows)
-        for row in rows[:limit]:
-            shard.end(row, "kept", "target")
-        for row in rows[limit:]:
-            shard.end(row, "rejected", "target", code="over_target", detail=f"target {limit}")
-        n = len(rows[:limit])
-        shard.count("target", in_=len(rows), entered_ok=n, rejected=len(rows) - n, made=n, kept=n)
+        """Keep the first rows in canonical order, up to the target, without those marked to go."""
+        kept, shard = list[Row](), Shard()
+        limit = self.recipe.target or len(found.rows)
+        for row in found.rows:
+            if (note := self.marks.note_against(row)) is not None:
+                shard.end(row, "rejected", "target", code=DROPPED, detail=note)
+            elif len(kept) == limit:
+                shard.end(row, "rejected", "target", code="over_target", detail=f"target {limit}")
+            else:
+                shard.end(row, "kept", "target")
+                kept.append(row)
+        n, total = len(kept), len(found.rows)
+        shard.count("target", in_=total, entered_ok=n, rejected=total - n, made=n, kept=n)
         file = "shards/target/target.parquet"
         self._write(shard, file)
         found.take_all({file: shard})
-        return rows[:limit]
+        return kept
 
     def _write(self, shard: Shard, file: str) -> None:
         shard.write(self.path / file, self.plan.shard_schema, canonical)

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
 from gristmill.engines.client import Asks
 from gristmill.errors import EngineError, GristmillError, PromptTooLong, StageError
+from gristmill.formats.marks import Marks
+from gristmill.formats.values import typed
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.stage import Drop, TableStage
 from gristmill.storage.ids import child_id
-from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, typed, view_table
+from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, view_table
 from gristmill.storage.shards import Shard
 
 T = TypeVar("T")
@@ -46,6 +48,7 @@ class Unit:
     round: int = 0
     pool: pa.Table | None = None
     """Rows accepted in earlier rounds."""
+    marks: Marks = field(default_factory=Marks)
 
     async def run(self, family: list[Row], start: int, shard: Shard) -> None:
         """Take a family from a stage to the end of the unit and record every ending."""
@@ -68,6 +71,8 @@ class Unit:
             use = self.uses[i]
             out, calls = await self._call(use, row, shard)
             row = {**row, "calls": calls}
+            if isinstance(out, Drop):
+                out = self._reviewed(use, row, out)
             if isinstance(out, Drop | Failed):
                 _leave(use, row, out, shard)
                 return None
@@ -166,12 +171,21 @@ class Unit:
                 f"stage '{use.label}' decided on {len(lines)} of {len(rows)} rows; "
                 "return exactly one line per input row"
             )
-        out = []
+        out: list[tuple[Row, Drop | None]] = []
         for row in rows:
             line = lines[row["id"]]
-            end = None if line["keep"] else _declared(use, Drop(line["code"], line["detail"] or ""))
-            out.append((merge(use, row, {name: line.get(name) for name in use.lands}), end))
+            row = merge(use, row, {name: line.get(name) for name in use.lands})
+            end: Row | Drop = row
+            if not line["keep"]:
+                drop = _declared(use, Drop(line["code"], line["detail"] or ""))
+                end = self._reviewed(use, row, drop)
+            out.append((row, end) if isinstance(end, Drop) else (end, None))
         return out
+
+    def _reviewed(self, use: Use, row: Row, drop: Drop) -> Row | Drop:
+        """Let a person's mark overrule a filter."""
+        back = use.folder == "filters" and self.marks.bring_back(row, use.label, drop.code)
+        return back or drop
 
 
 async def _guarded(use: Use, work: Awaitable[T]) -> T | Drop | Failed:

@@ -22,6 +22,7 @@ from gristmill.engines.loop import block, patient_collector
 from gristmill.engines.named import build_engines
 from gristmill.engines.progress import Meter, Progress
 from gristmill.errors import InputError
+from gristmill.formats import marks
 from gristmill.formats.exports import write_dataset
 from gristmill.formats.readers import Seeds, from_rows, require, write_malformed
 from gristmill.pipelines.outcome import Result
@@ -142,7 +143,7 @@ async def _run(
     progress: Callable[[Progress], None] | None,
 ) -> Result:
     recipe, plan, seeds = prepared.recipe, prepared.plan, prepared.seeds
-    engines, step = prepared.engines, step or _bare
+    engines, step, said = prepared.engines, step or _bare, marks.read(path)
     async with AsyncExitStack() as ending:
         store = workspace / ".gristmill" / "answers.sqlite"
         answers = ending.enter_context(closing(Answers(store)))  # SQLite's, of this thread alone
@@ -150,7 +151,7 @@ async def _run(
         clients, runner.crowd = connect(engines, answers, runner.host, runner.wake, recipe.slots)
         meter = Meter(clients, lambda: runner.done, progress, path / "costs")
         seen, rows = seeds.summary(), seed_rows(seeds)
-        work = Run(recipe, plan, rows, clients, runner, path, step, meter, seen)
+        work = Run(recipe, plan, rows, clients, runner, path, step, meter, seen, said)
         write_malformed(path / "malformed.jsonl", seeds.malformed)
         ending.push_async_callback(runner.close)
         ending.push_async_callback(stop_all, clients.values())

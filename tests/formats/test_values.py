@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.storage.rows import typed
+from gristmill.formats.values import typed
 
 NUMBER, WHOLE, TEXT, TRUTH = pa.float64(), pa.int64(), pa.string(), pa.bool_()
 NUMBERS = pa.list_(NUMBER)
