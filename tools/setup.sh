@@ -28,11 +28,18 @@ export VIRTUAL_ENV=$PWD/$venv
 "$venv/bin/uv" pip install --quiet --compile-bytecode "${options[@]}" -r "requirements/$hardware.txt"
 "$venv/bin/uv" pip install --quiet --no-sources --no-deps --editable .
 
-# bubblewrap is the sandbox's second choice, for machines that forbid what the first one needs; one
-# test needs a browser. Debian's packages where we may install them.
+# What tests of our pages look with for people who see or type otherwise.
+if command -v npm >/dev/null; then
+    npm install --prefix "$venv" --no-save --no-audit --no-fund --ignore-scripts --silent axe-core@4.14.1 >/dev/null 2>&1 ||
+        echo "could not install axe-core with npm; a test of the pages skips what it would find" >&2
+fi
+
+# bubblewrap is the sandbox's second choice, for machines that forbid what the first one needs; tests
+# of our pages need a browser. Debian's packages where we may install them.
 missing=()
 command -v bwrap >/dev/null || missing+=(bubblewrap)
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+command -v chromedriver >/dev/null || missing+=(chromium-driver)
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive

@@ -88,6 +88,13 @@ def _looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     trace.add_argument("--calls", action="store_true", help="each prompt and reply to its end")
     trace.add_argument("--page", type=Path, metavar="FILE", help="all of it as an HTML page")
     _plugins(trace)
+    review = _add(commands, "review", "reviewing", "look at rows in a browser, keep or drop them")
+    review.add_argument("run", metavar="RUN")
+    review.add_argument(
+        "--port", type=_port, default=0, metavar="N", help="any free one if left out"
+    )
+    review.add_argument("--import", dest="origin", metavar="FROM", help="marks of records or a run")
+    review.add_argument("--export", type=Path, metavar="FILE", help="Argilla's records, instead")
     diff = _add(commands, "diff", "comparing", "compare two versions of a dataset, row by row")
     diff.add_argument("a", metavar="A", help="a run, a dataset folder or hub:owner/name@revision")
     diff.add_argument("b", metavar="B", help="the same, the newer one")

@@ -197,13 +197,18 @@ BILL = {
 }  # fmt: skip
 
 
+def build(path: Path, n_seeds: int, **note: Any) -> Path:
+    """Write a run of so many seeds; 100 of them make about 280 rows that end."""
+    writer = Writer(path, n_seeds)
+    rows = writer.chosen(writer.scored(writer.duplicates(writer.first())))
+    writer.finish(rows, **{**COUNTED, **note})
+    write_text(path / "costs" / "1-1.json", json.dumps(BILL))
+    return path
+
+
 @pytest.fixture
 def finished(tmp_path: Path) -> Callable[..., Path]:
     def make(n_seeds: int = 30, path: Path | None = None, **note: Any) -> Path:
-        writer = Writer(path or tmp_path / "runs" / "demo_run-ffff", n_seeds)
-        rows = writer.chosen(writer.scored(writer.duplicates(writer.first())))
-        writer.finish(rows, **{**COUNTED, **note})
-        write_text(writer.path / "costs" / "1-1.json", json.dumps(BILL))
-        return writer.path
+        return build(path or tmp_path / "runs" / "demo_run-ffff", n_seeds, **note)
 
     return make

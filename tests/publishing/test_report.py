@@ -1,15 +1,12 @@
 import json
-import os
 import re
 import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from gristmill.commands import building
 from gristmill.errors import InputError, TooManyErrors
@@ -18,8 +15,6 @@ from gristmill.publishing import card, charts, facts, report
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from tests.publishing.conftest import BILL
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "google-chrome", "chrome"))), None)
 
 
 class Tags(HTMLParser):
@@ -163,37 +158,6 @@ def test_numbers_are_written_for_people(value, shown) -> None:
 )
 def test_an_axis_has_short_numbers(value, shown) -> None:
     assert charts.short(value) == shown
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
-def test_a_browser_renders_the_report_and_runs_nothing(finished, tmp_path) -> None:
-    page = report.write(finished(200))
-    # The same page without its policy: escaping alone must be enough.
-    bare = tmp_path / "bare.html"
-    bare.write_text(re.sub("<meta http-equiv[^>]*>", "", page.read_text()))
-    for file in (page, bare):
-        dom = browse(file, tmp_path, "--dump-dom")
-        assert "<title>demo_run · gristmill report</title>" in dom
-        assert "pwned" in dom
-        assert "near_duplicate" in dom
-        assert "<img" not in dom
-        assert not re.search(r"<script", dom)
-    shot = Path(os.environ.get("GRISTMILL_SCREENSHOTS", tmp_path)) / "report.png"
-    browse(page, tmp_path, f"--screenshot={shot}", "--window-size=1280,2400")
-    with Image.open(shot) as image:
-        assert image.size == (1280, 2400)
-        assert len(image.convert("RGB").getcolors(1 << 24) or []) > 50  # drawn, not blank
-
-
-def browse(page: Path, tmp_path: Path, *options: str) -> str:
-    assert CHROMIUM
-    command = [
-        CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri(),
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, timeout=120, check=True)
-    return done.stdout.decode()
 
 
 def test_costs_are_of_every_command_that_paid_and_a_replay_pays_nothing(

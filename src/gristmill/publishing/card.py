@@ -14,6 +14,7 @@ import pyarrow as pa
 import yaml
 
 from gristmill.errors import InputError
+from gristmill.formats import marks
 from gristmill.publishing import (
     calibration,
     changelog,
@@ -25,6 +26,7 @@ from gristmill.publishing import (
     pairs,
     proof,
     rebuilding,
+    reviewed,
     trainee,
     training,
 )
@@ -92,6 +94,9 @@ def write(path: Path) -> Path:
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
     write_text(folder / "README.md", render(run))
+    (folder / marks.FILE).unlink(missing_ok=True)
+    if (said := path / marks.FILE).exists():
+        write_text(folder / marks.FILE, said.read_text(encoding="utf-8"))
     croissant.write(run)
     return folder / "README.md"
 
@@ -108,6 +113,7 @@ def render(run: RunFiles) -> str:
         ("How pairs were made", pairs.section(run)),
         ("Verification", _verification(run)),
         ("How far the judges agree with people", calibration.section(run)),
+        ("What people marked", reviewed.section(run)),
         ("Contamination", contamination.section(run)),
         ("Does the selection pay?", proof.section(run)),
         ("Examples of what was rejected", _rejected(run)),
@@ -170,7 +176,8 @@ def _summary(run: RunFiles) -> Iterator[str]:
     aim = f" (target: {number(target)} rows before the selection)" if target else ""
     if known := changelog.versions(run):
         yield f"This is v{len(known)} of a dataset that grows; older rows stay as they are."
-    yield f"The run stopped at: {note.get('stop')}{aim}. Nothing here was checked by hand.\n"
+    by_hand = "" if (run.path / marks.FILE).exists() else " Nothing here was checked by hand."
+    yield f"The run stopped at: {note.get('stop')}{aim}.{by_hand}\n"
     yield LOADING
 
 

@@ -86,19 +86,25 @@ def verdicts(run: RunFiles) -> Iterator[tuple[str, str, list[tuple[str, int]]]]:
                 yield label, name, [(cut(str(w or "none"), 40), n) for w, n in ordered]
 
 
+def score_names(run: RunFiles) -> list[str]:
+    """Return the names of the numeric scores: `ifd.value`."""
+    return [
+        f"{label}.{name}"
+        for label, fields in run.fields("scores").items()
+        for name, kind in fields.items()
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    ]
+
+
 def scores(run: RunFiles) -> list[Score]:
     """Return every numeric score that at least two rows have."""
     kept = run.kept.implode()
     result = []
-    for label, fields in run.fields("scores").items():
-        for name, kind in fields.items():
-            if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-                continue
-            found = run.numbers(f"scores.{label}.{name}")
-            chosen = found.filter(pl.col("id").is_in(kept))
-            if len(found) > 1:
-                full = f"{label}.{name}"
-                result.append(Score(full, *(f["value"].to_numpy() for f in (found, chosen))))
+    for name in score_names(run):
+        found = run.numbers(f"scores.{name}")
+        chosen = found.filter(pl.col("id").is_in(kept))
+        if len(found) > 1:
+            result.append(Score(name, *(f["value"].to_numpy() for f in (found, chosen))))
     return result
 
 
@@ -153,7 +159,7 @@ def _map(run: RunFiles, label: str, name: str) -> Map | None:
 
 def kept_examples(run: RunFiles, n: int) -> list[Example]:
     """Return rows of the dataset, in the order of their ids: as good as random, and stable."""
-    return [_example(row) for row in run.last_of(run.kept.sort().head(n).to_list())]
+    return [example(row) for row in run.last_of(run.kept.sort().head(n).to_list())]
 
 
 def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]:
@@ -164,7 +170,7 @@ def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]
     rows = {row["id"]: row for row in run.last_of(gone["id"].to_list())}
     found: dict[tuple[str, str], list[Example]] = {}
     for i, at, code in gone.select("id", "end_at", "end_code").iter_rows():
-        found.setdefault((at, code), []).append(_example(rows[i]))
+        found.setdefault((at, code), []).append(example(rows[i]))
     order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
     return {key: found[key] for key in order}
 
@@ -234,8 +240,8 @@ def seed_files(run: RunFiles) -> tuple[list[str], str]:
     return [str(name) for name in told.get("files") or []], str(told.get("digest") or "")
 
 
-def _example(row: Row) -> Example:
-    why = row.get("end_detail") or (row.get("end_error") or "").strip().rpartition("\n")[2]
+def example(row: Row) -> Example:
+    """Return a row as it may be shown; texts that nobody should see are not in it."""
     numbers = tuple(
         (f"{label}.{name}", value)
         for label, fields in sorted((row.get("scores") or {}).items())
@@ -244,7 +250,12 @@ def _example(row: Row) -> Example:
     )
     hidden = row.get("end_code") in UNSHOWN
     shown = [("text", "not shown: it holds what nobody should see")] if hidden else texts(row)
-    return Example(row["id"], list(shown), why, numbers)
+    return Example(row["id"], list(shown), why_of(row), numbers)
+
+
+def why_of(row: Row) -> str:
+    """Return the evidence of a row that left: what its stage said, else its error's last line."""
+    return row.get("end_detail") or (row.get("end_error") or "").strip().rpartition("\n")[2]
 
 
 def costs(run: RunFiles) -> list[tuple[str, float]]:

@@ -182,7 +182,9 @@ def _calls(row: Ancestor, found: Trace, whole: bool) -> Iterator[str]:
 
 def page(found: Trace) -> str:
     """Return the trace as one HTML file without a script or a request."""
-    return environment().get_template("trace.html.j2").render(trace=found)
+    templates = environment()
+    templates.filters["brief"] = _short
+    return templates.get_template("trace.html.j2").render(trace=found)
 
 
 def _lines(found: Trace, whole: bool) -> Iterator[str]:

@@ -1,0 +1,154 @@
+"""Report, trace and review in a real browser: keys, filters, widths, nothing run that rows say."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from gristmill.formats import marks
+from gristmill.publishing import report
+from gristmill.publishing.review import Query, Review
+from gristmill.publishing.review_server import Server
+from gristmill.publishing.trace import page, trace
+from tests.publishing.browser import AXE, CHROMIUM, DRIVER, Browser, driven
+from tests.publishing.conftest import build
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER), reason="no browser: apt-get install chromium chromium-driver"
+    ),
+]
+READY = "return document.querySelectorAll('.line').length && document.querySelector('#body pre')"
+SAYS = "return document.getElementById('{}').textContent.includes(arguments[0])"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with driven() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """A run of which more than 10,000 rows ended."""
+    return build(tmp_path_factory.mktemp("pages") / "runs" / "demo_run-ffff", 3700)
+
+
+@pytest.fixture(scope="module")
+def address(run) -> Iterator[str]:
+    with Server(Review(run)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.url
+        server.shutdown()
+
+
+def opened(browser: Browser, address: str) -> None:
+    browser.resize(1280)
+    browser.open(address)
+    browser.until(READY)
+
+
+def chosen(browser: Browser) -> str:
+    return browser.ask("return document.querySelector('[aria-selected=true] .start').textContent")
+
+
+def test_rows_are_marked_by_keys_alone_and_the_marks_are_there_at_once(browser, address, run):
+    opened(browser, address)
+    first = chosen(browser)
+    browser.press("j", "k", "n", *"too thin", "Escape", "d")
+    browser.until("return document.querySelector('#line-0 .marked').textContent === 'drop'")
+    browser.until("return document.querySelector('#line-1').ariaSelected === 'true'")
+    [dropped] = marks.read(run).by_id.values()
+    assert (dropped.says, dropped.note) == ("drop", "too thin")
+    browser.press("ArrowUp")
+    browser.until("return document.getElementById('note').value === 'too thin'")
+    assert chosen(browser) == first
+    browser.press("u")
+    browser.until("return document.querySelector('#line-0 .marked').textContent === ''")
+    assert marks.read(run).by_id == {}
+    browser.press("?")
+    assert browser.ask("return document.getElementById('help').open")
+    browser.press("Escape")
+    assert browser.console() == []
+
+
+def test_filters_and_search_narrow_more_than_10000_rows_page_by_page(browser, address, run):
+    opened(browser, address)
+    total = len(Review(run).rows)
+    assert total > 10_000
+    assert browser.ask("return document.querySelectorAll('.line').length") == 100
+    browser.press("]")
+    browser.until(
+        f"return document.getElementById('where').textContent === '101 to 200 of {total:,}'"
+    )
+    browser.press("ArrowUp")
+    browser.until(
+        f"return document.getElementById('where').textContent === '1 to 100 of {total:,}'"
+    )
+    browser.until("return document.querySelector('#line-99[aria-selected=true]')")
+    browser.press("/", *"variant 1 of 12", "Enter")
+    n = Review(run).page(Query(text="variant 1 of 12"))["n"]
+    assert 80 < n < 120
+    browser.until(f"return document.getElementById('where').textContent.endsWith(' of {n}')")
+    starts = browser.ask("return [...document.querySelectorAll('.start')].map(e => e.textContent)")
+    assert all("variant 1 of 12" in start for start in starts)
+    pick = "const s = document.querySelector(`[name=${arguments[0]}]`); s.value = arguments[1];"
+    fire = "s.dispatchEvent(new Event('input', {bubbles: true}))"
+    browser.ask(pick + fire, "code", "near_duplicate")
+    shown = "[...document.querySelectorAll('.how')].map(e => e.textContent)"
+    browser.until(f"return {shown}.every(t => t === 'rejected at near_duplicates near_duplicate')")
+    assert browser.console() == []
+
+
+def pages(run: Path, tmp_path: Path, address: str) -> dict[str, str]:
+    (tmp_path / "trace.html").write_text(page(trace(run, 0)))
+    report.write(run)
+    files = {"report": run / "report.html", "trace": tmp_path / "trace.html"}
+    return {"review": address, **{name: file.as_uri() for name, file in files.items()}}
+
+
+@pytest.mark.parametrize("name", ["report", "trace", "review"])
+def test_pages_read_well_at_every_width_and_for_everybody(browser, run, address, tmp_path, name):
+    wanted = pages(run, tmp_path, address)[name]
+    shots = Path(os.environ.get("GRISTMILL_SCREENSHOTS", tmp_path))
+    for width, colours in ((1280, "light"), (420, "dark")):
+        browser.resize(width)
+        scheme = [{"name": "prefers-color-scheme", "value": colours}]
+        browser.command("Emulation.setEmulatedMedia", {"features": scheme})
+        browser.open(wanted)
+        if name == "review":
+            browser.until(READY)
+        assert browser.ask("return document.documentElement.scrollWidth") == width
+        browser.shoot(shots / f"{name}-{width}.png")
+        if AXE.exists():
+            assert browser.findings() == []
+    assert browser.console() == []
+    if not AXE.exists():
+        pytest.skip(f"no axe-core: npm install --prefix {sys.prefix} axe-core")
+
+
+@pytest.mark.parametrize("name", ["report", "trace"])
+def test_text_of_rows_runs_nothing_even_without_the_pages_policy(browser, run, tmp_path, name):
+    text = {"report": lambda: report.render(Review(run).run), "trace": lambda: page(trace(run, 0))}
+    bare = tmp_path / "bare.html"
+    bare.write_text(re.sub("<meta http-equiv[^>]*>", "", text[name]()))
+    browser.open(bare.as_uri())
+    assert browser.ask("return document.title").startswith("demo_run" if name == "report" else "")
+    assert "pwned" in browser.ask("return document.body.textContent")
+    assert browser.ask("return document.title") != "pwned"
+    assert browser.ask("return document.querySelectorAll('script, img, iframe').length") == 0
+
+
+def test_the_review_shows_hostile_text_as_text(browser, address):
+    opened(browser, address)
+    browser.press("/", *"onerror=alert", "Enter")
+    body = "document.getElementById('body').textContent"
+    browser.until(f"return {body}.includes('<img src=x onerror=alert(1)>')")
+    assert browser.ask("return document.querySelectorAll('#body img, #body script').length") == 0
+    assert browser.ask("return document.title").endswith("gristmill review")
+    assert browser.console() == []
