@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from gristmill.errors import InputError
-from gristmill.formats.api_files import apis_of, collection
+from gristmill.formats.api_collections import Apis
+from gristmill.formats.api_files import apis_of
 from gristmill.formats.readers import SeedSpec, read
 from gristmill.text.simulated_api import Call, replay
 
@@ -53,7 +54,11 @@ def test_a_category_is_what_the_catalogue_of_apis_says(tmp_path) -> None:
     info = {"title": "T", "x-apisguru-categories": ["media", "text"]}
     told = {"swagger": "2.0", "info": info, "paths": {"/a": {"get": {}}}}
     (tmp_path / "t.json").write_text(json.dumps(told))
-    assert collection(str(tmp_path), "")[0]["category"] == "media"
+    (row,) = Apis(apis=str(tmp_path)).collection()
+    assert row["category"] == "media"
+    with pytest.raises(InputError, match="expected other"):
+        Apis(apis=str(tmp_path), pin="other")
+    assert Apis().collection() == []
 
 
 def test_no_api_at_all_is_an_error(tmp_path) -> None:
@@ -61,7 +66,7 @@ def test_no_api_at_all_is_an_error(tmp_path) -> None:
     with pytest.raises(InputError, match="expected an object with `paths`"):
         read(SeedSpec(use="openapi", path=str(tmp_path)))
     with pytest.raises(InputError, match=r"no file under .* describes an API"):
-        collection(str(tmp_path), "other")
+        Apis(apis=str(tmp_path))
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA is not set")

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import ValidationError
 
 from gristmill.formats import trainers
@@ -17,6 +18,7 @@ from gristmill.formats.exports import Export, held_out, write_dataset
 from gristmill.formats.readers import Seeds, SeedSpec, from_rows, read
 from gristmill.pipelines.seeds import seed_rows
 from gristmill.storage.rows import SYSTEM, schema_of, to_table
+from gristmill.text import tool_calls
 
 FORMATS: list[Any] = ["messages", "sharegpt", "alpaca", "prompt-completion"]
 CALL = [{"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"x": 1}'}}]
@@ -97,7 +99,11 @@ def test_conversations_are_exported_whole_with_all_that_their_turns_carry(tmp_pa
         {"messages": TOOLED, "tools": [{"name": "f", "x": 1}, {"name": "g"}]}
     ]
     assert lines(tmp_path, "prompt-completion") == [
-        {"prompt": TOOLED[:4], "completion": TOOLED[4:]}
+        {
+            "prompt": TOOLED[:4],
+            "completion": TOOLED[4:],
+            "tools": [{"name": "f", "x": 1}, {"name": "g"}],
+        }
     ]
     (shared,) = lines(tmp_path, "sharegpt")
     assert shared["conversations"][2] == {"from": "gpt", "value": None, "tool_calls": CALL}
@@ -398,3 +404,35 @@ def test_a_pair_that_came_as_turns_goes_as_turns(tmp_path) -> None:
     export([{"chosen": chosen, "rejected": rejected}], tmp_path, "preference")
     (line,) = lines(tmp_path, "preference")
     assert line == {"prompt": [LONG[1]], "chosen": [LONG[2]], "rejected": rejected[1:]}
+
+
+TEMPLATE = """{%- if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools>
+{% endif %}{%- for message in messages %}<{{ message.role }}>{{ message.content or "" }}
+{%- for call in message.tool_calls or [] %}<call>{"name": "{{ call.function.name }}", \
+"arguments": {{ call.function.arguments | tojson }}}</call>{% endfor %}
+{% endfor %}"""
+
+
+def test_calls_and_functions_that_a_stage_wrote_render_through_a_chat_template(tmp_path) -> None:
+    call = {"name": "f", "arguments": {"x": 1}}
+    turns = [tool_calls.said("user", "f(1)?"), tool_calls.calling([call], ["c"], "Hm.")]
+    turns += [tool_calls.answering("c", "f", "42"), tool_calls.said("assistant", "42.")]
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}]
+    row = {"instruction": "f(1)?", "output": "42.", "messages": turns}
+    plain = {"instruction": "Hi", "output": "Hello"}
+    seeds = seed_rows(from_rows([row, plain]))
+    meta = {"meta": {"search": {"tools": json.dumps(tools)}, "other": {}}}
+    table = to_table([{**one, **meta} for one in seeds], schema_of({}))
+    write_dataset(table, tmp_path, Export(formats=FORMATS))
+    made = {len(line["messages"]): line for line in lines(tmp_path, "messages")}
+    env = ImmutableSandboxedEnvironment()
+    env.filters["tojson"] = json.dumps  # as transformers has it: nothing is escaped for HTML
+    assert env.from_string(TEMPLATE).render(**made[4]) == (
+        f"<tools>{json.dumps(tools[0])}</tools>\n<user>f(1)?\n"
+        '<assistant>Hm.<call>{"name": "f", "arguments": {"x": 1}}</call>\n'
+        "<tool>42\n<assistant>42.\n"
+    )
+    assert "tools" not in made[2], "a row that calls nothing has none"
+    for form in ("sharegpt", "prompt-completion"):
+        (line,) = (line for line in lines(tmp_path, form) if "tools" in line)
+        assert line["tools"] == tools

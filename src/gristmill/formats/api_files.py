@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import Any
 
-from gristmill.errors import InputError, RecipeError
+from gristmill.errors import RecipeError
 from gristmill.formats.files import contents
 from gristmill.formats.parts import Part, loads, suffix_of
 from gristmill.storage.rows import Row
@@ -48,19 +47,6 @@ def apis_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
     if wrong := [part.malformed[0] for part in parts if part.malformed]:
         notes.append(f"{len(wrong)} could not be read: {wrong[0].file}: {wrong[0].reason}")
     return parts, hashed.hexdigest(), notes
-
-
-@lru_cache(maxsize=4)
-def collection(path: str, pin: str) -> list[Row]:
-    """Return the rows of the APIs under a path, read once per process and pin.
-
-    Raises:
-        InputError: there is none.
-    """
-    rows = [row for part in apis_of([path])[0] for row in part.rows]
-    if not rows:
-        raise InputError(f"apis: no file under {path} describes an API")
-    return rows
 
 
 def _document(name: str, data: bytes) -> Any:

@@ -7,12 +7,13 @@
 
 A conversation is exported up to its last answer while its first and last turn are still the row's
 instruction and output; after a stage rewrote one of them, the row is a single exchange. Formats:
-- `messages`: ChatML turns, with a `tools` column if there is one.
-- `sharegpt`: `conversations` of `from` and `value`.
+- `messages`: ChatML turns, with `tools` where the row or the stage that wrote the turns has them.
+- `sharegpt`: `conversations` of `from` and `value`, `tools` as above.
 - `alpaca`: `instruction`, `input`, `output`; if any row needs them, every row has `system` and
   `history`, the pairs before. A row with tools, or with parts that are no text, does not fit and
   is left out.
-- `prompt-completion`: two texts, or, if any row is more than one exchange, two lists of turns.
+- `prompt-completion`: two texts, or, if any row is more than one exchange, two lists of turns with
+  `tools` as above.
 - `preference`: `prompt`, `chosen` and `rejected` as lists of turns, which is what TRL's trainers of
   preferences read; `margin`, `chosen_from` and `rejected_from` where the stage that made the pair
   wrote them. Rows that are no pair are left out.

@@ -112,14 +112,23 @@ def _has_words_only(turn: Turn) -> bool:
 
 
 def _messages(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
-    line: Row = {"messages": [chatml(turn) for turn in turns]}
-    if (tools := row.get("tools")) is not None:
-        line["tools"] = json.loads(tools) if str(tools).startswith('[{"') else tools
-    return line
+    return {"messages": [chatml(turn) for turn in turns], **_tools(row, turns)}
 
 
 def _sharegpt(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
-    return {"conversations": [sharegpt(turn) for turn in turns]}
+    return {"conversations": [sharegpt(turn) for turn in turns], **_tools(row, turns)}
+
+
+def _tools(row: Row, turns: Sequence[Turn]) -> Row:
+    """Return the functions that may be called: the row's, else those of the stage that called."""
+    tools = row.get("tools")
+    if tools is None and any(map(calls_tools, turns)):
+        told = json.loads(row.get("meta") or "{}").values()
+        written = (one.get("tools") for one in told if isinstance(one, dict))
+        tools = next(filter(None, written), None)
+    if tools is None:
+        return {}
+    return {"tools": json.loads(tools) if str(tools).startswith('[{"') else tools}
 
 
 def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
@@ -128,6 +137,7 @@ def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
     return {
         "prompt": [chatml(turn) for turn in turns[:-1]],
         "completion": [chatml(turns[-1])],
+        **_tools(row, turns),
     }
 
 

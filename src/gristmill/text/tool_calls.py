@@ -1,0 +1,119 @@
+"""Calls of functions in a conversation: as turns with `tool_calls`, and read back from them.
+
+Arguments are objects, not texts in JSON, because that is what chat templates render.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal, TypedDict
+
+from gristmill.text.openapi import function
+from gristmill.text.simulated_api import Api, Call, Endpoint, Result, replay
+
+MAX_SEEN = 1024
+"""Characters of an answer that a model sees, as in ToolBench."""
+MAX_GLANCE = 400
+"""Characters of an answer that shows what there is."""
+
+
+class ToolTurn(TypedDict):
+    """A turn of a conversation with calls, as a row's `messages` keep it."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+    extra: str | None
+    """JSON: `tool_calls`, or the `tool_call_id` and `name` of what answers."""
+
+
+def api_of(text: str) -> Api:
+    """Return the API that a row carries."""
+    api: Api = json.loads(text)
+    return api
+
+
+def tools_of(endpoints: Iterable[Endpoint]) -> str:
+    """Return functions as chat templates take them, as JSON: a dataset's `tools`."""
+    return json.dumps([function(one) for one in endpoints], ensure_ascii=False)
+
+
+def documented(endpoints: Iterable[Endpoint]) -> str:
+    """Return functions for a prompt, one on each line."""
+    told = (function(one)["function"] for one in endpoints)
+    return "\n".join(json.dumps(one, ensure_ascii=False) for one in told)
+
+
+def shown(result: Result) -> str:
+    """Return what a model sees of an answer: error and response, as ToolBench's server says it."""
+    body, is_ok = result["body"], result["code"] == 0
+    told = {"error": "" if is_ok else body["error"], "response": body if is_ok else ""}
+    return json.dumps(told, ensure_ascii=False)[:MAX_SEEN]
+
+
+def glance(api: Api) -> str:
+    """Return what the functions that need no argument answer, for a prompt."""
+    asks = [
+        Call(name=one["name"], arguments={})
+        for one in api["endpoints"]
+        if one["method"] == "get" and not one["parameters"]["required"]
+    ]
+    told = zip(asks, replay(api, asks), strict=True)
+    return "\n".join(f"{ask['name']}: {shown(one)[:MAX_GLANCE]}" for ask, one in told)
+
+
+def said(role: Literal["user", "assistant"], content: str) -> ToolTurn:
+    """Return a turn that is text."""
+    return {"role": role, "content": content, "extra": None}
+
+
+def calling(calls: Sequence[Call], ids: Sequence[str], said: str = "") -> ToolTurn:
+    """Return the assistant's turn that makes calls, all at once if they are several."""
+    made = [
+        {"id": id_, "type": "function", "function": {**call}}
+        for id_, call in zip(ids, calls, strict=True)
+    ]
+    extra = json.dumps({"tool_calls": made}, ensure_ascii=False)
+    return {"role": "assistant", "content": said, "extra": extra}
+
+
+def answering(id_: str, name: str, seen: str) -> ToolTurn:
+    """Return the turn that says what came of a call."""
+    extra = json.dumps({"tool_call_id": id_, "name": name}, ensure_ascii=False)
+    return {"role": "tool", "content": seen, "extra": extra}
+
+
+def read_calls(messages: Iterable[Mapping[str, Any]]) -> list[tuple[Call, str | None]]:
+    """Return every call of a conversation with what was answered; None where nothing was.
+
+    What is no call (no name, or arguments that are no object) has the name "".
+    """
+    found: list[tuple[str, Call]] = []
+    seen: dict[str, str] = {}
+    for turn in messages:
+        extra = json.loads(turn["extra"]) if turn.get("extra") else {}
+        if turn["role"] == "tool":
+            seen.setdefault(str(extra.get("tool_call_id")), turn["content"] or "")
+        for one in extra.get("tool_calls") or []:
+            found.append((str(one.get("id")), _call(one)))
+    return [(call, seen.get(id_)) for id_, call in found]
+
+
+def _call(one: Mapping[str, Any]) -> Call:
+    told = one.get("function")
+    told = told if isinstance(told, dict) else {}
+    arguments = told.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            arguments = None
+    if not isinstance(told.get("name"), str) or not isinstance(arguments, dict):
+        return {"name": "", "arguments": {}}
+    return {"name": told["name"], "arguments": arguments}
+
+
+def told_calls(messages: Iterable[Mapping[str, Any]]) -> str:
+    """Return calls and their answers for a prompt, one on each line."""
+    told = read_calls(messages)
+    return "\n".join(f"{one['name']}({json.dumps(one['arguments'])}): {seen}" for one, seen in told)
