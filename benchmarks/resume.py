@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -116,16 +116,6 @@ class Place:
             self._calls += new.split()
         return self._calls
 
-    def committed(self, workspace: str) -> set[str]:
-        """Return the keys that a workspace's store holds."""
-        path = self.folder / workspace / ".gristmill" / "answers.sqlite"
-        if not path.exists():
-            return set()
-        with sqlite3.connect(path) as reader:
-            if not reader.execute("SELECT name FROM sqlite_master").fetchone():
-                return set()
-            return {key for (key,) in reader.execute("SELECT key FROM answers")}
-
     def run_dir(self, workspace: str) -> Path:
         """Return the only run of a workspace."""
         (found,) = (self.folder / workspace / "runs").iterdir()
@@ -136,6 +126,17 @@ class Place:
         if code := process.wait(600):
             said = (self.folder / "out").read_text()[-3000:]
             raise RuntimeError(f"the run ended with {code}:\n{said}")
+
+
+def committed(workspace: Path) -> set[str]:
+    """Return the keys that a workspace's store holds."""
+    path = workspace / ".gristmill" / "answers.sqlite"
+    if not path.exists():
+        return set()
+    with closing(sqlite3.connect(path)) as reader:
+        if not reader.execute("SELECT name FROM sqlite_master").fetchone():
+            return set()
+        return {key for (key,) in reader.execute("SELECT key FROM answers")}
 
 
 def kill_again_and_again(
@@ -160,7 +161,7 @@ def kill_again_and_again(
 
 def _start_again(place: Place, done: Outcome, moment: Any, before: int, rng: Any) -> None:
     """Start the killed run again, and kill it by time or by event; None lets it end."""
-    committed, seen = place.committed("killed"), len(place.calls())
+    stored, seen = committed(place.folder / "killed"), len(place.calls())
     event = moment if isinstance(moment, tuple) else ("none", 0)
     started = place.start("killed", *event)
     if isinstance(moment, float):
@@ -168,7 +169,7 @@ def _start_again(place: Place, done: Outcome, moment: Any, before: int, rng: Any
     if moment is None:
         place.finish(started)
     code = started.wait(600)
-    done.calls_repeated += len(committed & set(place.calls()[seen:]))
+    done.calls_repeated += len(stored & set(place.calls()[seen:]))
     if code != -signal.SIGKILL:
         return
     finished = len(set(place.calls()[before:]))

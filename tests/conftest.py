@@ -51,6 +51,7 @@ RAY = {
     "tests/engines/sandbox/test_cluster.py",
     "tests/engines/test_remote.py",
     "tests/engines/test_vllm.py",
+    "tests/pipelines/test_chaos.py",
     "tests/pipelines/test_ray.py",
     "tests/pipelines/test_rounds_that_train.py",
 }
