@@ -31,6 +31,7 @@ TEXTS = ("answer",)
 """Parameters that name columns of texts."""
 GIVEN = {
     "scale_bio": {"shares": (("0", 0.5), ("1", 0.3), ("2", 0.2))},
+    "stelo": {"levels": ("0", "1", "2")},
     "interleaved": {"stages": ("0", "1", "2"), "levels": ("0", "1", "2")},
 }
 """Settings without which there would be nothing to select."""
