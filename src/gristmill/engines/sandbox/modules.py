@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.engines.sandbox.program import Program, Verdict
-from gristmill.text import own_modules
-from gristmill.text.code_files import modules_of
+from gristmill.text import code_facts, own_modules
+from gristmill.text.code_files import modules_of, tests_among
 
 BUNDLE = """import os, sys
 for _name, _text in {files!r}.items():
@@ -18,6 +18,8 @@ for _name, _text in {files!r}.items():
 sys.path.insert(0, os.getcwd())
 {imports}
 """
+MAX_STDERR = 2000
+"""Characters of what a run wrote there, the last ones."""
 Run = Callable[[Program], Awaitable[Verdict]]
 
 
@@ -70,3 +72,30 @@ async def stubs(run: Run, files: Mapping[str, str]) -> dict[str, str]:
     for name in (name for name in files if name.endswith(".py")):
         made[name] = found(await run(inspection(own_modules, "stubbed", files[name]))) or ""
     return made
+
+
+async def checked(
+    run: Run, files: Mapping[str, str], timeout_s: float, profile: str = "bare"
+) -> tuple[str, str]:
+    """Return what comes of files, their tests among them, and why: the first that is no pass.
+
+    A file that does not parse, or tests that import none of the others, are an `error`; without
+    tests it is `no_tests`. Else the status is that of `judge`.
+    """
+    names = tests_among(files)
+    others = {name: text for name, text in files.items() if name not in names}
+    for name in sorted(others):
+        told = found(await run(inspection(code_facts, "facts", others[name])))
+        if name.endswith(".py") and (told is None or "error" in told):
+            return "error", f"{name}: {told['error'] if told else 'it could not be parsed'}"
+    for name in names:
+        suite = await suite_of(run, files[name], others)
+        if suite.error:
+            return "error", f"{name}: {suite.error}"
+        verdict = await judge(run, others, suite, timeout_s, profile)
+        if verdict.status != "pass":
+            return (
+                verdict.status,
+                f"{name}: {verdict.detail}\n{verdict.stderr[-MAX_STDERR:]}".strip(),
+            )
+    return ("pass", "all tests pass") if names else ("no_tests", "there are no tests yet")
