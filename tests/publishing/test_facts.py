@@ -4,7 +4,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gristmill import run
-from gristmill.publishing import card, facts, report
+from gristmill.publishing import card, facts, maps, report
 from gristmill.publishing.files import RunFiles, texts
 
 
@@ -61,7 +61,7 @@ def test_failed_rows_show_the_last_line_of_their_traceback(recipe, engine, seeds
 
 def test_the_map_keeps_the_distances_along_the_main_directions(finished) -> None:
     files = RunFiles.open(finished(60))
-    found = facts.embeddings(files)
+    found = maps.embeddings(files)
     assert found
     lines = files.scan().filter(pl.col("scores").struct.field("embedding").is_not_null())
     table = lines.collect().unique("id", keep="last").sort("id")
@@ -75,8 +75,8 @@ def test_the_map_keeps_the_distances_along_the_main_directions(finished) -> None
 
 
 def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> None:
-    monkeypatch.setattr(facts, "MOST_POINTS", 10)
-    found = facts.embeddings(RunFiles.open(finished(60)))
+    monkeypatch.setattr(maps, "MOST_POINTS", 10)
+    found = maps.embeddings(RunFiles.open(finished(60)))
     assert found
     assert (len(found.places), sum(found.is_kept), found.total > 10) == (10, 5, True)
 

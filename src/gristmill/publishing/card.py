@@ -29,6 +29,7 @@ from gristmill.publishing import (
     reviewed,
     trainee,
     training,
+    verified,
 )
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
@@ -120,6 +121,7 @@ def render(run: RunFiles) -> str:
         ("Sources", _sources(run)),
         ("Models", origins.section(run)),
         ("Cost", _cost(run)),
+        ("Known limits", verified.limits(run)),
         ("Columns", _columns(run)),
     ]
     body = [f"---\n{front_matter(run)}---\n", f"# {run.name}\n", *_summary(run)]
@@ -236,7 +238,8 @@ def _verification(run: RunFiles) -> Iterator[str]:
     found = list(facts.verdicts(run))
     if not found:
         return
-    yield "| verifier | column | rows | found |"
+    yield from verified.section(run)
+    yield "\n| verifier | column | rows | found |"
     yield "|---|---|--:|---|"
     for label, column, counts in found:
         total = sum(n for _, n in counts)
@@ -245,16 +248,17 @@ def _verification(run: RunFiles) -> Iterator[str]:
 
 
 def _rejected(run: RunFiles) -> Iterator[str]:
-    found = facts.lost_examples(run, 1)
+    found = facts.lost_examples(run, 3)
     if not found:
         return
     yield "| stage | code | row | evidence | text |"
     yield "|---|---|---|---|---|"
-    for (stage, code), (row, *_) in found.items():
-        longest = max((text for _, text in row.texts), key=len, default="")
-        text = code_span(longest, EXAMPLE_CHARS)
-        why = code_span(row.detail, EXAMPLE_CHARS)
-        yield f"| {stage} | {code_span(code, 60)} | `{row.id[:12]}` | {why} | {text} |"
+    for (stage, code), rows in found.items():
+        for row in rows:
+            longest = max((text for _, text in row.texts), key=len, default="")
+            text = code_span(longest, EXAMPLE_CHARS)
+            why = code_span(row.detail, EXAMPLE_CHARS)
+            yield f"| {stage} | {code_span(code, 60)} | `{row.id[:12]}` | {why} | {text} |"
 
 
 def _sources(run: RunFiles) -> Iterator[str]:

@@ -72,8 +72,10 @@ def histogram(every: Array, kept: Array, name: str) -> Markup:
     return _svg(width, height, f"Histogram of {name}", "".join(bars) + axis)
 
 
-def scatter(points: Array, is_kept: Sequence[bool]) -> Markup:
-    """Draw (n, 2) float32: the rows of the dataset over the others."""
+def scatter(
+    points: Array, is_kept: Sequence[bool], names: Sequence[tuple[str, tuple[float, float]]] = ()
+) -> Markup:
+    """Draw (n, 2) float32: the rows of the dataset over the others, and names at places."""
     width, height, edge = 720, 430, 12
     low, high = np.quantile(points, [0.002, 0.998], axis=0)
     span = np.where(high > low, high - low, 1.0)
@@ -84,6 +86,9 @@ def scatter(points: Array, is_kept: Sequence[bool]) -> Markup:
         for kind, which in (("others", ~chosen), ("chosen", chosen))
         if which.any()
     )
+    for name, place in names:
+        x, y = np.clip((np.array(place) - low) / span, 0, 1) * [width - 2 * edge, height - 2 * edge]
+        marks += _label(min(max(x + edge, 60), width - 60), max(y + edge, 14), name, "middle")
     kind = "map dense" if len(points) > DENSE else "map"
     return _svg(width, height, "Map of the rows' embeddings", marks, kind)
 

@@ -11,13 +11,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from gristmill.publishing import prices
 from gristmill.publishing.escape import cut
 from gristmill.publishing.files import RunFiles, texts
 from gristmill.storage.rows import Row
 from gristmill.text.redaction import UNSHOWN
 
-MOST_POINTS = 5000
-"""Rows on the map: enough to see its shape, few enough for a small file."""
 MOST_MARKS = 12
 """Distinct texts that a verdict's column may have to be shown as a breakdown."""
 
@@ -106,55 +105,6 @@ def scores(run: RunFiles) -> list[Score]:
         if len(found) > 1:
             result.append(Score(name, *(f["value"].to_numpy() for f in (found, chosen))))
     return result
-
-
-@dataclass(frozen=True)
-class Map:
-    """Rows by the two main directions of their embeddings."""
-
-    places: np.ndarray
-    """(n, 2) float32."""
-    is_kept: list[bool]
-    shown: float
-    """Share of the variance (0..1) that two directions hold."""
-    total: int
-    """Rows that have an embedding; `places` is a part of them."""
-
-
-def embeddings(run: RunFiles) -> Map | None:
-    """Return a map of the first embedding; None when there is none to draw."""
-    for label, fields in run.fields("scores").items():
-        for name, kind in fields.items():
-            if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
-                return _map(run, label, name)
-    return None
-
-
-def _map(run: RunFiles, label: str, name: str) -> Map | None:
-    column = pl.col("scores").struct.field(label).struct.field(name)
-    have = run.scan().filter(column.is_not_null())
-    ids = have.select("id").unique().sort("id").collect()["id"]
-    if len(ids) < 3:
-        return None
-    chosen = ids.is_in(run.kept.implode())
-    first = ids.filter(chosen).head(MOST_POINTS // 2)
-    rest = ids.filter(~chosen).head(MOST_POINTS - len(first))
-    wanted = pl.concat([first, rest])
-    lines = have.filter(pl.col("id").is_in(wanted.implode())).select("id", column.alias("vector"))
-    found = lines.collect().unique("id", keep="last").sort("id")
-    vectors = np.asarray(found["vector"].to_list(), np.float32)
-    centred = vectors - vectors.mean(axis=0)
-    # The eigenvectors of d x d sums: a decomposition of n x d takes twenty times as long.
-    size, axes = np.linalg.eigh(centred.T @ centred)
-    total = float(size.sum())
-    shown = float(size[-2:].sum()) / total if total else 0.0
-    axes = axes[:, ::-1].T
-    # The sign of an axis is arbitrary: fixed, so that the same run gives the same picture.
-    axes = axes[:2] * np.sign(axes[:2].sum(axis=1, keepdims=True) + 1e-12)
-    places = centred @ axes.T
-    if places.shape[1] < 2:
-        places = np.column_stack([places, np.zeros(len(places), np.float32)])
-    return Map(places, found["id"].is_in(run.kept.implode()).to_list(), shown, len(ids))
 
 
 def kept_examples(run: RunFiles, n: int) -> list[Example]:
@@ -271,7 +221,7 @@ def costs(run: RunFiles) -> list[tuple[str, float]]:
         "CPU time of the driver, s": "cpu_s",
     }
     sums = [(name, sum(bill[column] for bill in run.bills)) for name, column in paid.items()]
-    return [used, *(sums if run.bills else [])]
+    return [used, *(sums if run.bills else []), *prices.costs(run)]
 
 
 def prefix_hits(run: RunFiles) -> tuple[float, float] | None:

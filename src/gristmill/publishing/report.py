@@ -10,7 +10,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gristmill.publishing import charts, facts, rebuilding, spent, trainee
+from gristmill.publishing import charts, facts, maps, rebuilding, spent, trainee, verified
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -72,13 +72,14 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "lines": lines,
         "widest": max((line.handled for line in lines), default=1) or 1,
         "verdicts": _bars(run),
+        "verified": verified.counts(run)[0],
         "scores": [(s, charts.histogram(s.every, s.kept, s.name), _middle(s)) for s in scores],
         "map": _map(run),
         "rates": _rates(run),
         "n_bills": (n := len(run.bills)),
         "callers": f"the {n} commands" if n > 1 else "the one command",
         "kept_examples": facts.kept_examples(run, 6),
-        "lost_examples": facts.lost_examples(run, 2),
+        "lost_examples": facts.lost_examples(run, 3),
         "lost": {(at.label, code): n for at in lines for code, n in at.counts["codes"].items()},
         "roles": facts.roles(run),
         "sources": facts.first_sources(run, 10),
@@ -133,11 +134,13 @@ def _middle(score: facts.Score) -> tuple[str, str, int]:
 
 
 def _map(run: RunFiles) -> dict[str, Any] | None:
-    if not (found := facts.embeddings(run)):
+    if not (found := maps.embeddings(run)):
         return None
-    svg = charts.scatter(found.places, found.is_kept)
+    names = [(str(i), topic.place) for i, topic in enumerate(found.topics, 1)]
+    svg = charts.scatter(found.places, found.is_kept, names)
     n, kept = len(found.places), sum(found.is_kept)
-    return {"svg": svg, "n": n, "total": found.total, "kept": kept, "shown": _share(found.shown)}
+    told = {"svg": svg, "n": n, "total": found.total, "kept": kept, "topics": found.topics}
+    return {**told, "shown": _share(found.shown)}
 
 
 def _rates(run: RunFiles) -> list[tuple[str, Markup]]:

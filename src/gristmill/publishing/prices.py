@@ -1,0 +1,47 @@
+"""Prices of a recipe, and what a run cost by them. They change no row and are in no key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from gristmill.publishing.files import RunFiles
+
+ELSEWHERE = frozenset({"openai", "scripted", "sandbox"})
+"""Engines that hold no processor of their own."""
+
+
+class Prices(BaseModel):
+    """What an hour and what tokens cost, in one currency."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    hour: float = Field(default=0.0, ge=0)
+    """Of one GPU, or of one engine process without one, from the start of a command to its end."""
+    million_tokens: dict[str, float] = {}
+    """By role: of the tokens that its model was asked for, read and written; replays are free."""
+    currency: str = Field(default="USD", pattern=r"^[A-Z]{3}$")
+
+
+def costs(run: RunFiles) -> Iterator[tuple[str, float]]:
+    """Yield engine-hours where engines were used, and the cost where the recipe has prices."""
+    hours = sum(bill["wall_s"] for bill in run.bills) / 3600 * _devices(run)
+    if hours:
+        yield "engine time, h", hours
+    if given := run.recipe.get("prices"):
+        prices = Prices.model_validate(given)
+        roles = run.note.get("roles") or {}
+        tokens = {role: told.get("tokens") or 0 for role, told in roles.items()}
+        paid = sum(n / 1e6 * prices.million_tokens.get(role, 0.0) for role, n in tokens.items())
+        yield f"cost, {prices.currency}", hours * prices.hour + paid
+
+
+def _devices(run: RunFiles) -> int:
+    """Return how many GPUs, or engine processes without one, a command on the run held."""
+    engines = run.recipe.get("engines") or {}
+    asked = {role for role, told in (run.note.get("roles") or {}).items() if told.get("made")}
+    held = [e for role, e in engines.items() if role in asked and e.get("use") not in ELSEWHERE]
+    return sum(int(e.get("replicas", 1)) * int(e.get("tensor_parallel_size", 1)) for e in held)

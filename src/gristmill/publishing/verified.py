@@ -1,0 +1,95 @@
+"""How many rows of a dataset a program bears out, by how it was found, and what nobody looked for.
+
+A pass counts where values were compared outside the program, or its output was: code cannot forge
+either. Asserts run beside the code, with a canary and against a stub, and count where the response
+passed in more than one run.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import polars as pl
+import pyarrow as pa
+
+from gristmill.publishing import contamination, facts
+from gristmill.publishing.charts import number
+from gristmill.publishing.files import RunFiles
+
+OUTSIDE = ("values", "stdio")
+ASSERTS = "asserts"
+TWICE, ONCE = "asserts, run more than once", "asserts, run once"
+
+
+def counts(run: RunFiles) -> tuple[int, Counter[str]]:
+    """Return the dataset's rows that are verified, and its passes by how they were found.
+
+    A row with several verdicts is verified if one of them is enough, and counted by each.
+    """
+    labels = _labels(run.data_schema)
+    n, kinds = 0, Counter[str]()
+    for file in run.data if labels else ():
+        for row in pl.read_parquet(file, columns=["verdicts"])["verdicts"].to_list():
+            found = {_kind(row[label]) for label in labels if row and row.get(label)} - {""}
+            kinds.update(found)
+            n += bool(found & {*OUTSIDE, TWICE})
+    return n, kinds
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the sentence of the card; nothing where no verifier says how it judged."""
+    if not _labels(run.data_schema):
+        return
+    n, kinds = counts(run)
+    total = len(run.kept)
+    yield (
+        f"Verified rows: {number(n)} of {number(total)}. A pass counts where values or printed "
+        "output were compared outside the program, or where asserts held in more than one run."
+    )
+    for kind, count in sorted(kinds.items()):
+        is_enough = "" if kind in {*OUTSIDE, TWICE} else " (not counted)"
+        yield f"- {kind}: {number(count)}{is_enough}"
+
+
+def limits(run: RunFiles) -> Iterator[str]:
+    """Yield what a reader of the card must not expect, from what the recipe did not do."""
+    uses = set(run.uses.values())
+    n, _ = counts(run)
+    if n < len(run.kept):
+        yield f"- No program bears out {number(len(run.kept) - n)} of the rows: they may be wrong."
+    if not uses & set(contamination.METHODS_OF):
+        yield "- Nobody looked for benchmarks in the rows."
+    for what, stages in LOOKED.items():
+        if not uses & stages:
+            yield f"- Nobody looked for {what}."
+    if any(role["model"] == "demo" for role in facts.roles(run)):
+        yield "- The model `demo` is a toy: do not train on what it wrote or chose."
+    yield "- No person has read the rows, unless a section above says so."
+
+
+LOOKED = {
+    "near-duplicates": {"filters.near_duplicates", "filters.semantic_duplicates",
+                        "filters.rouge_novelty"},
+    "personal data": {"filters.personal_data"},
+    "secrets": {"filters.secrets"},
+    "toxic rows": {"filters.toxicity"},
+    "another language than was meant": {"filters.language", "filters.script"},
+}  # fmt: skip
+
+
+def _labels(schema: pa.Schema) -> list[str]:
+    """Return the verifiers that say by what a pass was found."""
+    if "verdicts" not in schema.names:
+        return []
+    struct = schema.field("verdicts").type
+    found = (struct.field(i) for i in range(struct.num_fields))
+    return [at.name for at in found if at.type.get_field_index("verified_by") >= 0]
+
+
+def _kind(verdict: dict[str, object]) -> str:
+    """Return how a pass was found; nothing where it is none, or nobody knows."""
+    by = str(verdict.get("verified_by") or "")
+    if not verdict.get("passed"):
+        return ""
+    return (TWICE if verdict.get("flaky") is False else ONCE) if by == ASSERTS else by
