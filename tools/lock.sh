@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Compile requirements/{cpu,gpu}.txt: tools/lock.sh UV
+# Compile requirements/{cpu,gpu,docs}.txt: tools/lock.sh UV
 set -euo pipefail
 uv=$1
 [ -z "${PIP_FIND_LINKS:-}" ] || export UV_FIND_LINKS=$PIP_FIND_LINKS
-for hardware in cpu gpu; do
-    "$uv" pip compile pyproject.toml --quiet --no-sources --extra "$hardware" --extra dev \
+compile() {
+    "$uv" pip compile --quiet --no-sources "${@:2}" \
         --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
-        --custom-compile-command "make lock" --output-file "requirements/$hardware.txt"
+        --custom-compile-command "make lock" --output-file "requirements/$1.txt"
+}
+for hardware in cpu gpu; do
+    compile "$hardware" pyproject.toml --extra "$hardware" --extra dev
 done
+compile docs --group docs

@@ -35,8 +35,8 @@ class Result:
     (0, {'too_short': 1})
     """
 
-    dataset: pa.Table
-    ledger: list[dict[str, Any]]
+    dataset: pa.Table = field(repr=False)
+    ledger: list[dict[str, Any]] = field(repr=False)
     stop: Stop
     path: Path
     note: dict[str, Any] = field(repr=False)
