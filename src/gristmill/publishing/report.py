@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,12 @@ def render(run: RunFiles, against: Diff | None = None) -> str:
     return environment().get_template("report.html.j2").render(**_page(run), against=against)
 
 
+@cache
 def environment() -> SandboxedEnvironment:
-    """Return what fills the templates: text of rows is escaped, and no template can call code."""
+    """Return what fills the templates: text of rows is escaped, and no template can call code.
+
+    Kept, because compiling a template takes longer than filling it for a small run.
+    """
     found = SandboxedEnvironment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
