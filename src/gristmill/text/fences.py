@@ -12,6 +12,7 @@ LANGUAGES = {
     "javascript": {"", "javascript", "js", "node"},
     "bash": {"", "bash", "sh", "shell"},
     "sql": {"", "sql", "sqlite", "sqlite3"},
+    "verilog": {"", "verilog", "v", "systemverilog", "sv"},
 }
 """What blocks of each language call themselves, if they say anything."""
 

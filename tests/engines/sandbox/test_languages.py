@@ -17,6 +17,8 @@ DOUBLE = {
     "javascript": "console.log(2 * Number(require('fs').readFileSync(0, 'utf8')))",
     "bash": "read x\necho $((2 * x))",
     "sql": "SELECT 2 * x FROM given;",
+    "verilog": 'module m; integer x, n; initial begin n = $fscanf(\'h8000_0000, "%d", x); '
+    '$display("%0d", 2 * x); $finish(0); end endmodule',
 }
 GIVEN = {"sql": "CREATE TABLE given (x); INSERT INTO given VALUES (7);"}
 SLEEPS = {
@@ -29,6 +31,7 @@ FAILS = {
     "javascript": ("throw Error('no')", "bad end, exit code 1"),
     "bash": ("exit 4", "bad end, exit code 4"),
     "sql": ("SELECT * FROM nothing;", "bad end, exit code 1"),
+    "verilog": ("module m; initial $fatal(0); endmodule", "bad end, exit code 1"),
 }
 
 

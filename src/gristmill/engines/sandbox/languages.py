@@ -37,6 +37,8 @@ class Language:
     """File that gets the input, where the tool does not leave stdin to the program."""
     address_mb: int = 0
     """Address space that the tool may reserve, in MiB, where that is more than it uses."""
+    asks: str = "--version"
+    """What makes the tool tell its version."""
 
     @property
     def path(self) -> str:
@@ -83,6 +85,11 @@ LANGUAGES = {
         ("-batch", "-bail", ":memory:", ".read input.sql", ".read code.sql"),
         given="input.sql",
     ),
+    # What it builds is a text that begins with the path of `vvp`, which comes with it.
+    "verilog": Language(
+        "iverilog", "iverilog", "code.v", ("-g2012", "-o", "built", "code.v"),
+        run="./code", asks="-V",
+    ),
 }  # fmt: skip
 """The profiles that are languages. `sql` gets its tables as the input: SQL that runs first."""
 
@@ -94,7 +101,7 @@ def version(name: str) -> str:
     if not language.path:
         return ""
     done = subprocess.run(
-        [language.path, "--version"], capture_output=True, text=True, timeout=10, check=False
+        [language.path, language.asks], capture_output=True, text=True, timeout=10, check=False
     )
     found = VERSION.search(done.stdout)
     return f"{language.tool} {found[0]}" if found else ""

@@ -161,9 +161,10 @@ class Program:
     what is run again. Cells that it leaves no time for are a `timeout`."""
     profile: str = "bare"
     """What it finds: `bare` is the standard library; `numpy`, `solver` (SciPy) and `sympy` (SymPy
-    and Math-Verify) have more; `cpp`, `javascript`, `bash` and `sql` are other languages, for
+    and Math-Verify) have more; `cpp`, `javascript`, `bash`, `sql` and `verilog` are languages, for
     `stdout` only. The sandbox may have `profiles` of its own, and refuses what does not exist.
-    C++ is compiled once for all inputs, in a run of its own that has the same limits."""
+    C++ and Verilog are compiled once for all inputs, in a run of its own that has the same
+    limits."""
     mutants: int = 0
     """For a pass: at most so many small mistakes are made in the code, one at a time, to see
     whether it still passes. One more run each."""

@@ -11,7 +11,7 @@ from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.engines.sandbox.program import UNJUDGED, Program, Verdict
 
 Run = Callable[[Program], Awaitable[Verdict]]
-PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript"}
+PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript", "verilog": "verilog"}
 """Languages that have a runner, and the profile of each."""
 
 
@@ -62,11 +62,21 @@ async def printed(run: Run, script: Script) -> list[str] | tuple[str, str]:
 
 async def wrong(run: Run, script: Script, outputs: Sequence[str]) -> str:
     """Say on which input a script does not print what it should; "" where it always does."""
-    asked = (run(script.program(i, output)) for i, output in enumerate(outputs))
-    for i, verdict in enumerate(await asyncio.gather(*asked)):
+    for i, verdict in enumerate(await _judged(run, script, outputs)):
         if verdict.status != "pass":
             return f"input {i}: {verdict.status}: {verdict.detail}"
     return ""
+
+
+async def share_right(run: Run, script: Script, outputs: Sequence[str]) -> float:
+    """Return the share of inputs for which a script prints what it should, 0 to 1."""
+    verdicts = await _judged(run, script, outputs)
+    return sum(verdict.status == "pass" for verdict in verdicts) / len(verdicts)
+
+
+async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[Verdict]:
+    asked = (run(script.program(i, output)) for i, output in enumerate(outputs))
+    return await asyncio.gather(*asked)
 
 
 async def coverage(run: Run, script: Script) -> float | None:

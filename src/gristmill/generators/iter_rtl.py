@@ -1,0 +1,118 @@
+"""ITERTL: a model's own candidates beside the reference, each with a score; the next model again.
+
+Source: Wu et al., "ITERTL: An Iterative Framework for Fine-tuning LLMs for RTL Code Generation",
+arXiv:2407.12022, section 3; no code was released. How far a model ranks them otherwise is the
+scorer `iter_rtl`.
+Differs from the paper: our own prompt; where the language has a runner here, the score is the share
+of inputs for which a candidate prints what the reference prints, else 1 minus the edit distance by
+the longer length; a round of a recipe trains on the reference alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Literal, NotRequired, TypedDict
+
+from pydantic import Field
+
+from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.sandbox.scripts import Script, printed, share_right
+from gristmill.pipelines.context import Context
+from gristmill.pipelines.replies import REPLY_CODES, complete
+from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.faults import likeness
+from gristmill.text.fences import code_in
+
+NAMES = {"verilog": "Verilog", "python": "Python", "cpp": "C++", "javascript": "JavaScript"}
+PROMPT = """Write code by a description. Names, ports and parameters are those that it gives, and \
+nothing but what it asks for is written: no test bench, no input or output around it. Reply with \
+one block of code.
+
+### Language
+{language}
+
+### Description
+{instruction}
+
+### Code"""
+
+
+class Described(TypedDict):
+    """What it reads: with `bench`, code that follows every candidate, and `stdin`, its inputs."""
+
+    instruction: str
+    output: str
+    bench: NotRequired[str | None]
+    stdin: NotRequired[list[str] | None]
+
+
+class Ranked(TypedDict):
+    """What it writes; the output is the reference again."""
+
+    output: str
+    candidates: list[str]
+    """Code, the reference last."""
+    scores: list[float]
+    """Of each, 0 to 1, higher is better; 1 for the reference."""
+    scored_by: str
+    """`tests` or `similarity`."""
+    iteration: int
+    """1 is the first, with the model as it came."""
+    gen: Gen
+
+
+class IterRtl(RowStage):
+    """Ask for candidates, and score them against the reference."""
+
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {
+        "no_reference", "bad_source", "flaky", "weak_tests", "no_code",
+    }  # fmt: skip
+
+    language: Literal["verilog", "python", "cpp", "javascript"] = "verilog"
+    """What is written. Verilog is run by Icarus Verilog, where that is installed."""
+    k: int = Field(default=4, ge=2, le=64)
+    """Candidates with the reference; RTLCoder has 4."""
+    timeout_s: float = Field(default=20.0, gt=0, le=600)
+    """Wall-clock limit of one run, in seconds."""
+    sampling: Sampling = Sampling(temperature=0.5, max_tokens=2048)
+
+    def needs(self) -> dict[str, Op]:
+        """The model of the iteration writes, the sandbox runs."""
+        return {"generator": "generate", "sandbox": "run"}
+
+    async def __call__(self, row: Described, ctx: Context) -> Ranked | Drop:
+        """Ask for all candidates at once; replies without code are none."""
+        reference = code_in(self.language, row["output"] or "")
+        if not reference:
+            return Drop("no_reference", f"no closed {self.language} block in the output")
+        bench, inputs = row.get("bench") or "", row.get("stdin") or []
+        script = Script(f"{reference}\n{bench}", self.language, inputs, self.timeout_s)
+        outputs = await printed(ctx.sandbox.run, script) if inputs else ("missing_tool", "")
+        if isinstance(outputs, tuple) and outputs[0] != "missing_tool":
+            return Drop(*outputs)
+        told = {"language": NAMES[self.language], "instruction": row["instruction"]}
+        ask: list[Message] = [{"role": "user", "content": PROMPT.format(**told)}]
+        asked = (complete(ctx.llm("generator"), ask, self.sampling) for _ in range(self.k - 1))
+        replies = await asyncio.gather(*asked)
+        texts = [r if isinstance(r, Drop) else code_in(self.language, r.text) for r in replies]
+        found = [text for text in texts if isinstance(text, str)]
+        gens = [reply.gen for reply in replies if not isinstance(reply, Drop)]
+        if not found or not gens:
+            drops = [text for text in texts if isinstance(text, Drop)]
+            return Drop("no_code") if gens else drops[0]
+
+        scores = list[float]()
+        for code in found:
+            if isinstance(outputs, tuple):
+                scores.append(likeness(code, reference))
+            else:
+                one = Script(f"{code}\n{bench}", self.language, inputs, self.timeout_s)
+                scores.append(await share_right(ctx.sandbox.run, one, outputs))
+        return {
+            "output": row["output"],
+            "candidates": [*found, reference],
+            "scores": [*scores, 1.0],
+            "scored_by": "similarity" if isinstance(outputs, tuple) else "tests",
+            "iteration": ctx.round + 1,
+            "gen": gens[0],
+        }

@@ -1,0 +1,105 @@
+"""ITERTL: candidates beside the reference, their scores, and the ranking loss by hand."""
+
+import math
+
+import pytest
+
+from gristmill.engines.requests import Completion
+from gristmill.engines.sandbox import Verdict
+from gristmill.generators.iter_rtl import IterRtl
+from gristmill.geometry.ranking_loss import ranking_loss, shares
+from gristmill.scorers.iter_rtl import IterRtl as Loss
+
+LOG_PROBS, SCORES = [-1.0, -0.5, -0.4, -0.8], [0.1, 0.3, 0.9, 1.0]
+REFERENCE = "def half(n):\n    return n // 2"
+
+
+def block(code: str, language: str = "python") -> str:
+    return f"Here:\n```{language}\n{code}\n```"
+
+
+ROW = {
+    "instruction": "half({n}) is n // 2.",
+    "output": block(REFERENCE),
+    "bench": "print(half(int(input())))",
+    "stdin": ["4\n", "5\n", "-1\n"],
+}
+
+
+def rank(ask, script, sandbox, replies, row=ROW, **changes):
+    engine = script({"### Code": replies} if replies else {})
+    how = {"language": "python", "k": max(2, len(replies) + 1), **changes}
+    return ask(IterRtl(**how), row, {"generator": engine, "sandbox": sandbox})
+
+
+def test_candidates_are_scored_by_what_they_print(ask, script, sandbox) -> None:
+    near, broken = "def half(n):\n    return int(n / 2)", "def half(n):\n    return (n"
+    row = rank(ask, script, sandbox, [block(near), "Sorry, I cannot.", block(broken)])
+    assert row["candidates"] == [near, broken, REFERENCE]
+    assert row["scores"] == [pytest.approx(2 / 3), 0.0, 1.0]
+    assert (row["scored_by"], row["iteration"], row["output"]) == ("tests", 1, ROW["output"])
+
+
+def test_without_inputs_or_a_runner_likeness_decides(ask, script, sandbox) -> None:
+    row = rank(ask, script, sandbox, [block(REFERENCE + "0")], {**ROW, "stdin": None})
+    assert row["scores"] == [pytest.approx(1 - 1 / 31), 1.0]
+    assert row["scored_by"] == "similarity"
+    lacks = Verdict("missing_dependency", "iverilog")
+    verilog = {**ROW, "output": block("module m; endmodule", "verilog")}
+    reply = block("module n; endmodule", "v")
+    engine = script({"### Code": [reply], "": [lacks] * 6})
+    row = ask(IterRtl(k=2), verilog, engine)
+    assert (row["scored_by"], row["scores"]) == ("similarity", [pytest.approx(18 / 19), 1.0])
+
+
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        ([" ", " "], "empty"),
+        ([Completion(block("x"), "length", 9, 9)], "cut_off"),
+        (["Sorry, I cannot.", " "], "no_code"),
+        ([block("x")[:-3]], "no_code"),
+        ([block("x", "rust")], "no_code"),
+    ],
+)
+def test_without_a_candidate_there_is_no_row(ask, script, sandbox, replies, code) -> None:
+    assert rank(ask, script, sandbox, replies).code == code
+    assert code in IterRtl.codes
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"output": "No code."}, "no_reference"),
+        ({"output": None}, "no_reference"),
+        ({"bench": "print(half(4))"}, "weak_tests"),
+        ({"bench": "print(half(input()))"}, "bad_source"),
+    ],
+)
+def test_a_reference_that_shows_nothing_asks_nobody(ask, script, sandbox, change, code) -> None:
+    assert rank(ask, script, sandbox, [], {**ROW, **change}).code == code
+    assert code in IterRtl.codes
+
+
+def test_the_ranking_loss_by_hand() -> None:
+    assert shares(LOG_PROBS) == pytest.approx([0.1757, 0.2896, 0.3201, 0.2146], abs=1e-4)
+    assert ranking_loss(LOG_PROBS, SCORES) == pytest.approx(1.0613, abs=1e-4)
+    assert ranking_loss([0.0, 0.0], [0.1, 0.3]) == 0, "a gap of 0.2 is none, in floats too"
+    assert ranking_loss([0.0, 0.0], [0.1, 0.31]) == pytest.approx(0.3)
+    assert ranking_loss([-9.0, 0.0], [0.0, 1.0]) == 0, "ranked rightly, by more than the margin"
+    assert ranking_loss([-2000.0, 0.0], [1.0, 0.0]) == pytest.approx(1.3)
+    assert (ranking_loss([], []), shares([])) == (0, [])
+
+
+def test_the_scorer_reads_every_candidate_under_the_instruction(ask, script) -> None:
+    row = {"instruction": "Halve.", "meta.iter_rtl.candidates": list("abcd")}
+    row["meta.iter_rtl.scores"] = SCORES
+    engine = script({f"Halve.\n{c}": [[v, v]] for c, v in zip("abcd", LOG_PROBS, strict=True)})
+    found = ask(Loss(), row, engine)
+    assert found["ranking_loss"] == pytest.approx(1.0613, abs=1e-4)
+    assert found["loss"] == pytest.approx((1.0613 + 1) * 0.8, abs=1e-4)
+    assert math.fsum(found["shares"]) == pytest.approx(1)
+    nothing = ask(Loss(), {**row, "meta.iter_rtl.candidates": None}, script({}))
+    assert (nothing["loss"], nothing["flags"]) == (None, ["empty_prompt"])
+    empty = script({"Halve.": [[-1.0], [], [-1.0], [-1.0]]})
+    assert ask(Loss(), row, empty)["loss"] is None
