@@ -25,6 +25,13 @@ def answer(prompt: str, draw: int) -> str:
         return f"1. {first}({{}})\n2. {first}({{}})\n3. join()"
     if "### Calls and results" in prompt:
         return json.dumps({"action": "finish", "answer": f"It is so: {draw % 97}."})
+    if prompt.endswith("### Rewrite"):
+        return f"A tool that {WORDS[draw % 3]}."
+    if "### Examples" in prompt:
+        names = NAME.findall(prompt.partition("### Functions")[2])[:2]
+        return json.dumps({"instruction": f"Do {draw % 83}.", "functions": names})
+    if prompt.startswith("Rewrite an instruction"):
+        return json.dumps({"instruction": f"Please do {draw % 97} of them."})
     if prompt.endswith("### JSON"):
         return json.dumps({"reason": "r", "status": "solved", "solvable": True})
     if prompt.startswith(BEFORE):
@@ -35,11 +42,13 @@ def answer(prompt: str, draw: int) -> str:
 
 LISTS = ("list_books_for_town_library", "list_pools_for_public_pools",
          "list_bookings_for_regional_trains", "list_warnings_for_plain_weather")  # fmt: skip
-QUICK = {"tool_llm": [], "llm_compiler": []}
+WORDS = ("lends a book", "knows the weather of tomorrow", "books a seat on a train")
+QUICK = {"tool_llm": [], "llm_compiler": [], "tool_retrieval": ["stages.0.n=4", "seeds.limit=2"]}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", QUICK)
 def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, twice) -> None:
-    kept = twice(name, answer, "messages", QUICK[name])
-    assert kept["output"].null_count == 0
+    is_pairs = name == "tool_retrieval"
+    kept = twice(name, answer, "preference" if is_pairs else "messages", QUICK[name])
+    assert kept["chosen" if is_pairs else "output"].null_count == 0

@@ -11,6 +11,8 @@ from gristmill.errors import InputError
 from gristmill.formats.api_files import apis_of
 from gristmill.formats.others import PIN, absolute
 from gristmill.storage.rows import Row
+from gristmill.text.simulated_api import Endpoint
+from gristmill.text.tool_calls import api_of
 
 
 class Apis(BaseModel):
@@ -43,6 +45,11 @@ class Apis(BaseModel):
     def collection(self) -> list[Row]:
         """Return a row for each API, as `apis_of` gives it."""
         return _known(self._path, self.pin) if self.apis else []
+
+    def functions(self, api: str) -> dict[str, Endpoint]:
+        """Return the functions of a row's API, and of the collection, by their names."""
+        texts = [api, *(row["api"] for row in self.collection())]
+        return {one["name"]: one for text in texts for one in api_of(text)["endpoints"]}
 
 
 @lru_cache(maxsize=4)
