@@ -141,7 +141,7 @@ def _middle(score: facts.Score) -> tuple[str, str, int]:
 def _map(run: RunFiles) -> dict[str, Any] | None:
     if not (found := maps.embeddings(run)):
         return None
-    names = [(str(i), topic.place) for i, topic in enumerate(found.topics, 1)]
+    names = [(f"{i} {cut(t.terms[0], 24)}", t.place) for i, t in enumerate(found.topics, 1)]
     svg = charts.scatter(found.places, found.is_kept, names)
     n, kept = len(found.places), sum(found.is_kept)
     told = {"svg": svg, "n": n, "total": found.total, "kept": kept, "topics": found.topics}
