@@ -110,6 +110,9 @@ def test_what_is_no_task_says_why(with_, code, ask, script) -> None:
         ({"license": None}, "not_permissive"),
         ({"samples": [{"text": "one field", "id": "2"}]}, "too_few_fields"),
         ({"samples": []}, "too_few_fields"),
+        ({"samples": "no JSON"}, "bad_samples"),
+        ({"samples": '{"text": "one"}'}, "bad_samples"),
+        ({"samples": '["a row"]'}, "bad_samples"),
     ],
 )
 def test_a_dataset_that_cannot_be_used_asks_nothing(changes, code, ask, script) -> None:

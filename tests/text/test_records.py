@@ -15,6 +15,9 @@ def test_ids_are_told_by_whole_names_and_last_parts() -> None:
 def test_nothing_nested_and_nothing_empty_is_usable() -> None:
     record = {"a": None, "b": "", "c": [], "d": {"x": 1}, "e": [{"x": 1}], "f": ["x"], "g": 0}
     assert usable(record, 10) == {"f": ["x"], "g": 0}
+    assert usable({"a": " ", "b": "<br>", "c": ["", None], "d": ["<i>abc</i>", ""]}, 2) == {
+        "d": ["ab", ""]
+    }
     assert usable({"t": "<p>Hi <b>you</b></p> 1 < 2 > 0 and so on"}, 14) == {"t": "Hi you 1 < 2 >"}
 
 
@@ -79,13 +82,19 @@ GOOD = {"instruction": "Say it.", "input_fields": ["text"], "output_field": ["la
     ],
 )
 def test_a_task_is_over_known_fields(changes, found) -> None:
-    assert checked({**GOOD, **changes}, ["text", "label", "n"], []) == found
+    assert checked({**GOOD, **changes}, ["text", "label", "n"], [], []) == found
 
 
 def test_a_task_counts_once() -> None:
-    seen = [Task("Say it.", ("text",), "label")]
-    assert checked(GOOD, ["text", "label"], seen) == "repeated"
-    assert checked("text", ["text"], []) == "bad_json"
+    names, same = ["text", "label", "n"], [Task("Say it.", ("text",), "label")]
+    assert checked(GOOD, names, same, []) == checked(GOOD, names, [], same) == "repeated"
+    assert checked("text", ["text"], [], []) == "bad_json"
+
+
+def test_an_instruction_stands_once_in_a_reply_whatever_its_fields() -> None:
+    names, other = ["text", "label", "n"], [Task("Say it.", ("n",), "label")]
+    assert checked(GOOD, names, other, []) == "repeated"
+    assert checked(GOOD, names, [], other) == Task("Say it.", ("text",), "label")
 
 
 def test_tasks_are_read_by_whatever_keys_they_have() -> None:

@@ -22,8 +22,8 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.ids import digest
-from gristmill.text.record_fields import label_flaw, labels, one_of, phrase, usable
-from gristmill.text.record_tasks import Task, checked, tasks_in
+from gristmill.text.record_fields import label_flaw, labels, one_of, phrase, records, usable
+from gristmill.text.record_tasks import Task, designed
 
 RULES = """Design up to three tasks for a language model from what is known about a dataset. A \
 task has an instruction, one or more input fields, and one output field. Fields are named as in \
@@ -63,8 +63,9 @@ class Instance(TypedDict):
 class Dynosaur(RowStage):
     """Make rows of a dataset: up to six tasks, each with up to `k` of its samples."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "not_permissive", "too_few_fields", "no_output_field", "unknown_field",
+        "not_permissive", "bad_samples", "too_few_fields", "no_output_field", "unknown_field",
         "input_is_output", "repeated", "nested_output", "skewed_labels", "leaks_label", "no_answer",
     }  # fmt: skip
 
@@ -89,8 +90,8 @@ class Dynosaur(RowStage):
         licence = "-".join((row.get("license") or "").lower().split())
         if not licence.startswith(self.licenses):
             return Drop("not_permissive", f"license: {row.get('license')}")
-        given = row["samples"]
-        rows: list[dict[str, Any]] = json.loads(given) if isinstance(given, str) else given
+        if (rows := records(row["samples"])) is None:
+            return Drop("bad_samples", "no list of objects, nor JSON of one")
         first = [usable(one, MAX_FIELD) for one in rows[:2]]
         if len(names := {name for one in first for name in one}) < 2:
             return Drop("too_few_fields", f"{sorted(names)}")
@@ -102,13 +103,12 @@ class Dynosaur(RowStage):
             if isinstance(reply, Drop):
                 made.append(reply)
                 continue
-            for said in tasks_in(reply.text):
-                task = checked(said, names, seen)
-                if isinstance(task, str):
-                    made.append(Drop(task, str(said)))
+            for one in designed(reply.text, names, seen):
+                if isinstance(one, Task):
+                    seen.append(one)
+                    made += self._instances(one, rows, row, reply.gen, ctx)
                 else:
-                    seen.append(task)
-                    made += self._instances(task, rows, row, reply.gen, ctx)
+                    made.append(Drop(*one))
         return made
 
     def _instances(

@@ -5,6 +5,7 @@ Source: Yin et al., "Dynosaur", arXiv:2305.14327, section 2; the published code.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,16 @@ FEWEST = 20
 """Values from which on few different ones are labels. Our choice: two rows have few by nature."""
 
 
+def records(given: Any) -> list[dict[str, Any]] | None:
+    """Return a dataset's records, which may come as JSON text; None for anything else."""
+    try:
+        found = json.loads(given) if isinstance(given, str) else given
+    except (ValueError, RecursionError):
+        return None
+    is_list = isinstance(found, list) and all(isinstance(one, dict) for one in found)
+    return found if is_list else None
+
+
 def usable(record: Mapping[str, Any], max_chars: int) -> dict[str, Any]:
     """Return the fields that a task may have: no ids, nothing empty or nested; texts are cut."""
     fields = {}
@@ -28,8 +39,9 @@ def usable(record: Mapping[str, Any], max_chars: int) -> dict[str, Any]:
         items = value if isinstance(value, list) else [value]
         if ID_LIKE.fullmatch(name) or any(isinstance(item, dict | list) for item in items):
             continue
-        if value not in (None, "", []):
-            fields[name] = _plain(value)[:max_chars] if isinstance(value, str) else value
+        told = [_plain(item)[:max_chars] if isinstance(item, str) else item for item in items]
+        if any(item not in (None, "") for item in told):
+            fields[name] = told if isinstance(value, list) else told[0]
     return fields
 
 

@@ -33,8 +33,25 @@ def tasks_in(text: str) -> list[Any]:
     return ([said] if "instruction" in said else list(said.values())) or [text]
 
 
-def checked(said: Any, names: Collection[str], seen: Collection[Task]) -> Task | Fault:
-    """Return a task over fields of those names, unlike those seen, or what is wrong with it."""
+def designed(
+    text: str, names: Collection[str], others: Collection[Task]
+) -> list[Task | tuple[Fault, str]]:
+    """Return the tasks of a reply over fields of those names, and what is wrong with the rest."""
+    before, found = list[Task](), list[Task | tuple[Fault, str]]()
+    for said in tasks_in(text):
+        task = checked(said, names, before, others)
+        before += [task] if isinstance(task, Task) else []
+        found.append(task if isinstance(task, Task) else (task, str(said)))
+    return found
+
+
+def checked(
+    said: Any, names: Collection[str], before: Collection[Task], others: Collection[Task]
+) -> Task | Fault:
+    """Return a task over fields of those names, or what is wrong with it.
+
+    Its instruction is unlike those before it in the same reply, and it is none of other replies.
+    """
     instruction = said.get("instruction") if isinstance(said, dict) else None
     if not isinstance(instruction, str) or not instruction.strip():
         return "bad_json"
@@ -46,7 +63,8 @@ def checked(said: Any, names: Collection[str], seen: Collection[Task]) -> Task |
     if outputs[0] in inputs:
         return "input_is_output"
     task = Task(instruction.strip(), inputs, outputs[0])
-    return "repeated" if task in seen else task
+    told = {one.instruction for one in before}
+    return "repeated" if task.instruction in told or task in others else task
 
 
 def _names(value: Any) -> tuple[str, ...]:
