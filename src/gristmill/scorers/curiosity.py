@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.geometry.beaten import beaten
 from gristmill.geometry.knn import knn
 from gristmill.geometry.picks import numbers
 from gristmill.geometry.vectors import located
@@ -64,7 +65,7 @@ class Curiosity(VectorStage):
         elif len(points):
             by_meaning[places] = 1.0
         noise = numbers(table[self.noise])
-        total = (_rank(by_words) + _rank(by_meaning) + _rank(-noise)) / 3
+        total = (beaten(by_words) + beaten(by_meaning) + beaten(-noise)) / 3
         return decisions(
             table,
             [True] * len(table),
@@ -73,13 +74,3 @@ class Curiosity(VectorStage):
             novelty_meaning=pa.array(by_meaning, from_pandas=True),
             total=pa.array(total, from_pandas=True),
         )
-
-
-def _rank(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return ranks, (n,), 0 for the least to 1 for the most, equals alike; NaN stays NaN."""
-    there = np.isfinite(values)
-    ranks = np.full(len(values), np.nan)
-    _, of, counts = np.unique(values[there], return_inverse=True, return_counts=True)
-    before = np.cumsum(counts) - counts
-    ranks[there] = (before + (counts - 1) / 2)[of] / max(1, there.sum() - 1)
-    return ranks
