@@ -319,3 +319,46 @@ def test_wrong_programs_are_told_so(chosen: Sandbox, status: str, tests: str) ->
     (verdict,) = chosen.run_all([Program(SQUARE, tests)])
     assert verdict.status == status, verdict
     assert ("eight" in verdict.detail) == (status == "fail")
+
+
+WRITES = """
+import os, sys
+with open("helper.py", "w") as file:
+    file.write("def g(x):\\n    return x\\n")
+sys.path.insert(0, os.getcwd())
+"""
+"""A module that is there only once the code ran."""
+
+
+@pytest.mark.parametrize(
+    ("code", "tests", "status", "detail"),
+    [
+        (WRITES, "from helper import g\nassert g(f(2)) == 4", "missing_dependency", "helper"),
+        (WRITES, "import helper as h\nassert h.g(f(2)) == 4", "missing_dependency", "helper"),
+        (
+            WRITES,
+            "'Doc.'\nfrom __future__ import annotations\nimport helper\nassert helper.g(f(2)) == 4",
+            "missing_dependency",
+            "helper",
+        ),
+        (
+            "import math\nmath.g = abs",
+            "from math import g\nassert g(f(2)) == 4",
+            "error",
+            "g of math",
+        ),
+        ("", "from helper import g\nassert g(f(2)) == 4", "missing_dependency", "helper"),
+        (
+            "",
+            "try:\n    import helper\nexcept ImportError:\n    pass\nassert abs(f(2)) == 4",
+            "pass",
+            "",
+        ),
+    ],
+)
+def test_tests_use_no_module_that_the_code_wrote(
+    chosen: Sandbox, code: str, tests: str, status: str, detail: str
+) -> None:
+    (verdict,) = chosen.run_all([Program(SQUARE + code, tests)])
+    assert verdict.status == status, verdict
+    assert detail in verdict.detail

@@ -8,6 +8,7 @@ from marshal import loads
 from sys import _getframe as getframe
 
 from gristmill.engines.sandbox.chance import another, asked_often
+from gristmill.engines.sandbox.taking import late, take
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def begin(
         return value
 
     taken, own = renewed(take(package["taken"]))
+    absent = [one for one in package["taken"] if one[0] not in taken]
     liar = liars(space, own, package["made"])
-    found: Space = {"__gm_alone__": alone}
+    found: Space = {"__gm_alone__": alone, "__gm_late__": lambda: late(absent)}
     found |= comparing(space, package["names"], liar, lies)
     found |= reporting(package, found["__gm_compare__"], value, lies)
     return taken | found | keeping(package["hidden"], package["made"])
@@ -186,22 +188,6 @@ def operators() -> "Space":
     containers = (list, tuple, set, frozenset, dict, *map(type, ({}.values(), {}.keys())))
     looks = (type.__dict__[name].__get__ for name in ("__flags__", "__mro__"))
     return actions | {"look": (plain, containers, *looks)}
-
-
-def take(wanted: "list[tuple[str, str, str]]") -> "Space":
-    """Return what the tests use of modules, as it is before the code can change it."""
-    found = {}
-    for name, module, path in wanted:
-        try:
-            value, at = __import__(module, None, None, ["*"]), module
-            for part in path.split("."):
-                if not hasattr(value, part):
-                    __import__(f"{at}.{part}")
-                value, at = getattr(value, part), f"{at}.{part}"
-        except (ImportError, AttributeError):
-            continue  # the tests' own import says what is missing
-        found[name] = value
-    return found
 
 
 def renewed(taken: "Space") -> "tuple[Space, list[Any]]":

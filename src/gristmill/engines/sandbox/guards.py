@@ -6,10 +6,19 @@ it, the tests do not notice.
 
 import _ast as ast
 
-from gristmill.engines.sandbox import chance, compare
+from gristmill.engines.sandbox import chance, compare, taking
 from gristmill.engines.sandbox.asserts import Asserts, is_denial
 from gristmill.engines.sandbox.hiding import Literals, Variables, unroll
-from gristmill.engines.sandbox.trees import FUNCTIONS, PREFIX, Nodes, at, call, meant, replace
+from gristmill.engines.sandbox.trees import (
+    FUNCTIONS,
+    NOWHERE,
+    PREFIX,
+    Nodes,
+    at,
+    call,
+    meant,
+    replace,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,9 +69,26 @@ def arm(nodes: "Nodes", shared: "Any", marks: int) -> "tuple[list[str], dict[str
         if instead is not node:
             changed[id(node)] = [instead]
             parents.add(id(parent))
+    if taken.found:
+        begin_with(through("late", NOWHERE), nodes.all[0])
     needs = {"names": sorted(names), "taken": taken.wanted(), "hidden": literals.all}
     needs |= {"marks": asserts.marks, "words": asserts.words, "truths": asserts.wanted}
     return asserts.expected(), needs
+
+
+def begin_with(node: "Any", tree: "Any") -> None:
+    """Put a call in front of a text, behind imports from the future, which must be first."""
+    lines = tree.body
+    first = 0
+    while first < len(lines) and is_head(lines[first]):
+        first += 1
+    lines.insert(first, at(ast.Expr(node), NOWHERE))
+
+
+def is_head(line: "Any") -> bool:
+    """Say whether a line is a docstring or an import from the future."""
+    constant = type(line) is ast.Expr and type(line.value) is ast.Constant
+    return constant or (type(line) is ast.ImportFrom and line.module == "__future__")
 
 
 def codes() -> "dict[str, Any]":
@@ -70,7 +96,7 @@ def codes() -> "dict[str, Any]":
     kind = type(arm)
     return {
         name: found.__code__
-        for module in (chance, compare)
+        for module in (chance, compare, taking)
         for name, found in vars(module).items()
         if type(found) is kind
     }

@@ -45,7 +45,7 @@ main([int(argument) for argument in sys.argv[1:7]], sys.argv[7])
 """
 INSIDE = (
     *("launcher", "plan", "asserts", "chance", "compare", "hiding", "guards", "mutants", "outside"),
-    *("trees", "interpreter", "suites"),
+    *("trees", "interpreter", "suites", "taking"),
 )
 INSTALL = (
     "install bubblewrap (Debian, Ubuntu: apt-get install bubblewrap; Fedora: dnf install "

@@ -7,8 +7,9 @@ Which status a run gets when several would fit, the first that holds:
 3. `oom`: the memory limit was reached.
 4. `timeout`: the limit of time, or of CPU time, was reached.
 5. `forged`: a frame that cannot be true, such as a second end or a check that does not exist.
-6. `missing_dependency`: it ended by an import that its profile does not have. Also, without any
-   run, when the profile itself lacks a package or a tool here.
+6. `missing_dependency`: it ended by an import that its profile does not have, or its tests use a
+   module that only the code can have written. Also, without any run, when the profile itself lacks
+   a package or a tool here.
 7. `error`: no Python, what a compiler refuses, too many processes, another exception, a bad exit,
    an early end, a value that cannot be compared from outside.
 8. `fail`: a check gave another value, did not hold or was never reached.

@@ -49,7 +49,8 @@ for name, code in modules:
 module.main(config, control)
 """
 MODULES = (
-    *("trees", "chance", "asserts", "compare", "hiding", "guards", "mutants", "outside", "plan"),
+    *("trees", "chance", "asserts", "taking", "compare", "hiding", "guards", "mutants", "outside"),
+    "plan",
     *("suites", "interpreter", "launcher", "calls", "doors", "reader", "root", "warm"),
 )
 """In the order of their imports. They come in memory: no folder of ours is seen inside."""
