@@ -21,16 +21,20 @@ Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
+def cores() -> int:
+    """Return how many cores this process may use by its affinity; macOS knows none."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def available_cpus() -> int:
     """Return how many cores this process may use: its affinity, and the quota of its container."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         allowed = int(quota) / int(period)
     except (OSError, ValueError):
         allowed = float("inf")  # no cgroup v2, or "max": no quota
-    return max(1, int(min(cores or 1, allowed)))
+    return max(1, int(min(cores(), allowed)))
 
 
 @cache

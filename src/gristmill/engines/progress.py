@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
 from typing import Any, Self
 
 from gristmill.engines import cluster
@@ -223,5 +224,8 @@ def peak_bytes() -> int:
 
     The kernel's own mark: `getrusage` also counts what a parent held before it started us.
     """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except FileNotFoundError:  # macOS, where the mark is in bytes
+        return getrusage(RUSAGE_SELF).ru_maxrss
     return int(status.partition("VmHWM:")[2].split(maxsplit=1)[0]) * 1024

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import platform
 import sys
 import threading
@@ -16,6 +15,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, Field, PrivateAttr
 
 from gristmill.engines.base import Engine
+from gristmill.engines.lanes import cores
 from gristmill.engines.requests import Op
 from gristmill.engines.sandbox.backends import Backend, Slots, Wish, choose, describe
 from gristmill.engines.sandbox.builds import Builds
@@ -40,7 +40,7 @@ class Sandbox(Engine):
 
     ops: ClassVar[frozenset[Op]] = frozenset({"run"})
 
-    workers: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    workers: int = Field(default_factory=cores, ge=1)
     """Runs at a time; in no key. Default: the cores that this process may use."""
     backend: Wish = "auto"
     """`auto` is zygote, else bubblewrap; both give the same statuses and share their verdicts.
