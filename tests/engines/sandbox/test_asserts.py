@@ -348,6 +348,14 @@ sys.path.insert(0, os.getcwd())
             "g of math",
         ),
         ("", "from helper import g\nassert g(f(2)) == 4", "missing_dependency", "helper"),
+        (WRITES, "from helper import *\nassert g(f(2)) == 4", "missing_dependency", "helper"),
+        (
+            "import math\nmath.isclose = lambda a, b: a is not None",
+            "from math import *\nassert isclose(f(2), 5)",
+            "fail",
+            "",
+        ),
+        ("", "from math import *\nassert isclose(f(2), 4)", "pass", ""),
         (
             "",
             "try:\n    import helper\nexcept ImportError:\n    pass\nassert abs(f(2)) == 4",

@@ -184,7 +184,17 @@ class Taken:
                 top = name.partition(".")[0]
                 self.modules[top] = alias.name if alias.asname else top
             elif node.module not in (None, "__main__") and not node.level:
-                self.parts[name] = (node.module, alias.name)
+                if name == "*":
+                    self.note_all(node.module)
+                else:
+                    self.parts[name] = (node.module, alias.name)
+
+    def note_all(self, module: str) -> None:
+        """Remember all that a module gives; of one that is not there, that it is wanted."""
+        names = taking.public(module)
+        self.parts |= {name: (module, name) for name in names or ()}
+        if names is None:
+            self.found[f"{PREFIX}{module}.__name__"] = (module, "__name__")
 
     def instead(self, node: "Any", parent: "Any") -> "Any":
         """Return what to write for what a node means, or the node itself."""

@@ -1,4 +1,4 @@
-"""Inside the sandbox, beside the program: what tests use of modules, taken before the code runs."""
+"""Inside the sandbox: what tests use of modules, taken beside the program before the code runs."""
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +21,16 @@ def take(wanted: "Wanted") -> "dict[str, Any]":
             continue  # the tests' own import says what is missing
         found[name] = value
     return found
+
+
+def public(module: str) -> "list[str] | None":
+    """Return the names that `import *` takes of a module, None where it is not there."""
+    try:
+        found = __import__(module, None, None, ["*"])
+    except ImportError:
+        return None
+    names = getattr(found, "__all__", None)
+    return [name for name in vars(found) if name[0] != "_"] if names is None else list(names)
 
 
 def late(absent: "Wanted") -> None:
