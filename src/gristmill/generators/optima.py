@@ -87,7 +87,7 @@ class Optima(RowStage):
         """Explore, then pair."""
         root, before, norm = Node(Utterance(row["instruction"], 0)), list[Node](), self.norm_tokens
         for i in range(self.explorations):
-            before.append(talk.explored(root, before, ctx.rng))
+            before.append(await asyncio.to_thread(talk.explored, root, before, ctx.rng))
             start = before[-1].path()
             parts = (ctx.branch(i * self.runs + k) for k in range(self.runs))
             made = await asyncio.gather(*(self._run(row, start, part) for part in parts))

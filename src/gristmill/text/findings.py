@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
-from itertools import groupby
+from itertools import groupby, islice
 from typing import NamedTuple, Protocol
 
 DERIVATIVE = re.compile(r"(\S.*) ([A-Z]|[1-9][0-9]?)")
@@ -73,7 +73,8 @@ def keywords(replies: Iterable[str], names: Sequence[str], n: int) -> list[str]:
     for reply in replies:
         said = (re.sub(r"^[\s*\-\d.)]+", "", part) for part in re.split(r"[,;\n]", reply))
         votes.update(dict.fromkeys((" ".join(one.casefold().split()) for one in said), 1))
-    return [word for word, _ in votes.most_common() if word and not _unfit(word, names)][:n]
+    fit = (word for word, _ in votes.most_common() if word and not _unfit(word, names))
+    return [*islice(fit, n)]
 
 
 def _unfit(word: str, names: Sequence[str]) -> bool:
