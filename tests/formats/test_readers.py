@@ -399,6 +399,17 @@ def test_a_dataset_is_read_through_datasets_with_its_types(tmp_path, monkeypatch
         read(SeedSpec(path=f"hub:{tmp_path / 'd'}", split="train"))
 
 
+def test_of_a_dataset_on_the_hub_only_the_first_rows_are_streamed(tmp_path) -> None:
+    (tmp_path / "set").mkdir()
+    lines = [json.dumps({"instruction": f"Say {i}.", "tags": ["a", str(i)]}) for i in range(9)]
+    for name in "abc":  # one file ahead is read
+        (tmp_path / "set" / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "set" / "d.jsonl").write_text("this would stop who reads all of it")
+    seeds = read(SeedSpec(path=f"hub:{tmp_path / 'set'}", limit=4))
+    assert [row["instruction"] for row in seeds.rows] == [f"Say {i}." for i in range(4)]
+    assert seeds.rows[3]["tags"] == ["a", "3"]
+
+
 def test_a_dataset_that_cannot_be_loaded_from_the_hub_says_so(monkeypatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(InputError, match="hub:nobody/nothing cannot be loaded"):

@@ -21,6 +21,7 @@ from gristmill.formats import columns as cols
 from gristmill.formats.api_files import apis_of
 from gristmill.formats.files import contents
 from gristmill.formats.git_commits import edits_of
+from gristmill.formats.hub import from_hub
 from gristmill.formats.parts import (
     A_LINE_EACH,
     LANGS,
@@ -277,24 +278,6 @@ def _types(rows: list[Row], parts: Sequence[Part]) -> dict[str, pa.DataType]:
     return types
 
 
-def from_hub(name: str, subset: str | None = None, **which: str | None) -> pa.Table:
-    """Load rows of a dataset on the Hub: `which` names a split and a revision.
-
-    Raises:
-        InputError: It cannot be loaded.
-    """
-    import datasets
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
-    network: tuple[Any, ...] = HfHubHTTPError.__bases__
-    try:
-        found = datasets.load_dataset(name, subset, **which)
-    except (*network, OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise InputError(f"hub:{name} cannot be loaded: {error}") from error
-    return found.with_format("arrow")[:]
-
-
 def _hub(name: str, spec: SeedSpec) -> Part:
-    found = from_hub(name, spec.subset, split=spec.split, revision=spec.revision)
+    found = from_hub(name, spec.subset, spec.limit, split=spec.split, revision=spec.revision)
     return from_table(f"hub:{name}@{spec.revision or 'main'}/{spec.split}", found)

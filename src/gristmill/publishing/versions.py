@@ -19,7 +19,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from gristmill.errors import InputError
-from gristmill.formats.readers import from_hub
+from gristmill.formats.hub import from_hub
 from gristmill.publishing import croissant
 from gristmill.publishing.files import RunFiles
 from gristmill.text.shingles import Places
