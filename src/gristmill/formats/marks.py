@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -50,11 +51,16 @@ class Marks:
 
     by_id: Mapping[str, Mark] = field(default_factory=dict)
 
+    @cached_property
+    def overruling(self) -> Marks:
+        """Those that filters obey: workers get no others."""
+        return Marks({i: mark for i, mark in self.by_id.items() if mark.at})
+
     @property
     def state(self) -> list[list[Any]]:
         """Name those that decide what stages see; nothing where there are none."""
-        brought = [mark for mark in self.by_id.values() if mark.says == "keep" and mark.at]
-        return sorted([mark.id, mark.text, list(mark.at), mark.note] for mark in brought)
+        marks = self.overruling.by_id.values()
+        return sorted([mark.id, mark.text, list(mark.at), mark.note] for mark in marks)
 
     def note_against(self, row: Row) -> str | None:
         """Return why a person dropped this row; None when nobody did."""

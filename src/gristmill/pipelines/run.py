@@ -176,9 +176,8 @@ class Run:
             unit = f"{number:02d}-{i:02d}"
             how = self._barrier if uses[0].is_barrier else self._rows
             self.meter.enter(" + ".join(use.label for use in uses), wave, len(found.rows))
-            what = Unit(
-                uses, self.recipe.seed, self.plan.types, self.roles, number, pool, self.marks
-            )
+            seed, types, marks = self.recipe.seed, self.plan.types, self.marks.overruling
+            what = Unit(uses, seed, types, self.roles, number, pool, marks)
             before = found.rows
             shards = await self._step(unit, what, before, how, wave_of, found.state, wave)
             self._gather(found, shards)

@@ -55,10 +55,12 @@ class Review:
         self.run = RunFiles.open(path)
         self.marks = dict(marks.read(path).by_id)
         self._writing = Lock()
+        self._numbers: dict[str, pl.DataFrame] = {}
         names = ["id", "root", "round", "end", "end_at", "end_code"]
         if not self.run.files:
             raise InputError(f"{path} has no rows to review")
-        last = self._scan().select(*names, pl.col("file").cast(pl.Categorical)).collect()
+        scan = pl.scan_parquet(self.run.files, include_file_paths="file")
+        last = scan.select(*names, pl.col("file").cast(pl.Categorical)).collect()
         last = last.unique("id", keep="last", maintain_order=True)
         self.rows = last.filter(pl.col("end").is_in(ENDS)).sort("round", "root", "id")
         self.scores = facts.score_names(self.run)
@@ -196,9 +198,6 @@ class Review:
         part = replace(self.run, note={**self.run.note, "files": names})
         return part.last_of(rows["id"].to_list())
 
-    def _scan(self) -> pl.LazyFrame:
-        return pl.scan_parquet(self.run.files, include_file_paths="file")
-
     def _found(self, query: Query) -> pl.DataFrame:
         rows = self.rows
         for column, wanted in (
@@ -220,16 +219,21 @@ class Review:
     def _between(self, rows: pl.DataFrame, query: Query) -> pl.DataFrame:
         if query.score not in self.scores:
             raise InputError(f"no score '{query.score[:80]}'; found {self.scores}")
-        found = self.run.numbers(f"scores.{query.score}")
-        rows = rows.join(found, on="id").sort("value", "round", "root", "id")
+        if query.score not in self._numbers:  # a column of every shard
+            self._numbers[query.score] = self.run.numbers(f"scores.{query.score}")
+        rows = rows.join(self._numbers[query.score], on="id").sort("value", "round", "root", "id")
         if query.low is not None:
             rows = rows.filter(pl.col("value") >= query.low)
         return rows if query.high is None else rows.filter(pl.col("value") <= query.high)
 
     def _saying(self, rows: pl.DataFrame, text: str) -> pl.DataFrame:
         """Return the rows that hold a text; those that nobody should see hold nothing."""
+        if not len(rows):
+            return rows
+        files = list(rows["file"].unique().cast(pl.String))  # a row has its last line there
+        scan = pl.scan_parquet(files, include_file_paths="file")
         own = {*SYSTEM, *STRUCTS, *END, "meta", "source", "license", "lang"} - {"end_detail"}
-        kinds = self._scan().collect_schema()
+        kinds = scan.collect_schema()
         names = [n for n, kind in kinds.items() if kind == pl.String and n not in {*own, "file"}]
         said = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n")
         wanted = text.lower()
@@ -238,9 +242,7 @@ class Review:
         hits += [said.str.to_lowercase().str.contains(wanted, literal=True),
                  pl.col("id").str.starts_with(wanted)]  # fmt: skip
         shown = pl.col("end_code").is_in(UNSHOWN).fill_null(value=False).not_()
-        lines = self._scan().filter(
-            shown & pl.any_horizontal(h.fill_null(value=False) for h in hits)
-        )
+        lines = scan.filter(shown & pl.any_horizontal(h.fill_null(value=False) for h in hits))
         found = lines.select("id", "file").collect()
         return rows.join(
             found.with_columns(pl.col("file").cast(pl.Categorical)), ["id", "file"], "semi"
