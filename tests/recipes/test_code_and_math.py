@@ -55,6 +55,31 @@ def judged(prompt: str, draw: int) -> str:
     )
 
 
+def acts(prompt: str, _: int) -> str:
+    """Answer what InterCode's environment says."""
+    is_met = prompt.startswith("Observation: 2\n")
+    return "<submit>" if is_met else "<execute>cat logs/*.log | grep -c ERROR</execute>"
+
+
+def steps(prompt: str, _: int) -> str:
+    """Carry out a step of L2MAC."""
+    return "DONE: it halves." if "pass: all tests pass" in prompt else FILES
+
+
+CALLS_LIBRARY = """```python
+from statistics import multimode
+
+
+def most(data):
+    return multimode(data)
+```
+```python
+assert most([1, 2, 2]) == [2]
+assert most([]) == []
+```"""
+GCD = "import math\n\na, b = map(int, input().split())\nprint(math.gcd(a, b))"
+
+
 FIBONACCI = """def fibonacci(n):
     a, b = 0, 1
     for _ in range(n):
@@ -66,6 +91,10 @@ FIXED = {
     "### Calls": block("merge_intervals([(1, 2)])\ncaesar('a', 1)\nlongest_plateau([1])"),
     "### Cheaper program": block(FIBONACCI),
     "### Features": FEATURES,
+    "### Request": "Please write this in Python.",
+    "### Translation": block(GCD),
+    "### Task": "Write most(data).",
+    "### Solution": CALLS_LIBRARY,
     "### Grown part": GROWN,
     "### Analysis": "Halve it.",
     "### Plan": "1. Find the parts.\n2. Put them together.",
@@ -74,6 +103,9 @@ FIXED = {
 
 
 SERVED = {
+    "lines in all files below logs": acts,
+    "Observation:": acts,
+    "You carry out one step of a plan": steps,
     "optimization problem": optimization,
     "### Mandatory features": features,
     "task for programmers": judged,
@@ -120,6 +152,11 @@ QUICK = {
     "re_socratic": ["stages.0.singles=2", "stages.0.pairs=1"],
     "mario": ["stages.0.profile=bare"],
     "epi_coder": ["seeds.limit=2", "seeds.path=package:statistics", "stages.3.n=1"],
+    "inter_code": ["seeds.limit=1", "stages.0.turns=2"],
+    "guaranteed_guess": ["seeds.limit=1", "stages.0.beams=2"],
+    "stelo": ["seeds.limit=2"],
+    "l2mac": ["seeds.limit=1"],
+    "private_library": ["seeds.limit=1"],
     "wave_coder": ["seeds.path=package:statistics", "stages.2.k=6"],
 }
 
