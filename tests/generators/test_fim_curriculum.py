@@ -15,7 +15,7 @@ from gristmill.pipelines import Recipe
 from gristmill.scorers.definitions import Definitions
 from gristmill.selectors.top_share import TopShare
 from gristmill.text.bm25 import bm25
-from gristmill.text.fim_spans import definitions, identifiers, spans
+from gristmill.text.fim_spans import cut, definitions, identifiers, spans
 
 CODE = '''"""Grüße."""
 from shop import price_of, Basket
@@ -34,7 +34,7 @@ def total(basket: Basket, rate=0.2):
 SHOP = 'class Basket(list):\n    """Goods."""\n\n\ndef price_of(basket):\n    return sum(basket)\n'
 
 
-def cut(ask, code, known=(), source="till.py", **changes):
+def rows_of(ask, code, known=(), source="till.py", **changes):
     row = {"code": code, "source": source, "scores.definitions.found": list(known)}
     return ask(FimCurriculum(**changes), row, {})
 
@@ -47,13 +47,15 @@ def test_the_parts_are_the_file_and_the_middle_is_a_whole_node(code: str) -> Non
     found = spans(code)
     assert len({span.kind for span in found}) == 5
     for span in found:
-        assert (span.prefix + span.middle + span.suffix).encode() == code.encode()
-        middle = span.middle.replace("\r\n", "\n").replace("\r", "\n")
+        parts = cut(code, span)
+        assert "".join(parts).encode() == code.encode()
+        middle = parts[1].replace("\r\n", "\n").replace("\r", "\n")
         statement = span.kind in ("conditional", "loop")
         node = ast.parse(textwrap.dedent("\t" + middle) if statement else f"({middle})").body
         assert len(node) == 1
-    assert not any(span.middle.startswith("elif") for span in found)
-    calls = [span.middle for span in found if span.middle.startswith("price_of")]
+    middles = [cut(code, span)[1] for span in found]
+    assert not any(middle.startswith("elif") for middle in middles)
+    calls = [middle for middle in middles if middle.startswith("price_of")]
     assert calls == ["price_of(basket)", "price_of(each)", "price_of(basket)"], "none of f-strings"
 
 
@@ -65,7 +67,7 @@ def test_more_distinct_symbols_are_more_complex() -> None:
 
 def test_a_row_has_context_then_prefix_suffix_and_middle(ask) -> None:
     known = [json.dumps({"path": "shop.py", "symbol": n, "text": t}) for n, t in definitions(SHOP)]
-    rows = cut(ask, CODE, known, n=99, min_symbols=0)
+    rows = rows_of(ask, CODE, known, n=99, min_symbols=0)
     assert len(rows) == len(spans(CODE))
     row = next(row for row in rows if row["output"] == "price_of(each)")
     context = "# shop.py\ndef price_of(basket):\n    return sum(basket)\n\n"
@@ -74,23 +76,23 @@ def test_a_row_has_context_then_prefix_suffix_and_middle(ask) -> None:
     end = f"<fim_prefix>{row['prefix']}<fim_suffix>{row['suffix']}<fim_middle>"
     assert row["instruction"].endswith(end)
     assert (row["path"], row["node_type"], row["complexity"]) == ("till.py", "call", 2)
-    other = cut(ask, CODE, n=99, min_symbols=0, order="spm", tokens=("<P>", "<S>", "<M>"))[0]
+    other = rows_of(ask, CODE, n=99, min_symbols=0, order="spm", tokens=("<P>", "<S>", "<M>"))[0]
     assert other["instruction"] == f"<S>{other['suffix']}<P>{other['prefix']}<M>"
     assert other["context"] == []
 
 
 def test_context_never_holds_the_middle(ask) -> None:
     leak = {"path": "copy.py", "symbol": "total", "text": "def total():\n  price_of( each )"}
-    rows = cut(ask, CODE, [json.dumps(leak)], n=99, min_symbols=0)
+    rows = rows_of(ask, CODE, [json.dumps(leak)], n=99, min_symbols=0)
     with_context = {row["output"] for row in rows if row["context"]}
     assert "price_of(each)" not in with_context
     assert with_context, "others may have it"
 
 
 def test_what_is_drawn_depends_on_the_row_alone(ask) -> None:
-    assert cut(ask, CODE, n=3) == cut(ask, CODE, n=3)
-    assert len(cut(ask, CODE, n=3)) == 3
-    assert all(len(row["output"]) <= 20 for row in cut(ask, CODE, max_chars=20))
+    assert rows_of(ask, CODE, n=3) == rows_of(ask, CODE, n=3)
+    assert len(rows_of(ask, CODE, n=3)) == 3
+    assert all(len(row["output"]) <= 20 for row in rows_of(ask, CODE, max_bytes=20))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +109,7 @@ def test_what_is_drawn_depends_on_the_row_alone(ask) -> None:
     ],
 )
 def test_a_file_that_is_none_leaves(ask, code: str, why: str) -> None:
-    assert cut(ask, code).code == why
+    assert rows_of(ask, code).code == why
     assert why in FimCurriculum.codes
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.bm25 import bm25
-from gristmill.text.fim_spans import Span, identifiers, spans
+from gristmill.text.fim_spans import Span, cut, identifiers, spans
 
 NEAR = 5
 """Lines before and after a middle in which the names count too. Our choice."""
@@ -59,8 +59,8 @@ class FimCurriculum(RowStage):
     """Middles per file, drawn from all that fit. Our choice."""
     min_symbols: int = Field(default=2, ge=0)
     """Least distinct symbols of a middle. Our choice."""
-    max_chars: int = Field(default=1000, ge=1)
-    """Longest middle. Our choice."""
+    max_bytes: int = Field(default=1000, ge=1)
+    """Longest middle, in bytes of UTF-8. Our choice."""
     max_line: int = Field(default=400, ge=1)
     """A file with a longer line is taken for generated, and leaves."""
     context_chars: int = Field(default=2000, ge=0)
@@ -86,37 +86,40 @@ class FimCurriculum(RowStage):
         fit = [
             i
             for i, span in enumerate(every)
-            if span.complexity >= self.min_symbols and len(span.middle) <= self.max_chars
+            if span.complexity >= self.min_symbols and span.end - span.start <= self.max_bytes
         ]
         if not fit:
             return Drop("no_node", f"none of {len(every)} nodes fits")
         drawn = sorted(ctx.rng.sample(fit, min(self.n, len(fit))))
         known: list[Snippet] = [json.loads(text) for text in row[f"scores.{self.of}.found"] or ()]
-        return [self.filled(every[i], path, known) for i in drawn]
+        return [self.filled(code, every[i], path, known) for i in drawn]
 
-    def filled(self, span: Span, path: str, known: Sequence[Snippet]) -> Filled:
+    def filled(self, code: str, span: Span, path: str, known: Sequence[Snippet]) -> Filled:
         """Return the row of one middle."""
-        context = self.context(span, known)
+        prefix, middle, suffix = cut(code, span)
+        context = self.context(prefix, middle, suffix, known)
         shown = "".join(f"# {each['path']}\n{each['text']}\n\n" for each in context)
         before, after, last = self.tokens
-        parts = [before + span.prefix, after + span.suffix]
+        parts = [before + prefix, after + suffix]
         return {
             "instruction": shown + "".join(parts if self.order == "psm" else parts[::-1]) + last,
-            "output": span.middle,
+            "output": middle,
             "path": path,
-            "prefix": span.prefix,
-            "suffix": span.suffix,
+            "prefix": prefix,
+            "suffix": suffix,
             "node_type": span.kind,
             "complexity": span.complexity,
             "context": context,
         }
 
-    def context(self, span: Span, known: Sequence[Snippet]) -> list[Snippet]:
+    def context(
+        self, prefix: str, middle: str, suffix: str, known: Sequence[Snippet]
+    ) -> list[Snippet]:
         """Return the definitions that fit a middle best, and do not hold it."""
-        around = span.prefix.splitlines()[-NEAR:] + span.suffix.splitlines()[:NEAR]
-        names = identifiers(LINE_END.join([span.middle, *around]))
-        middle = "".join(span.middle.split())
-        apart = [each for each in known if middle not in "".join(each["text"].split())]
+        around = prefix.splitlines()[-NEAR:] + suffix.splitlines()[:NEAR]
+        names = identifiers(LINE_END.join([middle, *around]))
+        bare = "".join(middle.split())
+        apart = [each for each in known if bare not in "".join(each["text"].split())]
         scores = bm25(names, [identifiers(each["text"]) for each in apart])
         best = sorted(range(len(apart)), key=lambda i: (-scores[i], i))
         chosen, left = list[Snippet](), self.context_chars

@@ -29,11 +29,11 @@ DEFINITION = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A node of a file: its text and what stands around it, its kind, its distinct symbols."""
+    """A node of a file: where it is, its kind, its distinct symbols."""
 
-    prefix: str
-    middle: str
-    suffix: str
+    start: int
+    """Place of its first byte in UTF-8; `end` is behind its last. Texts of all would be large."""
+    end: int
     kind: str
     complexity: int
 
@@ -54,12 +54,16 @@ def spans(code: str) -> list[Span] | None:
             start = starts[node.lineno - 1] + node.col_offset
             end = starts[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0)
             if not data.startswith(b"elif", start):
-                found[start, end] = kind, len(_symbols(node))
-    cuts = []
-    for start, end in sorted(found):
-        prefix, middle, suffix = data[:start], data[start:end], data[end:]
-        cuts.append(Span(prefix.decode(), middle.decode(), suffix.decode(), *found[start, end]))
-    return cuts
+                found[start, end] = Span(start, end, kind, len(_symbols(node)))
+    return [found[place] for place in sorted(found)]
+
+
+def cut(code: str, span: Span) -> tuple[str, str, str]:
+    """Return what stands before a node, the node, and what stands behind it."""
+    data = code.encode()
+    parts = data[: span.start], data[span.start : span.end], data[span.end :]
+    before, middle, behind = (part.decode() for part in parts)
+    return before, middle, behind
 
 
 def parsed(code: str) -> ast.Module | None:
