@@ -8,9 +8,10 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,57 @@ def test_ctrl_c_ends_the_flow_and_its_server_and_the_same_command_goes_on(place)
     done = call(place, "run", "tiny.yaml", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["calls"] == {"made": 40 - kept, "replayed": kept}
+
+
+class Cable:
+    """Carries everything to a server until it is cut."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.ends = port, list[socket.socket]()
+        self.door = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.door.getsockname()[1]}/api"
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                one, _ = self.door.accept()
+                two = socket.create_connection(("127.0.0.1", self.port))
+                self.ends += [one, two]
+                for ends in ((one, two), (two, one)):
+                    threading.Thread(target=self.carry, args=ends, daemon=True).start()
+
+    def carry(self, one: socket.socket, two: socket.socket) -> None:
+        with suppress(OSError):
+            while data := one.recv(1 << 16):
+                two.sendall(data)
+
+    def cut(self) -> None:
+        for end in (self.door, *self.ends):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
+
+def test_a_run_whose_server_goes_meanwhile_ends_without_it(place, server) -> None:
+    cable = Cable(int(server.rpartition(":")[2].partition("/")[0]))
+    slow = ("--set", "engines.generator.max_delay_s=2")
+    with (place / "err").open("w") as err, subprocess.Popen(
+        [sys.executable, "-m", "gristmill", "run", "tiny.yaml", "--json", "--local", *slow],
+        cwd=place,
+        env=environment(place, PREFECT_API_URL=cable.url, PREFECT_CLIENT_MAX_RETRIES="0"),
+        stdout=subprocess.PIPE, stderr=err, text=True,
+    ) as process:  # fmt: skip
+        until = time.monotonic() + WAIT_S
+        while not stored(place) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        cable.cut()
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        process.kill()  # Prefect would still try to send what it has not told
+    assert told["kept"] == 6
+    assert told["calls"]["made"] == 40
+    assert "server does not answer any more" in (place / "err").read_text()
 
 
 def test_a_machine_failure_is_tried_again_and_a_bug_is_not(place, server) -> None:

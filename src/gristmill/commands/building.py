@@ -140,7 +140,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, 
         from gristmill.flows.build import build_in_flow
 
         with _told(order, prepared, screen, port) as progress:
-            return prepared, build_in_flow(order, prepared, progress)
+            return prepared, build_in_flow(order, prepared, progress, screen.note)
 
 
 @contextmanager

@@ -82,13 +82,22 @@ CALL: ContextVar[Call] = ContextVar("CALL")
 
 
 def build_in_flow(
-    order: Order, prepared: Prepared | None = None, tell: Tell | None = None
+    order: Order, prepared: Prepared, tell: Tell | None, note: Callable[[str], None]
 ) -> Result:
-    """Run a checked order as a flow and return its result."""
+    """Run a checked order as a flow and return its result, also when the server goes meanwhile."""
+    import httpx
+
     call = Call(order, prepared, tell)
     token = CALL.set(call)
     try:
         build(order.model_dump(mode="json"))
+    except httpx.TransportError as error:
+        note(
+            f"the Prefect server does not answer any more ({error}): the run goes on without it; "
+            "at the end Prefect may take some minutes to give up"
+        )
+        if call.result is None:
+            call.result = order.execute(prepared, tell)
     finally:
         CALL.reset(token)
     assert call.result is not None

@@ -35,6 +35,7 @@ LAUNCH = (
 QUIET = {
     **telemetry.OFF,
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_INTERNAL_LOGGING_LEVEL": "CRITICAL",
     "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",
 }
 EPHEMERAL = {
@@ -42,8 +43,10 @@ EPHEMERAL = {
     "PREFECT__SERVER_EPHEMERAL": "1",
     "PREFECT__SERVER_FINAL": "1",
     "PREFECT_LOGGING_TO_API_ENABLED": "false",
+    "PREFECT_CLIENT_MAX_RETRIES": "1",
 }
-"""What Prefect sets for a temporary server, and no second copy of our logs in it."""
+"""What Prefect sets for a temporary server, no second copy of our logs in it, and little patience:
+one that has gone does not come back."""
 
 
 @dataclass
