@@ -11,8 +11,7 @@ from gristmill.formats.others import Against
 from gristmill.pipelines.plan import Plan, check
 from gristmill.pipelines.workspace import Prepared, prepare
 from gristmill.publishing import growth
-
-FOLDERS = ".gristmill/folders"
+from gristmill.publishing.housekeeping import FOLDERS
 
 
 def part(prepared: Prepared, folder: Path, *, allow_plugins: bool) -> Prepared | None:

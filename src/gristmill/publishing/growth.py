@@ -18,6 +18,7 @@ import polars as pl
 import yaml
 
 from gristmill.errors import RunLocked, StorageError
+from gristmill.formats.exports import NOTES
 from gristmill.publishing import card, croissant, report
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.diff import diff
@@ -26,7 +27,6 @@ from gristmill.publishing.versions import Version
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import lock, write_text
 
-NOTES = "exports/notes.json"
 SUMMED = ("seeds", "tokens", "wall_s")
 
 

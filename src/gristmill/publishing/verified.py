@@ -20,6 +20,7 @@ from gristmill.publishing.files import RunFiles
 OUTSIDE = ("values", "stdio")
 ASSERTS = "asserts"
 TWICE, ONCE = "asserts, run more than once", "asserts, run once"
+ENOUGH = (*OUTSIDE, TWICE)
 
 
 def counts(run: RunFiles) -> tuple[int, Counter[str]]:
@@ -27,13 +28,13 @@ def counts(run: RunFiles) -> tuple[int, Counter[str]]:
 
     A row with several verdicts is verified if one of them is enough, and counted by each.
     """
-    labels = _labels(run.data_schema)
-    n, kinds = 0, Counter[str]()
+    labels, kinds, n = _labels(run.data_schema), Counter[str](), 0
     for file in run.data if labels else ():
-        for row in pl.read_parquet(file, columns=["verdicts"])["verdicts"].to_list():
-            found = {_kind(row[label]) for label in labels if row and row.get(label)} - {""}
-            kinds.update(found)
-            n += bool(found & {*OUTSIDE, TWICE})
+        found = pl.read_parquet(file, columns=["verdicts"]).select(
+            pl.concat_list(_kind(run.data_schema, label) for label in labels).list.unique()
+        )["verdicts"]
+        n += int(found.list.eval(pl.element().is_in(ENOUGH)).list.any().sum())
+        kinds.update(dict(found.explode().drop_nulls().value_counts().iter_rows()))
     return n, kinds
 
 
@@ -48,7 +49,7 @@ def section(run: RunFiles) -> Iterator[str]:
         "output were compared outside the program, or where asserts held in more than one run."
     )
     for kind, count in sorted(kinds.items()):
-        is_enough = "" if kind in {*OUTSIDE, TWICE} else " (not counted)"
+        is_enough = "" if kind in ENOUGH else " (not counted)"
         yield f"- {kind}: {number(count)}{is_enough}"
 
 
@@ -87,9 +88,13 @@ def _labels(schema: pa.Schema) -> list[str]:
     return [at.name for at in found if at.type.get_field_index("verified_by") >= 0]
 
 
-def _kind(verdict: dict[str, object]) -> str:
-    """Return how a pass was found; nothing where it is none, or nobody knows."""
-    by = str(verdict.get("verified_by") or "")
-    if not verdict.get("passed"):
-        return ""
-    return (TWICE if verdict.get("flaky") is False else ONCE) if by == ASSERTS else by
+def _kind(schema: pa.Schema, label: str) -> pl.Expr:
+    """Return how a pass was found; null where it is none, or nobody knows."""
+    verdict = pl.col("verdicts").struct.field(label)
+    at = schema.field("verdicts").type.field(label).type
+    by, passed = (verdict.struct.field(name) for name in ("verified_by", "passed"))
+    more = at.get_field_index("flaky") >= 0
+    is_twice = verdict.struct.field("flaky") == pl.lit(value=False) if more else pl.lit(value=False)
+    asserts = pl.when(is_twice.fill_null(value=False)).then(pl.lit(TWICE)).otherwise(pl.lit(ONCE))
+    named = pl.when(by == ASSERTS).then(asserts).when(by != "").then(by)
+    return pl.when(passed).then(named).alias("verdicts")
