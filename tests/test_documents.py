@@ -32,6 +32,7 @@ DOCS = ROOT / "docs"
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *(path for path in sorted(DOCS.rglob("*.md")) if path.parent.name != "adr"),
 ]
 BLOCK = re.compile(
@@ -39,7 +40,8 @@ BLOCK = re.compile(
     r"```(?P<kind>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$"
 )
 FENCE = re.compile(r"(?m)^```\w")
-INLINE = re.compile(r"`(build-dataset [^`\n]+)`")
+PASSING = re.compile(r"(?m)(?:(?<=`)|^ {4,})(build-dataset [^`\n]+)")
+"""Commands in a line of text, or indented: shown, not followed."""
 LINK = re.compile(r"\]\(((?!https?:)[^)\s]+)\)")
 BARE = {"run": ["--local", "--no-prefect"], "preview": ["--local"], "forecast": ["--local"]}
 """What a test adds: a Ray and a Prefect server of its own would take half a minute each."""
@@ -161,8 +163,12 @@ def name_of(path: Path) -> str:
 def test_a_page_can_be_followed(page: Path, reader: Reader) -> None:
     for block in blocks(page):
         reader.follow(block)
-    for command in INLINE.findall(page.read_text(encoding="utf-8")):
-        words = shlex.split(command.replace("...", ""))[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_a_command_in_passing_is_one(page: Path) -> None:
+    for command in PASSING.findall(page.read_text(encoding="utf-8")):
+        words = shlex.split(command.replace("...", ""), comments=True)[1:]
         if len(words) > 1 and not words[0].isupper():
             read(words)
 

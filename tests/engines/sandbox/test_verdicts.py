@@ -1,10 +1,11 @@
 """What a program must do to get each verdict."""
 
 import asyncio
+import doctest
 
 import pytest
 
-from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.engines.sandbox import Program, Sandbox, pool
 
 SQUARE = "def f(x):\n    return x * x\n"
 LIAR = (
@@ -116,6 +117,12 @@ def test_a_loop_that_runs_already_is_no_hindrance(sandbox: Sandbox) -> None:
         return [v.status for v in [*now, *await asyncio.gather(*map(sandbox.run, programs))]]
 
     assert asyncio.run(many()) == ["pass"] * 6
+
+
+def test_the_example_of_run_all_runs(chosen: Sandbox) -> None:
+    (found,) = doctest.DocTestFinder().find(type(chosen).run_all, globs=vars(pool))
+    done = doctest.DocTestRunner().run(found)
+    assert (done.failed, done.attempted) == (0, 4)
 
 
 def test_the_main_guard_is_cut_when_the_code_asks_for_input(sandbox: Sandbox) -> None:

@@ -161,7 +161,14 @@ class Sandbox(Engine):
         return verdict
 
     def run_all(self, programs: Sequence[Program]) -> list[Verdict]:
-        """Run programs and wait; verdicts in their order, `infra_error` where none was possible."""
+        """Run programs and wait; verdicts in their order, `infra_error` where none was possible.
+
+        >>> sandbox = Sandbox(workers=1)
+        >>> right = Program("def f(x): return x + 1", "assert f(1) == 2")
+        >>> [verdict.status for verdict in sandbox.run_all([right])]
+        ['pass']
+        >>> sandbox.close()
+        """
         state = self._ready()
         return list(state.threads.map(state.judge, programs))
 
