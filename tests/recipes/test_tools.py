@@ -47,8 +47,14 @@ def finished(prompt: str, draw: int) -> str:
 
 
 def written(prompt: str, draw: int) -> str:
-    names = NAME.findall(prompt.partition("### Functions")[2])[:2]
+    names = sorted(NAME.findall(prompt.partition("### Functions")[2]))[:2]
     return json.dumps({"instruction": f"Do {draw % 83}.", "functions": names})
+
+
+def tasks(prompt: str, draw: int) -> str:
+    """Plan every request alike: some rows were made for that, others leave."""
+    names = sorted(NAME.findall(prompt))[:2]
+    return json.dumps({"tasks": [{"task": "Do.", "function": name} for name in names]})
 
 
 REPLIES: dict[str, Callable[[str, int], str]] = {
@@ -58,6 +64,7 @@ REPLIES: dict[str, Callable[[str, int], str]] = {
     "### Python": lambda prompt, draw: "```python\nlook()\n```",
     "Observation:": finished,
     "### Rewrite": lambda prompt, draw: f"A tool that {WORDS[draw % 3]}.",
+    "Divide a request": tasks,
     "### Examples": written,
     "Rewrite an instruction": lambda prompt, draw: json.dumps(
         {"instruction": f"Please do {draw % 97} of them."}
@@ -76,6 +83,7 @@ QUICK = {
     "tool_llm": [],
     "llm_compiler": [],
     "auto_tools": ["seeds.limit=2"],
+    "tptu": ["seeds.limit=2", "stages.0.n=4", "stages.2.k=16"],
     "tool_retrieval": ["stages.0.n=4", "seeds.limit=2"],
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -32,3 +33,13 @@ def gain(found: Sequence[int]) -> float:
     """Return the normalised discounted gain (0..1) of a ranking; 1 has what is right in front."""
     best = sum(1 / np.log2(1 + place) for place in range(1, len(found) + 1))
     return float(sum(1 / np.log2(1 + place) for place in found) / best)
+
+
+def most_alike(some: Sequence[int], things: Array, least: float) -> tuple[int, ...]:
+    """Return the two of some things whose inner product is largest, if it is `least` or more.
+
+    The first in order wins among equals; O(k^2 d) for k things of (n, d).
+    """
+    pairs = [(float(things[i] @ things[j]), (i, j)) for i, j in combinations(some, 2)]
+    best = max(pairs, key=lambda one: one[0], default=(-np.inf, ()))
+    return best[1] if best[0] >= least else ()
