@@ -67,9 +67,14 @@ def test_rows_are_marked_by_keys_alone_and_the_marks_are_there_at_once(
     browser.until("return document.querySelector('#line-1').ariaSelected === 'true'")
     [dropped] = marks.read(run).by_id.values()
     assert (dropped.says, dropped.note) == ("drop", "too thin")
+    browser.until("return document.getElementById('note').value === ''")
     browser.press("ArrowUp")
     browser.until("return document.getElementById('note').value === 'too thin'")
+    assert browser.ask("return document.getElementById('said').textContent") == ""
     assert chosen(browser) == first
+    browser.press("n", *"wrong", "Enter")  # replaces what it was, and goes back to the rows
+    browser.until("return document.getElementById('said').textContent === 'Marked: drop.'")
+    assert [mark.note for mark in marks.read(run).by_id.values()] == ["wrong"]
     browser.press("u")
     browser.until("return document.querySelector('#line-0 .marked').textContent === ''")
     assert marks.read(run).by_id == {}

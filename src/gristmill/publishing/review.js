@@ -150,7 +150,7 @@ function then(what) {
   queue = queue.then(what).catch((error) => console.error(error));
 }
 
-const now = { n: () => note.focus(), "/": () => at("search").focus(), "?": () => at("help").showModal() };
+const now = { n: () => { note.focus(); note.select(); }, "/": () => at("search").focus(), "?": () => at("help").showModal() };
 const keys = {
   j: () => move(1), ArrowDown: () => move(1), k: () => move(-1), ArrowUp: () => move(-1),
   "[": () => turn(-1, 0), "]": () => turn(1, 0),
