@@ -275,6 +275,15 @@ def test_missing_rights_are_told_from_failures(ready, server, monkeypatch, token
     assert token not in str(caught.value)
 
 
+def test_a_token_that_may_only_read_what_is_there_is_told(ready, server) -> None:
+    path = ready()
+    hub.publish(path, REPO, endpoint=server.url)
+    server.faults = [("/preupload/", 403)]
+    with pytest.raises(RequirementError, match=r"HF_TOKEN may not write to someone/rows"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert len(server.repos[REPO]["commits"]) == 1
+
+
 def test_a_bad_name_and_a_dead_hub_are_explained(ready, server) -> None:
     path = ready()
     with pytest.raises(InputError, match="expected owner/name"):
