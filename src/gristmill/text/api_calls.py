@@ -11,7 +11,7 @@ import inspect
 from importlib import import_module
 from typing import Any
 
-DYNAMIC = {"__import__", "importlib", "eval", "exec", "globals", "vars"}
+DYNAMIC = {"__import__", "importlib", "eval", "exec", "globals", "sys.modules"}
 """Ways round an import that can be read."""
 
 
@@ -28,14 +28,16 @@ def uses(code: str, documented: list[str]) -> dict[str, Any]:
     names = _imported(tree)
     roots = {path.split(".")[0] for path in documented}
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    found = {path for path in names.values() if path.split(".")[0] in roots}
-    for node in ast.walk(tree):
-        if (isinstance(node, ast.Name) and node.id in DYNAMIC) or "importlib" in names.values():
-            return {"error": "undocumented", "detail": "an import that cannot be read"}
-        if id(node) not in inner and (path := _path(node, names)).split(".")[0] in roots:
-            found.add(path)
-    for path in sorted(found):
-        if path not in documented and not any(d.startswith(path + ".") for d in documented):
+    loads = {_path(node, names) for node in ast.walk(tree) if id(node) not in inner}
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    tops = {path.split(".")[0] for path in names.values()}
+    if DYNAMIC & {*named, *loads, *tops, *names.values()}:
+        return {"error": "undocumented", "detail": "an import that cannot be read"}
+    modules = {d.rpartition(".")[0] for d in documented}
+    for path in sorted({*names.values(), *loads} - {*documented}):
+        # A module is imported as a way to its parts, and not handed to `getattr` as a whole.
+        is_way = path not in loads and any(f"{m}.".startswith(f"{path}.") for m in modules)
+        if path.split(".")[0] in roots and not is_way:
             return {"error": "undocumented", "detail": path}
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     made = {id(call): _path(call.func, names) for call in calls}
