@@ -87,7 +87,7 @@ def test_references_become_results_of_their_own_type() -> None:
 BELOW = [st.just(set())] + [st.sets(st.integers(1, k), max_size=3) for k in range(1, 7)]
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(st.tuples(*BELOW), st.randoms())
 def test_any_order_that_keeps_what_is_needed_gives_the_same(graph, rng) -> None:
     tasks = []

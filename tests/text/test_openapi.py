@@ -114,7 +114,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(JSON)
 def test_no_document_breaks_it_and_what_comes_out_can_be_called(document) -> None:
     paths = {"/a/{x}": {"get": document, "post": {"parameters": [document], "responses": document}}}

@@ -85,17 +85,16 @@ def replay(api: Api, calls: Iterable[Call]) -> list[Result]:
 
 
 class World:
-    """An API with what has been said to it."""
+    """APIs with what has been said to them; two that have a path in common share nothing."""
 
     def __init__(self, api: Api) -> None:
         """Begin where nothing has been said."""
-        self.seed = api["world"]
         self.endpoints = {one["name"]: one for one in api["endpoints"]}
-        self.at = {(one["method"], shape(one["path"])): one for one in api["endpoints"]}
-        self.items = dict[str, list[Any]]()
-        """Ids by the path of their collection."""
-        self.said = dict[str, dict[str, Any]]()
-        """What was told of an item, by its path."""
+        tools = dict.fromkeys(one["tool"] for one in api["endpoints"])
+        self.services = {
+            tool: Service([one for one in api["endpoints"] if one["tool"] == tool], api["world"])
+            for tool in tools
+        }
 
     def call(self, name: str, arguments: Json) -> Result:
         """Return the answer; what the arguments say stays said."""
@@ -103,6 +102,23 @@ class World:
             return _failed(NO_FUNCTION, 404, f"there is no function {name!r:.80}")
         if wrong := problem(one["parameters"], arguments):
             return _failed(BAD_ARGUMENTS, 400, wrong)
+        return self.services[one["tool"]].call(one, arguments)
+
+
+class Service:
+    """One API with what has been said to it."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], seed: int) -> None:
+        """Begin where nothing has been said."""
+        self.seed = f"{seed} {endpoints[0]['tool']}"
+        self.at = {(one["method"], shape(one["path"])): one for one in endpoints}
+        self.items = dict[str, list[Any]]()
+        """Ids by the path of their collection."""
+        self.said = dict[str, dict[str, Any]]()
+        """What was told of an item, by its path."""
+
+    def call(self, one: Endpoint, arguments: dict[str, Any]) -> Result:
+        """Return the answer to arguments that fit."""
         template = shape(one["path"])
         for hole in HOLE.finditer(template):
             at = template[: hole.end()]
@@ -158,9 +174,9 @@ class World:
             body = _named(self._body(inner.get("items", {"type": "object"}), at, said), name, id_)
             if all(_fits(body, key, value) for key, value in told.items()):
                 found.append(body)
-        cuts = [value for key, value in told.items() if key.lower() in MOST]
+        cuts = (value for key, value in told.items() if key.lower() in MOST)
         found = found[
-            : min((cut for cut in cuts if is_a("integer", cut) and cut >= 0), default=None)
+            : min((int(cut) for cut in cuts if is_a("integer", cut) and cut >= 0), default=None)
         ]
         return {**made(returns, f"{self.seed} {path}"), place: found} if place else found
 
