@@ -147,3 +147,13 @@ def test_a_real_description_gives_every_operation_and_answers_that_fit(name) -> 
         assert got["code"] in (0, 6), got
         if got["code"] == 0 and one["returns"] and got["status"] != 204:
             assert problem(one["returns"], got["body"]) is None
+
+
+@pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA is not set")
+def test_toolbench_names_its_functions_alike() -> None:
+    names = set[str]()
+    for file in (DATA.parent / "toolbench" / "answer").glob("*/*.json"):
+        told = json.loads(file.read_text())["answer_generation"]["function"]
+        names |= {one["name"] for one in told} - {"Finish"}
+    assert len(names) == 54
+    assert {function_name(*name.split("_for_", 1)) for name in names} == names
