@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gristmill import run
+from gristmill.engines import cluster
+from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines.runners import LocalRunner, RayRunner
 
@@ -86,6 +88,23 @@ def test_a_killed_worker_costs_nothing(recipe, engine, seeds, tmp_path) -> None:
     plain = run(recipe(), seeds(40), {"generator": engine()}, LocalRunner(), tmp_path / "plain")
     assert killed
     assert bytes_of(made) == bytes_of(plain)
+
+
+def test_a_worker_that_was_gone_when_a_shard_came_gets_no_other() -> None:
+    async def go() -> bool:
+        hand = Hand()
+        pid = await hand._actor.pid.remote()
+        hand._pump.cancel()  # as if it had not heard yet
+        os.kill(pid, signal.SIGKILL)
+        with pytest.raises(WorkerLost):
+            await hand.run("shard", print, {})
+        return hand.lost
+
+    cluster.connect()
+    try:
+        assert asyncio.run(go())
+    finally:
+        cluster.release()
 
 
 def test_an_error_on_a_worker_stops_the_run_like_one_here(recipe, engine, seeds, tmp_path) -> None:

@@ -56,10 +56,12 @@ class Hand:
         self._jobs[name] = done
         self.load += 1
         try:
-            await self._actor.start.remote(name, job, sorted(roles))
+            try:
+                await self._actor.start.remote(name, job, sorted(roles))
+            except self._ray.exceptions.RayError as error:
+                # `_collect` may not have heard yet: the next attempt must not come here again.
+                self._lose(error)
             return await done
-        except self._ray.exceptions.RayError as error:
-            raise WorkerLost(str(error)) from error
         finally:
             self.load -= 1
             self._jobs.pop(name, None)
