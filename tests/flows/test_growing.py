@@ -11,6 +11,7 @@ from audit import audit
 from gristmill.cli import main
 from gristmill.errors import RunLocked
 from gristmill.flows.order import Order
+from gristmill.publishing import hub
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 
@@ -138,6 +139,26 @@ def test_what_was_cut_short_after_the_ledger_is_told_the_next_time(grow) -> None
     (GROWN / "dataset" / "README.md").unlink()
     assert grow("the heron")[0] == 0
     assert "**v1**" in (GROWN / "dataset" / "README.md").read_text()
+
+
+def test_a_version_cut_short_before_the_ledger_is_made_again_and_none_of_it_stays(grow) -> None:
+    grow("the heron")
+    note = GROWN / "ledger.json"
+    before = {
+        file: file.read_bytes() for file in (note, *GROWN.glob("dataset/*.*")) if file.is_file()
+    }
+    assert grow("the heron", "the otter")[1]["grown"]["rows"] == 2
+    for file, data in before.items():
+        file.write_bytes(data)
+    for place in ("dataset/data/validation-v0002.parquet", "costs/v0002-1-1.json"):
+        (GROWN / place).write_bytes(b"of a version that never came")
+    run = RunFiles.open(GROWN)
+    assert (len(run.kept), len(run.bills)) == (1, 1)
+    assert not any("v0002" in name for name, _ in hub._files(run))
+    told = grow("the heron", "the otter")[1]["grown"]
+    assert (told["version"], told["rows"], told["lost"]) == (2, 2, {})
+    assert not problems(RunFiles.open(GROWN))
+    assert not (GROWN / "costs" / "v0002-1-1.json").exists()
 
 
 def test_answers_behind_a_grown_dataset_outlive_the_runs_that_made_it(grow, capfd) -> None:

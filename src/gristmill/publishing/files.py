@@ -7,6 +7,7 @@ Nothing here needs the answer store, the engines or the code that made the run.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ from gristmill.storage.rows import CONTENT, END, STRUCTS, SYSTEM, Row
 
 ENDINGS = ["id", "parents", "root", "stage", "round", *END]
 TEXTS = ("instruction", "input", "output", "prompt", "chosen", "rejected")
+VERSION = re.compile(r"(?:^|-)v(\d{4,})[-.]")
+"""In the name of a file of a dataset that grows: the version that brought it."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ class RunFiles:
         if self.is_stopped:
             return []
         folder = self.path / "dataset" / "data"
-        return [*sorted(folder.glob("train-*.parquet")), *sorted(folder.glob("validation-*"))]
+        found = [*sorted(folder.glob("train-*.parquet")), *sorted(folder.glob("validation-*"))]
+        return [file for file in found if not self.is_cut_short(file)]
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -123,7 +127,7 @@ class RunFiles:
     def bills(self) -> list[dict[str, Any]]:
         """What every command on this run paid, the first one first; replays pay nothing."""
         files = sorted((self.path / "costs").glob("*.json"))
-        return [json.loads(file.read_text()) for file in files]
+        return [json.loads(file.read_text()) for file in files if not self.is_cut_short(file)]
 
     @cached_property
     def kept(self) -> pl.Series:
@@ -147,6 +151,10 @@ class RunFiles:
             return pl.DataFrame(schema=dict.fromkeys(ENDINGS, pl.String))
         rows = self.scan().select(ENDINGS).collect()
         return rows.unique("id", keep="last", maintain_order=True)
+
+    def is_cut_short(self, file: Path) -> bool:
+        """Whether a file is of a version that never came: who wrote it ended before the ledger."""
+        return bool(n := len(self.note.get("versions") or ())) and is_after(file, n)
 
     def scan(self) -> pl.LazyFrame:
         """Return every line of every shard, in order."""
@@ -209,6 +217,12 @@ class RunFiles:
             }
             for i in range(labels.num_fields)
         }
+
+
+def is_after(file: Path, n_versions: int) -> bool:
+    """Whether a file of a dataset that grows is of a version after so many."""
+    found = VERSION.search(file.name)
+    return found is not None and int(found[1]) > n_versions
 
 
 def texts(row: Row) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,7 @@ from gristmill.formats.exports import NOTES
 from gristmill.publishing import card, croissant, report
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.diff import diff
-from gristmill.publishing.files import RunFiles
+from gristmill.publishing.files import RunFiles, is_after
 from gristmill.publishing.versions import Version
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import lock, write_text
@@ -81,6 +81,9 @@ def extend(
                 f"{folder} grew to v{len(known)} while {path} was on its way, so its rows were not "
                 "compared with all others and none was added; run the same command again"
             )
+        for file in folder.rglob("*"):
+            if is_after(file, len(known)):  # of a version that was cut short, perhaps another one
+                file.unlink()
         made = _Version(folder, part, before, len(known) + 1)
         made.write(recipe, family)
     opened(folder)

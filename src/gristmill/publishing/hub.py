@@ -78,7 +78,7 @@ def publish(
     if why := next(_closed(run), None):
         raise GateClosed(f"{path} is not published: {why}")
     token = _token(token_env)
-    files = dict(_files(path))
+    files = dict(_files(run))
     _check_secret(files, token, token_env)
     _check_whole(path)
     with _explained(repo_id, token, token_env):
@@ -194,17 +194,18 @@ def _send(
     return Published(url, done.oid, len(files), size)
 
 
-def _files(path: Path) -> Iterator[tuple[str, Path]]:
+def _files(run: RunFiles) -> Iterator[tuple[str, Path]]:
     """Give the files to send by their name on the Hub: no links, no leftovers, nothing hidden."""
-    folder = path / "dataset"
+    folder = run.path / "dataset"
     for file in sorted(folder.rglob("*")):
         name = file.relative_to(folder)
         hidden = any(part.startswith(".") for part in name.parts)
         linked = any(p.is_symlink() for p in (file, *file.parents) if p.is_relative_to(folder))
-        if file.is_file() and not hidden and not linked and file.suffix not in (".tmp", ".lock"):
+        left = file.suffix in (".tmp", ".lock") or run.is_cut_short(file)
+        if file.is_file() and not (hidden or linked or left):
             yield name.as_posix(), file
-    if (path / "report.html").is_file():
-        yield "report.html", path / "report.html"
+    if (run.path / "report.html").is_file():
+        yield "report.html", run.path / "report.html"
 
 
 def _check_secret(files: dict[str, Path], token: str, token_env: str) -> None:
