@@ -166,10 +166,13 @@ def test_costs_are_of_every_command_that_paid_and_a_replay_pays_nothing(
 ) -> None:
     from gristmill import run
 
-    first = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
+    prices = "prices={million_tokens: {generator: 2e6}}"
+    first = run(recipe(prices), seeds(), {"generator": engine()}, workspace=tmp_path)
     paid = facts.costs(RunFiles.open(first.path))
-    assert dict(paid)["calls made"] > 0
-    again = run(recipe(), seeds(), {"generator": engine()}, workspace=tmp_path)
+    tokens = dict(paid)["tokens made by models"]
+    assert tokens > 0
+    assert dict(paid)["cost, USD"] == pytest.approx(tokens * 2)
+    again = run(recipe(prices), seeds(), {"generator": engine()}, workspace=tmp_path)
     assert again.note["calls"]["made"] == 0
     assert facts.costs(RunFiles.open(again.path)) == paid
     assert "Too short to plot: the one command that" in report.write(first.path).read_text()

@@ -169,6 +169,7 @@ class Meter:
         now = self.look()
         if self.bills is None or not now.made:
             return
+        paid = sorted(self.clients.items())
         bill = {
             "wall_s": now.wall_s,
             "cpu_s": cpu_s(),
@@ -178,6 +179,7 @@ class Meter:
             "tokens": now.tokens,
             "timeline": self.timeline,
             "engines": self.engines,
+            "roles": {role: {"made": c.made, "tokens": c.tokens} for role, c in paid if c.made},
         }
         write_text(self.bills / f"{self._name}.json", json.dumps(bill))
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -27,21 +28,27 @@ class Prices(BaseModel):
 
 
 def costs(run: RunFiles) -> Iterator[tuple[str, float]]:
-    """Yield engine-hours where engines were used, and the cost where the recipe has prices."""
-    hours = sum(bill["wall_s"] for bill in run.bills) / 3600 * _devices(run)
+    """Yield engine-hours where engines were used, and the cost where the recipe has prices.
+
+    Sums over the commands on the run: one that only replays held no engine and paid nothing.
+    """
+    hours, tokens = 0.0, Counter[str]()
+    for bill in run.bills:
+        # Bills did not always name roles; the ledger has those of the last command.
+        roles = bill.get("roles") or run.note.get("roles") or {}
+        hours += bill["wall_s"] / 3600 * _devices(run, roles)
+        tokens.update({role: told.get("tokens") or 0 for role, told in roles.items()})
     if hours:
         yield "engine time, h", hours
     if given := run.recipe.get("prices"):
         prices = Prices.model_validate(given)
-        roles = run.note.get("roles") or {}
-        tokens = {role: told.get("tokens") or 0 for role, told in roles.items()}
         paid = sum(n / 1e6 * prices.million_tokens.get(role, 0.0) for role, n in tokens.items())
         yield f"cost, {prices.currency}", hours * prices.hour + paid
 
 
-def _devices(run: RunFiles) -> int:
-    """Return how many GPUs, or engine processes without one, a command on the run held."""
+def _devices(run: RunFiles, roles: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return how many GPUs, or engine processes without one, a command held for its roles."""
     engines = run.recipe.get("engines") or {}
-    asked = {role for role, told in (run.note.get("roles") or {}).items() if told.get("made")}
+    asked = {role for role, told in roles.items() if told.get("made")}
     held = [e for role, e in engines.items() if role in asked and e.get("use") not in ELSEWHERE]
     return sum(int(e.get("replicas", 1)) * int(e.get("tensor_parallel_size", 1)) for e in held)
