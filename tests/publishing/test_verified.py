@@ -75,6 +75,22 @@ def test_prices_of_hours_and_tokens_become_a_cost_per_row(finished) -> None:
     assert "engine time, h" not in dict(prices.costs(RunFiles.open(path)))
 
 
+@pytest.mark.parametrize(
+    ("of_scorer", "slots", "n"), [("logprobs", None, 4), ("vllm", None, 3), ("logprobs", 1, 3)]
+)
+def test_an_engine_that_roles_share_and_a_slot_that_models_share_are_paid_once(
+    finished, of_scorer, slots, n
+) -> None:
+    path = finished()
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    generator = {"use": "vllm", "model": "demo", "replicas": 3}
+    scorer = generator if of_scorer == "vllm" else lock["recipe"]["engines"]["scorer"]
+    lock["recipe"] |= {"engines": {"generator": generator, "scorer": scorer}, "slots": slots}
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    told = dict(prices.costs(RunFiles.open(path)))
+    assert told["engine time, h"] == pytest.approx(29.5 / 3600 * n)
+
+
 def test_a_recipe_has_prices_and_they_decide_no_row() -> None:
     stages = [{"use": "filters.length"}]
     given = {"name": "a", "stages": stages, "prices": {"hour": 2.5, "currency": "EUR"}}

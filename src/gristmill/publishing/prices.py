@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,14 @@ def costs(run: RunFiles) -> Iterator[tuple[str, float]]:
 
 
 def _devices(run: RunFiles, roles: Mapping[str, Mapping[str, Any]]) -> int:
-    """Return how many GPUs, or engine processes without one, a command held for its roles."""
+    """Return how many GPUs, or engine processes without one, a command held for its roles.
+
+    Roles with the same engine share it; where models hand over, no more of them than fit are held.
+    """
     engines = run.recipe.get("engines") or {}
-    asked = {role for role, told in roles.items() if told.get("made")}
-    held = [e for role, e in engines.items() if role in asked and e.get("use") not in ELSEWHERE]
-    return sum(int(e.get("replicas", 1)) * int(e.get("tensor_parallel_size", 1)) for e in held)
+    asked = [engines[role] for role, told in roles.items() if role in engines and told.get("made")]
+    held = {json.dumps(e, sort_keys=True): e for e in asked if e.get("use") not in ELSEWHERE}
+    each = (
+        int(e.get("replicas", 1)) * int(e.get("tensor_parallel_size", 1)) for e in held.values()
+    )
+    return sum(sorted(each, reverse=True)[: run.recipe.get("slots")])
