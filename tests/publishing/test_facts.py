@@ -93,3 +93,25 @@ def test_texts_of_a_row_are_its_own_its_turns_or_the_users() -> None:
     assert list(texts({"id": "1", "end": "kept", "lang": "en", "code": "x", "n": 3})) == [
         ("code", "x")
     ]
+
+
+def test_a_conversation_is_shown_with_every_turn_and_what_it_carries() -> None:
+    said = [("system", "Be brief."), ("user", "Hi."), ("assistant", "Hello."), ("user", "Weather?")]
+    turns = [{"role": role, "content": text, "extra": None} for role, text in said]
+    call = '{"tool_calls": [{"function": {"name": "weather"}}]}'
+    turns += [
+        {"role": "assistant", "content": None, "extra": call},
+        {"role": "assistant", "content": "Sunny.", "extra": None},
+    ]
+    row = {"id": "1", "instruction": "Hi.", "output": "Sunny.", "messages": turns}
+    assert facts.example(row).texts == [*said, ("assistant", call), ("assistant", "Sunny.")]
+    pair = {**row, "messages": turns[:4], "chosen": "Sunny.", "rejected": "Why?"}
+    names = [name for name, _ in facts.example(pair).texts]
+    assert names[:4] == ["system", "user", "assistant", "user"]
+    assert names[-2:] == ["chosen", "rejected"]
+    rewritten = {**row, "output": "It is sunny."}
+    assert [name for name, _ in facts.example(rewritten).texts] == ["instruction", "output"]
+    plain = {**row, "messages": [turns[1], turns[-1]]}
+    assert [name for name, _ in facts.example(plain).texts] == ["instruction", "output"]
+    alone = {"id": "1", "messages": turns[1:3]}
+    assert facts.example(alone).texts == said[1:3]

@@ -214,6 +214,18 @@ def test_rows_go_to_argilla_and_answers_come_back_as_marks(review, tmp_path) -> 
     assert argilla.read(review, path) == {"marked": 0, "changed since": 1, "not in this run": 1}
 
 
+def test_a_conversation_is_one_field_of_chat_in_argilla(review) -> None:
+    [row] = review.rows_of([all_of(review)[0]["id"]]).values()
+    said = ["Hi.", "Hello.", "More?", "No."]
+    turns = [
+        {"role": role, "content": text, "extra": None}
+        for role, text in zip(["user", "assistant"] * 2, said, strict=True)
+    ]
+    row |= {"instruction": "Hi.", "output": "No.", "messages": turns}
+    fields = argilla._record(review, row)["fields"]
+    assert fields == {"messages": [{"role": t["role"], "content": t["content"]} for t in turns]}
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"id": 3}]'])
 def test_a_file_without_records_is_refused(review, tmp_path, text) -> None:
     (tmp_path / "x.json").write_text(text)

@@ -17,6 +17,7 @@ from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.formats.marks import Says
 from gristmill.publishing import facts
+from gristmill.publishing.files import own_texts, turns_of
 from gristmill.publishing.review import NOTE_CHARS, Review
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing
@@ -41,14 +42,18 @@ def write(review: Review, path: Path) -> int:
 
 
 def _record(review: Review, row: Row) -> dict[str, Any]:
-    """Return one record; a mark is a suggestion there, for answers need users of that server."""
-    shown, mark = facts.example(row), review.marks.get(row["id"])
+    """Return one record; a mark is a suggestion there, for answers need users of that server.
+
+    A conversation is a field of chat, so that all records have the same fields.
+    """
+    mark, turns = review.marks.get(row["id"]), turns_of(row)
+    said = {"messages": [{"role": role, "content": text} for role, text in turns]} if turns else {}
     told = {"ended": row["end"], "stage": row["end_at"], "code": row["end_code"]}
-    metadata = {**told, **{_name(name): value for name, value in shown.scores}}
+    metadata = {**told, **{_name(name): value for name, value in facts.example(row).scores}}
     suggested = {MARK: mark.says, NOTE: mark.note} if mark else {}
     return {
         "id": row["id"],
-        "fields": {_name(name): text for name, text in shown.texts},
+        "fields": {**said, **{_name(name): text for name, text in own_texts(row)}},
         "metadata": {
             **{name: value for name, value in metadata.items() if value is not None},
             TEXT: marks.text_of(row),

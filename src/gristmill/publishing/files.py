@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 import yaml
 
 from gristmill.errors import InputError
+from gristmill.formats.lines import is_more
 from gristmill.storage.ledger import label_of
 from gristmill.storage.rows import CONTENT, END, STRUCTS, SYSTEM, Row
+from gristmill.text.chat import exchange
 
 ENDINGS = ["id", "parents", "root", "stage", "round", *END]
 TEXTS = ("instruction", "input", "output", "prompt", "chosen", "rejected")
@@ -226,21 +228,37 @@ def is_after(file: Path, n_versions: int) -> bool:
 
 
 def texts(row: Row) -> Iterator[tuple[str, str]]:
-    """Give the texts of a row with their names: its own, its turns, else a user's columns."""
-    found = False
-    for name in TEXTS:
-        if row.get(name):
-            found = True
-            yield name, row[name]
-    if not found:
-        for turn in row.get("messages") or []:
-            found = True
-            yield str(turn["role"]), str(turn["content"] or "")
-    if not found:
+    """Give the texts of a row with their names: its conversation, then what else it says."""
+    yield from turns_of(row)
+    yield from own_texts(row)
+
+
+def turns_of(row: Row) -> list[tuple[str, str]]:
+    """Return what every turn says and carries, by its role; none where the row's texts say it all.
+
+    Turns that a stage has written otherwise since, as the row's texts, are not what it says now.
+    """
+    turns = row.get("messages") or []
+    if any(map(row.get, TEXTS)):
+        asked_and_answered = row.get("instruction"), row.get("output")
+        is_meant = row.get("chosen") or exchange(turns) == asked_and_answered
+        if not is_meant or not is_more(turns):
+            return []
+    return [
+        (turn["role"], "\n".join(filter(None, (turn["content"], turn.get("extra")))))
+        for turn in turns
+    ]
+
+
+def own_texts(row: Row) -> Iterator[tuple[str, str]]:
+    """Give the texts of a row that are in no turn; of one without texts and turns, its columns."""
+    turns = turns_of(row)
+    inside = ("instruction", "output") if turns and not row.get("chosen") else ()
+    names = [name for name in TEXTS if row.get(name) and name not in inside]
+    if not names and not turns:
         own = {*SYSTEM, *CONTENT, *STRUCTS, *END, "meta", "calls", "unit"}
-        for name, value in row.items():
-            if name not in own and isinstance(value, str) and value:
-                yield name, value
+        names = [n for n, value in row.items() if n not in own and isinstance(value, str) and value]
+    yield from ((name, row[name]) for name in names)
 
 
 def _field(path: str) -> pl.Expr:
