@@ -51,6 +51,18 @@ def run_python(code: str) -> str:
     return done.stdout
 
 
+def test_a_back_end_that_fails_once_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    killed, well = Probe("user namespaces", "it was killed", "none"), Probe("network", "", "none")
+    tries = iter([(killed,), (well,), (killed,), (killed,)])
+    monkeypatch.setattr(backends, "_probed", lambda backend: next(tries))
+    backends.probed.cache_clear()
+    try:
+        assert backends.trouble("zygote") == []
+        assert backends.trouble("bubblewrap") == ["user namespaces: it was killed (none)"]
+    finally:
+        backends.probed.cache_clear()
+
+
 def test_without_isolation_nothing_runs_unless_somebody_says_so_at_length() -> None:
     refused, identity, accepted, profile, other = run_python(NO_BWRAP).replace(
         "pass ", "pass\n"

@@ -73,7 +73,12 @@ class Slots:
 
 @cache
 def probed(backend: Backend) -> tuple[Probe, ...]:
-    """Try a back end once per process."""
+    """Try a back end once per process, and again if it fails: something may have killed it."""
+    first = _probed(backend)
+    return _probed(backend) if failures(list(first)) else first
+
+
+def _probed(backend: Backend) -> tuple[Probe, ...]:
     with ExitStack() as stack:
         slots = Slots(backend, 1)
         stack.callback(slots.close)
