@@ -74,6 +74,14 @@ def test_one_list_of_keywords_is_enough_and_none_is_too_few(ask, script) -> None
     assert ask(SyntheticAbstracts(), ROW, script({"": [" "] * 4})).code == "empty"
 
 
+def test_spaces_around_a_name_are_no_part_of_it(ask, script) -> None:
+    relations = [{"organism": " Gentiana montana ", "chemical": f"{name} "} for name in NAMES]
+    (row,) = ask(
+        SyntheticAbstracts(variants=1), {**ROW, "relations": relations}, engine_of(script, [ALL])
+    )
+    assert sorted(row["output"].split("\n")) == [f"Gentiana montana; {name}" for name in NAMES]
+
+
 @pytest.mark.parametrize("relations", [[], [{"organism": " ", "chemical": "x"}]])
 def test_without_findings_nothing_is_asked(relations, ask, script) -> None:
     found = ask(SyntheticAbstracts(), {**ROW, "relations": relations}, script({}))

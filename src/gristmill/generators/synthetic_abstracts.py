@@ -19,7 +19,7 @@ from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.findings import Relation, Variant, coverage, keywords, varied
+from gristmill.text.findings import Relation, Variant, coverage, keywords, stripped, varied
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 
 KEYWORDS = """List the keywords of an article: what it is about, its methods and its field, and \
@@ -98,7 +98,7 @@ class SyntheticAbstracts(RowStage):
     async def __call__(self, row: Article, ctx: Context) -> list[Told | Drop] | Drop:
         """Four lists of keywords, then all abstracts at once, which share title and keywords."""
         found = [Relation(r["organism"], r["chemical"], r.get("kind")) for r in row["relations"]]
-        known = [one for one in found if one.organism.strip() and one.chemical.strip()]
+        known = [one for one in map(stripped, found) if one.organism and one.chemical]
         if not known:
             return Drop("no_relations", row["title"])
         llm, title = ctx.llm("generator"), row["title"]

@@ -36,6 +36,11 @@ class Relation(NamedTuple):
     kind: str | None = None
 
 
+def stripped(one: Relation) -> Relation:
+    """Return a relation without spaces around its names."""
+    return one._replace(organism=one.organism.strip(), chemical=one.chemical.strip())
+
+
 class Variant(NamedTuple):
     """One way to tell the findings, the pairs of organism and label in it, and a temperature."""
 
