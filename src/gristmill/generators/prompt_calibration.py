@@ -58,11 +58,11 @@ class PromptCalibration(RowStage):
     """Write cases, try the prompt on all of them, write a better one, until none comes."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "few_labels", "discarded", "unparsed_label", "repeated", "tells_label"
+        "few_labels", "no_samples", "discarded", "unparsed_label", "repeated", "tells_label"
     }  # fmt: skip
 
     samples: int = Field(default=10, ge=1)
-    """Asked for in a step, until there are `max_samples`."""
+    """Asked for in a step, until there are `max_samples`; of a longer reply the first count."""
     max_samples: int = Field(default=50, ge=1)
     max_steps: int = Field(default=40, ge=1)
     warm_up: int = Field(default=4, ge=1)
@@ -86,7 +86,7 @@ class PromptCalibration(RowStage):
             if len(state.samples) < self.max_samples:
                 lost += await self._grow(row, prompt, state, gens, ctx)
             if not state.samples:
-                return lost
+                return lost or Drop("no_samples")
             said = await _labels(prompt, state.texts(), labels, ctx, "generator")
             state.try_on(prompt, said)
             if state.flat_steps() > self.patience or len(state.steps) == self.max_steps:
@@ -111,7 +111,7 @@ class PromptCalibration(RowStage):
         found = await fill(ctx.llm("optimizer"), ask, self.meta, Samples)
         if isinstance(found, Drop):
             return [found]
-        texts = found[0].samples
+        texts = found[0].samples[: self.samples]
         said = await _labels(row["description"], texts, [*row["labels"], NONE], ctx, "annotator")
         flaws = [state.add(text, label) for text, label in zip(texts, said, strict=True)]
         gens += [found[1].gen for flaw in flaws if flaw is None]
