@@ -1,9 +1,10 @@
 """Guaranteed Guess: translations, and the first that prints what the program prints."""
 
 import pytest
+from pydantic import ValidationError
 
 from gristmill.engines.requests import Completion
-from gristmill.engines.sandbox import line_coverage
+from gristmill.engines.sandbox import Verdict, line_coverage
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.generators.guaranteed_guess import GuaranteedGuess
 
@@ -50,6 +51,20 @@ def test_the_first_right_translation_stays_with_its_rank(ask, script, sandbox) -
 def test_no_right_translation_is_no_row(ask, script, sandbox, replies, code) -> None:
     assert guess(ask, script, sandbox, replies).code == code
     assert code in GuaranteedGuess.codes
+
+
+def test_a_translation_that_cannot_be_run_here_is_not_called_wrong(ask, script) -> None:
+    prints, lacks = Verdict("fail", stdout="4"), Verdict("missing_dependency", "g++")
+    runs = [prints, Verdict("fail", stdout="3")] * 2 + [lacks] * 2
+    engine = script({"### Translation": [block("int main() {}", "cpp")], "": runs})
+    how = {"source": "javascript", "target": "cpp", "beams": 1, "min_coverage": 0}
+    assert ask(GuaranteedGuess(**how), ROW, engine).code == "missing_tool"
+
+
+def test_coverage_that_nobody_measures_cannot_be_asked_for() -> None:
+    with pytest.raises(ValidationError, match="set min_coverage to 0"):
+        GuaranteedGuess(source="javascript", target="cpp")
+    assert GuaranteedGuess(source="javascript", target="cpp", min_coverage=0).min_coverage == 0
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,13 @@ def test_without_inputs_or_a_runner_likeness_decides(ask, script, sandbox) -> No
     assert (row["scored_by"], row["scores"]) == ("similarity", [pytest.approx(18 / 19), 1.0])
 
 
+def test_what_cannot_be_run_here_is_no_candidate_and_not_a_bad_one(ask, script, sandbox) -> None:
+    lacks = "import no_such_package\n" + REFERENCE
+    assert rank(ask, script, sandbox, [block(lacks)]).code == "missing_tool"
+    row = rank(ask, script, sandbox, [block(lacks), block(REFERENCE)])
+    assert (row["candidates"], row["scores"]) == ([REFERENCE] * 2, [1.0] * 2)
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [

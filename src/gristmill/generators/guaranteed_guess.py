@@ -10,9 +10,9 @@ What is right is what the source prints, in two runs. A guarantee is that of tes
 from __future__ import annotations
 
 import asyncio
-from typing import ClassVar, Literal, TypedDict
+from typing import ClassVar, Literal, Self, TypedDict
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
 from gristmill.engines.sandbox.scripts import Script, coverage, printed, wrong
@@ -72,10 +72,21 @@ class GuaranteedGuess(RowStage):
     beams: int = Field(default=8, ge=1, le=64)
     """Translations of each; the paper has 8 beams."""
     min_coverage: float = Field(default=0.98, ge=0, le=1)
-    """Inputs that reach less are weak tests; the paper's reach more than 0.98. 0: not asked."""
+    """Inputs that reach less are weak tests; the paper's reach more than 0.98. 0: not asked,
+    as it has to be where neither side is Python."""
     timeout_s: float = Field(default=20.0, gt=0, le=600)
     """Wall-clock limit of one run in seconds; the paper's of compiling."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=2048)
+
+    @model_validator(mode="after")
+    def _can_measure(self) -> Self:
+        """Refuse to ask for what nobody can say: only lines of Python are counted."""
+        if self.min_coverage and "python" not in (self.source, self.target):
+            raise ValueError(
+                f"min_coverage={self.min_coverage}: nobody measures {self.source} or "
+                f"{self.target}; set min_coverage to 0"
+            )
+        return self
 
     def needs(self) -> dict[str, Op]:
         """One model translates, the sandbox runs."""
@@ -130,4 +141,4 @@ class GuaranteedGuess(RowStage):
             return Drop("no_code", reply.text)
         found = Script(blocks[-1].text, self.target, inputs, self.timeout_s)
         why = await wrong(ctx.sandbox.run, found, outputs)
-        return Drop("wrong", why) if why else (found, reply.gen)
+        return Drop(*why) if why else (found, reply.gen)

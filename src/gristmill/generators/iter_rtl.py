@@ -65,7 +65,7 @@ class IterRtl(RowStage):
     """Ask for candidates, and score them against the reference."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "no_reference", "bad_source", "flaky", "weak_tests", "no_code",
+        "no_reference", "bad_source", "flaky", "weak_tests", "no_code", "missing_tool",
     }  # fmt: skip
 
     language: Literal["verilog", "python", "cpp", "javascript"] = "verilog"
@@ -81,7 +81,7 @@ class IterRtl(RowStage):
         return {"generator": "generate", "sandbox": "run"}
 
     async def __call__(self, row: Described, ctx: Context) -> Ranked | Drop:
-        """Ask for all candidates at once; replies without code are none."""
+        """Ask for all candidates at once; no code, or what cannot be run here, is none."""
         reference = code_in(self.language, row["output"] or "")
         if not reference:
             return Drop("no_reference", f"no closed {self.language} block in the output")
@@ -101,17 +101,22 @@ class IterRtl(RowStage):
             drops = [text for text in texts if isinstance(text, Drop)]
             return Drop("no_code") if gens else drops[0]
 
-        scores = list[float]()
+        scored = list[tuple[str, float]]()
         for code in found:
+            score: float | None
             if isinstance(outputs, tuple):
-                scores.append(likeness(code, reference))
+                score = likeness(code, reference)
             else:
                 one = Script(f"{code}\n{bench}", self.language, inputs, self.timeout_s)
-                scores.append(await share_right(ctx.sandbox.run, one, outputs))
+                score = await share_right(ctx.sandbox.run, one, outputs)
+            if score is not None:
+                scored.append((code, score))
+        if not scored:
+            return Drop("missing_tool", f"none of {len(found)} candidates can be run here")
         return {
             "output": row["output"],
-            "candidates": [*found, reference],
-            "scores": [*scores, 1.0],
+            "candidates": [*(code for code, _ in scored), reference],
+            "scores": [*(score for _, score in scored), 1.0],
             "scored_by": "similarity" if isinstance(outputs, tuple) else "tests",
             "iteration": ctx.round + 1,
             "gen": gens[0],

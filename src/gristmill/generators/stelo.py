@@ -99,10 +99,11 @@ class Stelo(RowStage):
         }
 
     async def same(self, script: Script, python: str, ctx: Context) -> bool | Drop | None:
-        """Return True if both sides print the same, None where the language is not installed."""
+        """Return True if both sides print the same, None where one of them cannot be run here."""
         outputs = await printed(ctx.sandbox.run, script)
         if isinstance(outputs, tuple):
             return None if outputs[0] == "missing_tool" else Drop(*outputs)
         side = Script(python, "python", script.inputs, self.timeout_s)
-        why = await wrong(ctx.sandbox.run, side, outputs)
-        return Drop("not_parallel", why) if why else True
+        if not (why := await wrong(ctx.sandbox.run, side, outputs)):
+            return True
+        return None if why[0] == "missing_tool" else Drop("not_parallel", why[1])

@@ -60,17 +60,26 @@ async def printed(run: Run, script: Script) -> list[str] | tuple[str, str]:
     return first
 
 
-async def wrong(run: Run, script: Script, outputs: Sequence[str]) -> str:
-    """Say on which input a script does not print what it should; "" where it always does."""
+async def wrong(run: Run, script: Script, outputs: Sequence[str]) -> tuple[str, str] | None:
+    """Return a code and on which input a script does not print what it should; None if it does.
+
+    `wrong`; or `missing_tool`, which says nothing about the script, as in `printed`.
+    """
     for i, verdict in enumerate(await _judged(run, script, outputs)):
         if verdict.status != "pass":
-            return f"input {i}: {verdict.status}: {verdict.detail}"
-    return ""
+            code = "missing_tool" if verdict.status in UNJUDGED else "wrong"
+            return code, f"input {i}: {verdict.status}: {verdict.detail}"
+    return None
 
 
-async def share_right(run: Run, script: Script, outputs: Sequence[str]) -> float:
-    """Return the share of inputs for which a script prints what it should, 0 to 1."""
+async def share_right(run: Run, script: Script, outputs: Sequence[str]) -> float | None:
+    """Return the share of inputs for which a script prints what it should, 0 to 1.
+
+    None where it cannot be run here.
+    """
     verdicts = await _judged(run, script, outputs)
+    if any(verdict.status in UNJUDGED for verdict in verdicts):
+        return None
     return sum(verdict.status == "pass" for verdict in verdicts) / len(verdicts)
 
 
