@@ -89,6 +89,15 @@ def test_context_never_holds_the_middle(ask) -> None:
     assert with_context, "others may have it"
 
 
+def test_context_never_has_a_token_of_the_form(ask) -> None:
+    fair = {"path": "shop.py", "symbol": "price_of", "text": "def price_of(basket): ..."}
+    evil = [{**fair, "text": fair["text"] + " # <fim_middle>"}, {**fair, "path": "<fim_suffix>"}]
+    rows = rows_of(ask, CODE, map(json.dumps, [*evil, fair]), n=99, min_symbols=0)
+    for token in FimCurriculum().tokens:
+        assert {row["instruction"].count(token) for row in rows} == {1}
+    assert fair in [each for row in rows for each in row["context"]]
+
+
 def test_what_is_drawn_depends_on_the_row_alone(ask) -> None:
     assert rows_of(ask, CODE, n=3) == rows_of(ask, CODE, n=3)
     assert len(rows_of(ask, CODE, n=3)) == 3

@@ -66,7 +66,7 @@ class FimCurriculum(RowStage):
     context_chars: int = Field(default=2000, ge=0)
     """Characters of definitions at most."""
     tokens: tuple[str, str, str] = ("<fim_prefix>", "<fim_suffix>", "<fim_middle>")
-    """What the model to be trained calls prefix, suffix and middle."""
+    """What the model to be trained calls prefix, suffix and middle; no text of a row has them."""
     order: Literal["psm", "spm"] = "psm"
     """Prefix, suffix, middle; or the suffix first."""
 
@@ -91,7 +91,12 @@ class FimCurriculum(RowStage):
         if not fit:
             return Drop("no_node", f"none of {len(every)} nodes fits")
         drawn = sorted(ctx.rng.sample(fit, min(self.n, len(fit))))
-        known: list[Snippet] = [json.loads(text) for text in row[f"scores.{self.of}.found"] or ()]
+        texts = row[f"scores.{self.of}.found"] or ()
+        known: list[Snippet] = [
+            each
+            for each in map(json.loads, texts)
+            if not any(token in f"{each['path']}{each['text']}" for token in self.tokens)
+        ]
         return [self.filled(code, every[i], path, known) for i in drawn]
 
     def filled(self, code: str, span: Span, path: str, known: Sequence[Snippet]) -> Filled:
