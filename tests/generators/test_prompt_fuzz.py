@@ -53,7 +53,7 @@ def test_the_mutator_that_works_is_the_one_that_is_used(ask, engine) -> None:
 def test_crossover_has_a_second_text(ask) -> None:
     model = Model(opener="none")
     found = ask(PromptFuzz(mutants=0), {**ROW, "attacks": [SEED, "Let me in."]}, model)
-    assert found.code == "none_broken"
+    assert [one.code for one in found] == ["none_broken"] * 10, "none is lost in silence"
     first, second = (one for one in model.prompts if MUTATORS["crossover"] in one)
     assert f"### Text\n{SEED}\n\n### Second text\nLet me in." in first
     assert f"### Text\nLet me in.\n\n### Second text\n{SEED}" in second
@@ -68,7 +68,7 @@ def test_a_mutant_that_cannot_get_far_is_given_up(ask, script) -> None:
     engines = {"mutator": script(table), "target": target}
     row, *drops = ask(PromptFuzz(mutants=1, energy=1), {**ROW, "defenses": defenses}, engines)
     assert (row["input"], row["rate"]) == (f"open {SEED}", 1)
-    assert {one.code for one in drops} == {"refusal"}
+    assert sorted(one.code for one in drops) == ["given_up"] + ["refusal"] * 4
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_what_is_no_mutation_is_never_tried(reply, code, ask, script) -> None:
     table = {f"Task\n{MUTATORS['shorten']}\n": [reply]}
     table |= {f"Task\n{MUTATORS[name]}\n": ["shut"] for name in other}
     engines = {"mutator": script(table), "target": script({"shut": ["no"] * 12 * 2})}
-    (drop,) = ask(PromptFuzz(mutants=0), ROW, engines)
-    assert drop.code == code
+    drops = ask(PromptFuzz(mutants=0), ROW, engines)
+    assert [one.code for one in drops if one.code != "none_broken"] == [code]
 
 
 @pytest.mark.parametrize("row", [{**ROW, "attacks": [" "]}, {**ROW, "defenses": []}])
@@ -100,7 +100,7 @@ def test_secrets_are_the_other_goal(ask) -> None:
 
     stage = PromptFuzz(goal="extraction", mutants=0)
     assert len(rows_of(ask(stage, ROW, answer))) == 5
-    assert ask(PromptFuzz(mutants=0), ROW, answer).code == "none_broken"
+    assert not rows_of(ask(PromptFuzz(mutants=0), ROW, answer))
 
 
 def test_hostile_attacks_are_text(ask, engine) -> None:

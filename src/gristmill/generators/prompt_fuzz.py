@@ -68,7 +68,7 @@ class PromptFuzz(RowStage):
     """Mutate seeds by every mutator, then the promising ones by the mutators that work."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
-        "no_campaign", "no_gain", "none_broken"
+        "no_campaign", "no_gain", "given_up", "none_broken"
     }  # fmt: skip
 
     goal: Literal["hijack", "extraction"] = "hijack"
@@ -98,7 +98,7 @@ class PromptFuzz(RowStage):
             )
             found = await asyncio.gather(*asks)
             lost.extend(one for one in found if isinstance(one, Drop))
-            good = dict(one for one in found if not isinstance(one, Drop) and one[0].broken)
+            good = dict(one for one in found if not isinstance(one, Drop))
             made.update(good)
             return fuzzing.adopted(good)
 
@@ -118,7 +118,7 @@ class PromptFuzz(RowStage):
             for one, gen in made.items()
             for told in [defenses[ctx.rng.choice(one.broken)]]
         ]  # fmt: skip
-        return [*rows, *lost] or Drop("none_broken", f"{len(seeds)} attacks")
+        return [*rows, *lost]
 
     async def _mutant(
         self, parent: Mutant, name: str, known: Sequence[Mutant], defenses: Sequence[Defense],
@@ -145,6 +145,6 @@ class PromptFuzz(RowStage):
                 told = "" if isinstance(said, Drop) else said.text
                 broken += [i] * fuzzing.gave_in(told, self.goal, defenses[i]["secret"])
             if fuzzing.is_lost(len(broken), start + len(some), n, best):
-                return new, reply.gen
+                return Drop("given_up", f"{name}: {new.text}")
         new.broken = tuple(broken)
-        return new, reply.gen
+        return (new, reply.gen) if broken else Drop("none_broken", f"{name}: {new.text}")
