@@ -162,7 +162,7 @@ def test_what_conversations_are_compared_by() -> None:
     assert standing(two)[2] == pytest.approx(10 * 2 + 5 * 1 - 5 * math.log(3))
     order = [
         trace(REX, output=""),
-        trace(LOST, passed=None),
+        trace(LOST, passed=False),
         trace(REX, passed=False),
         trace(REX, REX),
         trace(REX),
@@ -170,13 +170,27 @@ def test_what_conversations_are_compared_by() -> None:
     assert all(standing(worse) < standing(better) for worse, better in pairwise(order))
 
 
-def test_only_what_is_equal_is_shown_to_a_judge(script, tmp_path) -> None:
-    rows = [trace(REX, output="A"), trace(REX, output="B"), trace(REX, REX), trace(LOST, output="")]
-    engine = script({("### Second", "Answer: A\n\n### Second"): ["first"], "": ["second"]})
-    table = pa.table({"id": [*"0123"], **{k: [row[k] for row in rows] for k in rows[0]}})
+def compared(rows, engine, tmp_path) -> dict:
+    table = pa.table(
+        {"id": [*"0123"[: len(rows)]], **{k: [row[k] for row in rows] for k in rows[0]}}
+    )
     answers = Answers(tmp_path / "answers")
     context = Context({"judge": Client(engine, answers)}, 0, "label", "id")
     found = asyncio.run(ToolWin().decide(table, context)).to_pydict()
     answers.close()
+    return found
+
+
+def test_only_what_is_equal_is_shown_to_a_judge(script, tmp_path) -> None:
+    rows = [trace(REX, output="A"), trace(REX, output="B"), trace(REX, REX), trace(LOST, output="")]
+    engine = script({("### Second", "Answer: A\n\n### Second"): ["first"], "": ["second"]})
+    found = compared(rows, engine, tmp_path)
     assert found["win_rate"] == [1.0, pytest.approx(2 / 3), pytest.approx(1 / 3), 0.0]
     assert found["by_judge"] == [1, 1, 0, 0]
+
+
+def test_what_has_no_verdict_is_not_taken_for_unsolved(script, tmp_path) -> None:
+    rows = [trace(REX, passed=None, output="A"), trace(REX, output="B"), trace(REX, output="")]
+    engine = script({("### Second", "Answer: A\n\n### Second"): ["first"], "": ["second"]})
+    found = compared(rows, engine, tmp_path)
+    assert (found["win_rate"], found["by_judge"]) == ([1.0, 0.5, 0.0], [1, 1, 0])

@@ -4,7 +4,8 @@ Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000
 arXiv:2307.16789, section 3.1; `OpenBMB/ToolBench` (Apache-2.0): an answer beats none, a solved task
 an unsolved one, of two solved the shorter wins, of two unsolved the one with more successful calls
 and more APIs (10 s + 5 t - 5 ln n). Only what is equal by that is shown to a judge, in both orders.
-Differs from the paper: our own prompt; a judge that changes its mind with the order says tie.
+Differs from the paper: our own prompt; a judge that changes its mind with the order says tie; it is
+also shown what nobody could say is solved or not.
 """
 
 from __future__ import annotations
@@ -100,7 +101,9 @@ def standing(row: Row) -> tuple[float, ...]:
 async def _better(one: Row, other: Row, ctx: Context) -> tuple[float, bool]:
     """Return 1, 0 or 0.5 for the first, the second or neither, and whether the judge said so."""
     mine, theirs = standing(one), standing(other)
-    if mine != theirs:
+    verdicts = (one["verdicts.tool_eval.passed"], other["verdicts.tool_eval.passed"])
+    is_open = mine[0] and theirs[0] and None in verdicts
+    if mine != theirs and not is_open:
         return float(mine > theirs), False
     llm = ctx.llm("judge")
     first = await _asked(llm, one, other)
