@@ -39,6 +39,14 @@ def test_a_pair_that_nobody_can_run_is_not_called_verified(ask, script, sandbox)
     assert ask(Stelo(), {**PAIR, "lang": "cpp"}, engine)["verified"] is None
 
 
+def test_a_language_goes_by_several_names(ask, script) -> None:
+    prints = [Verdict("fail", stdout=text) for text in ("6", "8", "6", "8")]
+    engine = script({"### Language\nC++\n": [SAID], "": [*prints, *[Verdict("pass")] * 2]})
+    row = ask(Stelo(), {**PAIR, "lang": "C++ "}, engine)
+    assert row["verified"] is True
+    assert f"```cpp\n{PAIR['code']}" in row["instruction"]
+
+
 @pytest.mark.parametrize(
     ("change", "code"),
     [

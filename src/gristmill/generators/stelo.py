@@ -34,6 +34,8 @@ any code. Reply with the request alone.
 {code}
 
 ### Request"""
+SHORT = {"c++": "cpp", "c#": "csharp", "js": "javascript"}
+"""Other names that languages go by; XLCoST's among them."""
 MAX_WORDS = 100
 
 
@@ -76,7 +78,7 @@ class Stelo(RowStage):
         code, python = (row["code"] or "").strip("\n"), (row["python"] or "").strip("\n")
         if not code.strip() or not python.strip():
             return Drop("empty_side", "a side of the pair is empty")
-        language = (row["lang"] or "").lower()
+        language = SHORT.get(name := (row["lang"] or "").strip().lower(), name)
         verified: bool | None = None
         if (inputs := row.get("stdin")) and language in PROFILES:
             same = await self.same(Script(code, language, inputs, self.timeout_s), python, ctx)
