@@ -4,7 +4,11 @@ import json
 import re
 from collections.abc import Callable
 
+import pyarrow as pa
 import pytest
+
+from gristmill import Recipe
+from gristmill.filters.where import Where
 
 NAME = re.compile(r'"name": "(\w+_for_\w+)"')
 
@@ -100,3 +104,11 @@ def test_a_recipe_runs_on_its_own_seeds_and_its_ledger_adds_up(name, twice) -> N
 
     kept = twice(name, programs, "preference" if is_pairs else "messages", QUICK[name])
     assert kept["chosen" if is_pairs else "output"].null_count == 0
+
+
+@pytest.mark.parametrize("name", ["tool_llm", "llm_compiler"])
+def test_no_row_teaches_that_a_request_cannot_be_met(name) -> None:
+    wheres = [one["where"] for one in Recipe.load(name).stages if one["use"] == "filters.where"]
+    told = {"id": ["a", "b"], "verdicts.tool_eval.status": ["solved", "unsolvable"]}
+    (kept,) = (Where(where=where).decide(pa.table(told))["keep"].to_pylist() for where in wheres)
+    assert kept == [True, False]
