@@ -56,6 +56,7 @@ def test_a_plan_is_read_with_what_its_tasks_need() -> None:
         ("1. join()", "a plan without a task"),
         ("2. a()\n3. join()", "task 2 comes where 1 is next"),
         ("1. a({)", "the arguments of task 1 are no JSON"),
+        ('1. a({"b": ' + "[" * 600 + "]" * 600 + "})", "the arguments of task 1 are nested too"),
         ("1. a({'b': 1})\n2. join()", "the arguments of task 1 are no JSON"),
         ('1. a({"b": NaN})\n2. join()', "the arguments of task 1 are no JSON"),
         ("1. a([1])\n2. join()", "task 1 has something else than one object"),

@@ -22,6 +22,8 @@ from gristmill.text.tool_calls import ToolTurn, answering, calling, shown
 TASK = re.compile(r"(?<![\w.])(\d{1,3})\.[ \t]*(\w{1,80})\(\s*")
 REFERENCE = re.compile(r"\$\$|\$\{?(\d{1,3})((?:\.\w{1,80}){0,9})\}?")
 JOIN = "join"
+MAX_DEPTH = 50
+"""Of arguments: what reads them goes down as far."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,8 @@ def read_plan(text: str, first: int = 1) -> list[Task] | str:
             return f"the arguments of task {id_} are no JSON: {error}"
         if not isinstance(arguments, dict) or not text[at:].lstrip().startswith(")"):
             return f"task {id_} has something else than one object"
+        if _is_deeper(arguments, MAX_DEPTH):
+            return f"the arguments of task {id_} are nested too deeply"
         task = Task(id_, Call(name=name, arguments=arguments))
         if later := [k for k in task.depends_on if not 0 < k < id_]:
             return f"task {id_} refers to {later[0]}, which is not before it"
@@ -137,6 +141,11 @@ def _inside(found: re.Match[str], results: Mapping[int, Any]) -> Any:
         except (LookupError, ValueError, TypeError):
             raise LookupError(f"{found[0]} is not there") from None
     return value
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(most == 0 or _is_deeper(one, most - 1) for one in inner)
 
 
 def _texts(value: Any) -> list[str]:
