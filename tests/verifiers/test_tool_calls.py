@@ -73,6 +73,7 @@ def test_what_an_earlier_call_did_is_there_again() -> None:
     [
         {"tool_calls": [{"id": "c0", "function": {"name": "add_for_t", "arguments": "{"}}]},
         {"tool_calls": [{"function": None}]},
+        {"tool_calls": [1]},
         {"tool_calls": [{"id": "c0", "function": {"name": 3, "arguments": {}}}]},
     ],
 )
@@ -80,6 +81,13 @@ def test_calls_that_are_none_are_of_no_function(extra) -> None:
     row = conversation(REX)
     row["messages"][1]["extra"] = json.dumps(extra)
     assert ToolCalls()(row)["status"] == "unknown_function"
+
+
+@pytest.mark.parametrize("extra", ["{", "[]", '{"tool_calls": 3}', "[" * 9000])
+def test_a_turn_with_something_else_calls_nothing(extra) -> None:
+    row = conversation(REX)
+    row["messages"][1]["extra"] = extra
+    assert ToolCalls()(row)["status"] == "no_call"
 
 
 def test_arguments_as_json_text_are_read() -> None:

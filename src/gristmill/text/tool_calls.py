@@ -91,26 +91,35 @@ def read_calls(messages: Iterable[Mapping[str, Any]]) -> list[tuple[Call, str | 
     found: list[tuple[str, Call]] = []
     seen: dict[str, str] = {}
     for turn in messages:
-        extra = json.loads(turn["extra"]) if turn.get("extra") else {}
+        extra = _object(turn.get("extra"))
         if turn["role"] == "tool":
             seen.setdefault(str(extra.get("tool_call_id")), turn["content"] or "")
-        for one in extra.get("tool_calls") or []:
+        calls = extra.get("tool_calls")
+        for one in map(_object, calls if isinstance(calls, list) else []):
             found.append((str(one.get("id")), _call(one)))
     return [(call, seen.get(id_)) for id_, call in found]
 
 
 def _call(one: Mapping[str, Any]) -> Call:
-    told = one.get("function")
-    told = told if isinstance(told, dict) else {}
-    arguments = told.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            arguments = None
-    if not isinstance(told.get("name"), str) or not isinstance(arguments, dict):
+    told = _object(one.get("function"))
+    name, arguments = told.get("name"), _parsed(told.get("arguments"))
+    if not isinstance(name, str) or not isinstance(arguments, dict):
         return {"name": "", "arguments": {}}
-    return {"name": told["name"], "arguments": arguments}
+    return {"name": name, "arguments": arguments}
+
+
+def _parsed(value: Any) -> Any:
+    """Return a value, or what it is the JSON of; None where it is none."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    """Return an object, or what it is the JSON of; an empty one for anything else."""
+    told = _parsed(value)
+    return told if isinstance(told, dict) else {}
 
 
 def told_calls(messages: Iterable[Mapping[str, Any]]) -> str:
