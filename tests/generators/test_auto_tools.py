@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from gristmill.engines.sandbox import Verdict
 from gristmill.generators.auto_tools import AutoTools
 from gristmill.generators.auto_tools_solve import AutoToolsSolve
 from gristmill.text.openapi import endpoints
@@ -115,12 +116,18 @@ def test_programs_are_turns_in_an_interpreter_that_remembers(ask, script, sandbo
     assert "fly" not in row["messages"][0]["content"], "no operation of the request"
 
 
+def test_a_program_that_nobody_can_look_at_is_not_run(ask, script) -> None:
+    engine = script({"How many": [blocks(FIRST)], "": [Verdict("timeout")]})
+    assert ask(AutoToolsSolve(), ASKED, engine).code == "unsteady"
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [
         (["Sorry.", blocks("1 / 0"), "{{x}}"], "unfinished"),
         ([blocks('print("FINISH")')], "no_call"),
         ([blocks('request("list_for_t", {})')], "machinery"),
+        ([blocks('globals()["req" + "uest"]("list_for_t", {})')], "machinery"),
         ([" "], "empty"),
     ],
 )

@@ -96,7 +96,9 @@ class AutoToolsSolve(RowStage):
                 turns = [*turns, {"role": "user", "content": f"Observation: {WRONG_FORM}"}]
                 continue
             inner = found(await ctx.sandbox.run(inspection(tool_programs, "foreign", code, INNER)))
-            if inner != []:
+            if inner is None:
+                return Drop("unsteady", f"it could not be looked at: {code}")
+            if inner:
                 return Drop("machinery", f"{inner}: {code}")
             cells.append(code)
             how: dict[str, Any] = {"timeout_s": self.timeout_s, "profile": "bare"}

@@ -1,6 +1,6 @@
 """A simulated API inside the sandbox: what programs find there, and what they have called.
 
-What a program called is believed only as far as the same calls get the same answers outside.
+What a program called is believed only as far as the same calls are a success outside as well.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from gristmill.text import json_values, simulated_api
 from gristmill.text.simulated_api import OK, Api, Call, replay
 
 INNER = ["request", "World", "world_", "calls_", "replay"]
-"""Names of the machinery, which no program may use itself."""
+INNER += ["eval", "exec", "globals", "locals", "vars"]
+"""Names of the machinery, and ways to it, which no program may use itself."""
 PRELUDE = '''
 world_ = World(json.loads({api!r}))
 calls_ = []
