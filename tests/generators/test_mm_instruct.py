@@ -5,6 +5,7 @@ import json
 
 import pytest
 from audit import audit
+from pydantic import ValidationError
 
 from gristmill import Recipe, run
 from gristmill.engines.requests import Completion, Generate
@@ -68,6 +69,11 @@ def test_a_picture_gives_thirteen_rows_in_five_calls(ask, script) -> None:
     assert answer == {"role": "assistant", "content": "Yes", "extra": None}
     assert sorted(rows[4]["choices"]) == ["blue", "green", "red", "white"]
     assert rows[4]["output"].endswith(". red")
+
+
+def test_no_kind_of_question_is_no_stage() -> None:
+    with pytest.raises(ValidationError, match="at least 1 item"):
+        MmInstruct(kinds=[])
 
 
 def test_judgements_out_of_balance_are_flagged(ask, script) -> None:

@@ -13,6 +13,8 @@ import asyncio
 from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict, get_args
 
+from pydantic import Field
+
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.seeing import data_url
 from gristmill.errors import InputError
@@ -80,7 +82,7 @@ class MmInstruct(RowStage):
         "bad_image", "no_question", "placeholder", "bad_choices", "bad_answer"
     }  # fmt: skip
 
-    kinds: tuple[Kind, ...] = get_args(Kind)
+    kinds: tuple[Kind, ...] = Field(default=get_args(Kind), min_length=1)
     folder: Path = Path()
     """Where the files of pictures are; nothing outside it, and no other file, is ever sent."""
     seeing: Sampling = Sampling(temperature=0.0, max_tokens=1024)
