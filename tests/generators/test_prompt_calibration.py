@@ -129,13 +129,17 @@ def test_without_samples_there_are_no_cases(replies, code, ask, script) -> None:
 
 
 def test_a_list_without_samples_is_a_reject_and_a_long_one_is_cut(ask, script) -> None:
-    assert ask(PromptCalibration(), TASK, script({"": ['{"samples": []}']})).code == "no_samples"
+    assert ask(PromptCalibration(), TASK, script({"": ['{"samples": []}']})).code == "empty"
     model = Model([], texts=[[f"text {i}" for i in range(9)]])
     assert len(ask(PromptCalibration(samples=2, max_steps=1), TASK, model)) == 2
 
 
 def test_one_label_is_no_task(ask, script) -> None:
     assert ask(PromptCalibration(), {**TASK, "labels": ["yes"]}, script({})).code == "few_labels"
+
+
+def test_without_a_first_prompt_nobody_is_asked(ask, script) -> None:
+    assert ask(PromptCalibration(), {**TASK, "instruction": ""}, script({})).code == "no_prompt"
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ class PromptCalibration(RowStage):
     """Write cases, try the prompt on all of them, write a better one, until none comes."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "few_labels", "no_samples", "discarded", "unparsed_label", "repeated", "tells_label"
+        "few_labels", "no_prompt", "discarded", "unparsed_label", "repeated", "tells_label"
     }  # fmt: skip
 
     samples: int = Field(default=10, ge=1)
@@ -80,13 +80,15 @@ class PromptCalibration(RowStage):
         """One step after the other; the predictions of a step share its prompt."""
         if len(labels := row["labels"]) < 2:
             return Drop("few_labels", f"{labels}")
+        if not row["instruction"].strip():
+            return Drop("no_prompt")
         state = Calibration(labels, self.warm_up)
         gens, lost, prompt = list[Gen](), list[Case | Drop](), row["instruction"]
         while prompt:
             if len(state.samples) < self.max_samples:
                 lost += await self._grow(row, prompt, state, gens, ctx)
             if not state.samples:
-                return lost or Drop("no_samples")
+                return lost or Drop("empty", "no samples")
             said = await _labels(prompt, state.texts(), labels, ctx, "generator")
             state.try_on(prompt, said)
             if state.flat_steps() > self.patience or len(state.steps) == self.max_steps:
