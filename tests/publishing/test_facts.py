@@ -1,11 +1,15 @@
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
-from gristmill import run
+from gristmill import Recipe, run
 from gristmill.publishing import card, facts, maps, report
 from gristmill.publishing.files import RunFiles, texts
+
+KEY = "AKIA" + "Q7RT2LMPZX5NVBC9"
 
 
 def test_children_that_inherit_a_score_are_not_counted_as_scored(
@@ -81,6 +85,21 @@ def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> 
     assert (len(found.places), sum(found.is_kept), found.total > 10) == (10, 5, True)
 
 
+def test_no_topic_of_the_map_is_named_by_what_a_filter_masks(finished) -> None:
+    path = finished(60)
+    for shard in path.glob("shards/*/*.parquet"):
+        table = pq.read_table(shard)
+        said = pa.array(["ada@lovelace.net"] * len(table))
+        place = table.schema.get_field_index("instruction")
+        pq.write_table(table.set_column(place, "instruction", said), shard)
+    lock = yaml.safe_load((path / "recipe.lock.yaml").read_text())
+    lock["recipe"]["stages"] += [{"use": "filters.personal_data"}]
+    (path / "recipe.lock.yaml").write_text(yaml.safe_dump(lock))
+    found = maps.embeddings(RunFiles.open(path))
+    assert found
+    assert {topic.terms for topic in found.topics} == {("email",)}
+
+
 def test_texts_of_a_row_are_its_own_its_turns_or_the_users() -> None:
     turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": None}]
     assert list(texts({"id": "1", "instruction": "a", "messages": turns, "code": "x"})) == [
@@ -115,3 +134,24 @@ def test_a_conversation_is_shown_with_every_turn_and_what_it_carries() -> None:
     assert [name for name, _ in facts.example(plain).texts] == ["instruction", "output"]
     alone = {"id": "1", "messages": turns[1:3]}
     assert facts.example(alone).texts == said[1:3]
+
+
+@pytest.mark.parametrize(
+    ("action", "shown"), [("drop", "[AWS_KEY]"), ("mask", "[AWS_KEY]"), ("flag", KEY)]
+)
+def test_a_row_that_left_before_a_filter_is_masked_as_that_one_would(
+    tmp_path, action, shown
+) -> None:
+    stages = [
+        {"use": "filters.length", "min_chars": 100},
+        {"use": "filters.secrets", "action": action},
+        {"use": "filters.personal_data", "kinds": ["email"]},
+    ]
+    rows = [{"instruction": f"Log in with {KEY}.", "output": "Ask ada@lovelace.net about it."}]
+    rows += [{"instruction": "Say it at length. " * 6, "output": "At length."}]
+    result = run(Recipe(name="any", stages=stages), rows, workspace=tmp_path)
+    card_, report_ = (path.read_text() for path in (result.folder / "README.md", result.report))
+    assert f"Log in with {shown}." in report_
+    assert (KEY in card_, KEY in report_) == (action == "flag",) * 2
+    assert "ada@" not in card_ + report_
+    assert "Ask [EMAIL] about it." in report_

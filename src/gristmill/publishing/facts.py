@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 from gristmill.publishing import prices
 from gristmill.publishing.escape import cut
 from gristmill.publishing.files import RunFiles, texts
+from gristmill.publishing.masking import mask_of
 from gristmill.storage.rows import Row
 from gristmill.text.redaction import UNSHOWN
 
@@ -113,14 +114,21 @@ def kept_examples(run: RunFiles, n: int) -> list[Example]:
 
 
 def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]:
-    """Return up to `n` rejected rows by stage and code; failed rows have the code 'failed'."""
+    """Return up to `n` rejected rows by stage and code; failed rows have the code 'failed'.
+
+    They are published: what filters would have masked or dropped is masked in them.
+    """
     gone = run.rows.filter(pl.col("end").is_in(["rejected", "failed"])).sort("id")
     gone = gone.with_columns(pl.col("end_code").fill_null("failed"))
     gone = gone.group_by("end_at", "end_code", maintain_order=True).head(n)
     rows = {row["id"]: row for row in run.last_of(gone["id"].to_list())}
     found: dict[tuple[str, str], list[Example]] = {}
+    mask = mask_of(run)
     for i, at, code in gone.select("id", "end_at", "end_code").iter_rows():
-        found.setdefault((at, code), []).append(example(rows[i]))
+        shown = example(rows[i])
+        said = [(name, mask(text)) for name, text in shown.texts]
+        shown = replace(shown, texts=said, detail=mask(shown.detail))
+        found.setdefault((at, code), []).append(shown)
     order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
     return {key: found[key] for key in order}
 

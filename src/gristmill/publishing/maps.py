@@ -18,6 +18,7 @@ import pyarrow as pa
 from gristmill.geometry.k_means import k_means
 from gristmill.geometry.picks import Indices
 from gristmill.publishing.files import TEXTS, RunFiles
+from gristmill.publishing.masking import mask_of
 from gristmill.text.words import STOP_WORDS, words
 
 MOST_POINTS = 5000
@@ -81,7 +82,7 @@ def _map(run: RunFiles, label: str, name: str) -> Map | None:
     vectors = np.asarray(found["vector"].to_list(), np.float32)
     places, shown = _places(vectors)
     is_kept = found["id"].is_in(run.kept.implode()).to_list()
-    texts = found["said"].fill_null("").to_list()
+    texts = [*map(mask_of(run), found["said"].fill_null(""))]
     return Map(places, is_kept, shown, len(ids), topics(vectors, texts, places, is_kept))
 
 
