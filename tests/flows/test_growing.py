@@ -14,6 +14,7 @@ from gristmill.flows.order import Order
 from gristmill.publishing import hub
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.review import Review
 
 RECIPE = r"""name: pets
 seeds: {path: seeds.jsonl}
@@ -106,6 +107,23 @@ def test_the_card_tells_every_version_and_how_to_build_it(grow) -> None:
     assert "against" not in recipe["stages"][1]
     lines = [file.read_text().count("\n") for file in GROWN.glob("dataset/exports/messages/*")]
     assert sum(lines) == 3
+
+
+def test_marks_that_decided_a_part_are_told_by_the_card_of_the_whole(grow, place, capfd) -> None:
+    lines = [{"instruction": f"Say where {name} sleeps at night."} for name in ("my newt", "a cat")]
+    (place / "seeds.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert main(["run", "pets.yaml", "--local", "--no-prefect", "--quiet"]) == 0
+    [run] = Path("runs").glob("pets-*")
+    review = Review(run)
+    review.mark({review.run.kept[0]: ("drop", "dull")})
+    capfd.readouterr()
+    assert grow("my newt", "a cat")[1]["grown"]["rows"] == 1
+    grow("my newt", "a cat", "the otter")
+    card = (GROWN / "dataset" / "README.md").read_text()
+    assert "- Rows taken out, with the code `reviewed`: 1." in card
+    assert "Nothing here was checked by hand" not in card
+    assert "--import marks.jsonl" not in card
+    assert (GROWN / "dataset" / "marks.jsonl").exists()
 
 
 def test_another_recipe_does_not_grow_it_and_an_edited_one_is_named(grow, place) -> None:

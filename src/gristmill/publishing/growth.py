@@ -18,6 +18,7 @@ import polars as pl
 import yaml
 
 from gristmill.errors import RunLocked, StorageError
+from gristmill.formats import marks
 from gristmill.formats.exports import NOTES
 from gristmill.publishing import card, croissant, report
 from gristmill.publishing.changelog import versions
@@ -109,6 +110,8 @@ class _Version:
         for bill in sorted(part.path.glob("costs/*.json")):
             self._link(f"costs/{bill.name}", f"{self.name}-{bill.name}")
         self._write_notes()
+        if said := marks.read(part.path).by_id:
+            marks.add(self.folder, said.values())
         note = _sum(before.note if before else None, part.note)
         note["files"] = [*(before.note["files"] if before else []), *files]
         note["dataset"] = {**(before.note["dataset"] if before else {}), **dataset}

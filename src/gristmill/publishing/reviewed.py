@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gristmill.formats import marks
+from gristmill.publishing import changelog
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
@@ -61,8 +62,12 @@ def section(run: RunFiles) -> Iterator[str]:
             f"- Marks without effect: {number(found.idle)}. Their rows read otherwise by now, were "
             "rejected again by a later stage, were never in, or were marked after this was built."
         )
+    # A dataset that grows has no run of all its seeds that could be reviewed as it was.
+    again = (
+        ": `build-dataset review last --import marks.jsonl` after a first run, and the same "
+        "command again, build the same rows."
+    )
     yield (
         "\nA row that was brought back keeps the verdicts it has. `marks.jsonl` lies beside this "
-        "card: `build-dataset review last --import marks.jsonl` after a first run, and the same "
-        "command again, build the same rows."
+        f"card{'.' if changelog.versions(run) else again}"
     )
