@@ -52,6 +52,11 @@ def test_without_inputs_or_a_runner_likeness_decides(ask, script, sandbox) -> No
     assert (row["scored_by"], row["scores"]) == ("similarity", [pytest.approx(18 / 19), 1.0])
 
 
+def test_a_row_names_the_call_of_its_first_candidate(ask, script, sandbox) -> None:
+    replies = [Completion("Sorry.", "stop", 9, 77), Completion(block("x"), "stop", 9, 5)]
+    assert rank(ask, script, sandbox, replies, {**ROW, "stdin": None})["gen"]["tokens"] == 5
+
+
 def test_what_cannot_be_run_here_is_no_candidate_and_not_a_bad_one(ask, script, sandbox) -> None:
     lacks = "import no_such_package\n" + REFERENCE
     assert rank(ask, script, sandbox, [block(lacks)]).code == "missing_tool"

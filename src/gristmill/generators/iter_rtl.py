@@ -59,6 +59,7 @@ class Ranked(TypedDict):
     iteration: int
     """1 is the first, with the model as it came."""
     gen: Gen
+    """Of the first candidate."""
 
 
 class IterRtl(RowStage):
@@ -94,15 +95,16 @@ class IterRtl(RowStage):
         ask: list[Message] = [{"role": "user", "content": PROMPT.format(**told)}]
         asked = (complete(ctx.llm("generator"), ask, self.sampling) for _ in range(self.k - 1))
         replies = await asyncio.gather(*asked)
-        texts = [r if isinstance(r, Drop) else code_in(self.language, r.text) for r in replies]
-        found = [text for text in texts if isinstance(text, str)]
-        gens = [reply.gen for reply in replies if not isinstance(reply, Drop)]
-        if not found or not gens:
-            drops = [text for text in texts if isinstance(text, Drop)]
-            return Drop("no_code") if gens else drops[0]
+        said = [reply for reply in replies if not isinstance(reply, Drop)]
+        if not said:
+            return next(reply for reply in replies if isinstance(reply, Drop))
+        texts = [(code_in(self.language, reply.text), reply.gen) for reply in said]
+        found = [(code, gen) for code, gen in texts if code]
+        if not found:
+            return Drop("no_code", said[0].text)
 
-        scored = list[tuple[str, float]]()
-        for code in found:
+        scored = list[tuple[str, float, Gen]]()
+        for code, gen in found:
             score: float | None
             if isinstance(outputs, tuple):
                 score = likeness(code, reference)
@@ -110,14 +112,14 @@ class IterRtl(RowStage):
                 one = Script(f"{code}\n{bench}", self.language, inputs, self.timeout_s)
                 score = await share_right(ctx.sandbox.run, one, outputs)
             if score is not None:
-                scored.append((code, score))
+                scored.append((code, score, gen))
         if not scored:
             return Drop("missing_tool", f"none of {len(found)} candidates can be run here")
         return {
             "output": row["output"],
-            "candidates": [*(code for code, _ in scored), reference],
-            "scores": [*(score for _, score in scored), 1.0],
+            "candidates": [*(one[0] for one in scored), reference],
+            "scores": [*(one[1] for one in scored), 1.0],
             "scored_by": "similarity" if isinstance(outputs, tuple) else "tests",
             "iteration": ctx.round + 1,
-            "gen": gens[0],
+            "gen": scored[0][2],
         }
