@@ -205,3 +205,11 @@ def test_an_unfinished_run_is_refused(finished, tmp_path) -> None:
         card.write(path)
     with pytest.raises(InputError, match="found no run"):
         card.write(tmp_path / "nothing")
+
+
+def test_the_card_is_written_after_all_that_lies_beside_it(finished) -> None:
+    path = finished()
+    (path / "dataset" / "marks.jsonl").mkdir()  # what cannot be replaced ends it half-way
+    with pytest.raises(OSError, match="marks"):
+        card.write(path)
+    assert not (path / "dataset" / "README.md").exists()

@@ -94,11 +94,11 @@ def write(path: Path) -> Path:
     croissant.check(folder)
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
-    write_text(folder / "README.md", render(run))
     (folder / marks.FILE).unlink(missing_ok=True)
     if (said := path / marks.FILE).exists():
         write_text(folder / marks.FILE, said.read_text(encoding="utf-8"))
     croissant.write(run)
+    write_text(folder / "README.md", render(run))  # last: where it is, all of this is
     return folder / "README.md"
 
 
