@@ -183,7 +183,10 @@ def test_the_dashboard_is_told_once(capsys) -> None:
 
 
 @pytest.mark.slow
-def test_only_a_configured_server_has_a_page(monkeypatch) -> None:
-    monkeypatch.setenv("PREFECT_API_URL", "http://host:4200/api")
-    assert Server().link == "http://host:4200"
+def test_only_a_configured_server_has_a_page() -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    # What the environment says is read once, by whoever imports Prefect first.
+    with temporary_settings({PREFECT_API_URL: "http://host:4200/api"}):
+        assert Server().link == "http://host:4200"
     assert Server(process=object()).link == ""  # type: ignore[arg-type]
