@@ -226,6 +226,20 @@ def test_a_conversation_is_one_field_of_chat_in_argilla(review) -> None:
     assert fields == {"messages": [{"role": t["role"], "content": t["content"]} for t in turns]}
 
 
+def test_a_row_brought_back_and_written_on_since_can_be_marked_again(review) -> None:
+    row_id = all_of(review, code="near_duplicate")[0]["id"]
+    review.mark({row_id: ("keep", "")})
+    [row] = review.rows_of([row_id]).values()
+    past = {"review": {"overruled": {"near_duplicates": "near_duplicate"}}}
+    later = {**row, "output": "Written since.", "meta": past, "end": "kept", "end_code": None}
+    marks.add(review.run.path, [review._mark(later, "keep", "still good")])
+    said = marks.read(review.run.path)
+    assert said.bring_back(row, "near_duplicates", "near_duplicate") is not None
+    assert said.bring_back(later, "near_duplicates", "near_duplicate") is not None
+    other = {**row, "output": "Of nobody."}
+    assert said.bring_back(other, "near_duplicates", "near_duplicate") is None
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '[{"id": 3}]'])
 def test_a_file_without_records_is_refused(review, tmp_path, text) -> None:
     (tmp_path / "x.json").write_text(text)

@@ -43,6 +43,8 @@ class Mark:
     at: tuple[str, ...] = ()
     """The filters whose decisions a `keep` overrules; none for a row that none of them rejected."""
     note: str = ""
+    seen: tuple[str, ...] = ()
+    """The `text_of` it at earlier marks that brought it back: a filter before them sees that."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Marks:
     def state(self) -> list[list[Any]]:
         """Name those that decide what stages see; nothing where there are none."""
         marks = self.overruling.by_id.values()
-        return sorted([mark.id, mark.text, list(mark.at), mark.note] for mark in marks)
+        return sorted([mark.id, mark.text, list(mark.at), mark.note, *mark.seen] for mark in marks)
 
     def note_against(self, row: Row) -> str | None:
         """Return why a person dropped this row; None when nobody did."""
@@ -83,7 +85,8 @@ class Marks:
 
     def _of(self, row: Row, says: Says) -> Mark | None:
         mark = self.by_id.get(row["id"])
-        return mark if mark and mark.says == says and mark.text == text_of(row) else None
+        is_meant = mark and mark.says == says and text_of(row) in (mark.text, *mark.seen)
+        return mark if is_meant else None
 
 
 def overruled(row: Row) -> dict[str, str]:
@@ -131,7 +134,7 @@ def read_file(path: Path) -> Marks:
 
 
 def _mark(told: Mapping[str, Any]) -> Mark:
-    mark = Mark(**{**told, "at": tuple(told["at"])})
+    mark = Mark(**{**told, "at": tuple(told["at"]), "seen": tuple(told.get("seen", ()))})
     if mark.says not in get_args(Says):
         raise ValueError(mark.says)
     return mark

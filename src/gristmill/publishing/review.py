@@ -150,15 +150,16 @@ class Review:
             self.marks = {i: mark for i, mark in changed.items() if i not in gone}
 
     def _mark(self, row: Row, says: Says, note: str) -> Mark:
-        at: list[str] = []
+        at, seen, before = list[str](), list[str](), self.marks.get(row["id"])
         if says == "keep":
             if why := self.no_keep(row):
                 raise InputError(f"row {row['id']} cannot be kept: {why}")
             here = [row["end_at"]] if self._is_filtered(row) else []
             at = [*dict.fromkeys([*marks.overruled(row), *here])]
-        return Mark(
-            row["id"], says, marks.text_of(row), tuple(at), cut(printable(note), NOTE_CHARS)
-        )
+            if before and marks.overruled(row):  # it may say more by now than it did there
+                seen = [*dict.fromkeys([*before.seen, before.text])]
+        said = cut(printable(note), NOTE_CHARS)
+        return Mark(row["id"], says, marks.text_of(row), tuple(at), said, tuple(seen))
 
     def no_keep(self, row: Row) -> str | None:
         """Say why a mark could not bring a row into the dataset; None when it could."""
