@@ -4,7 +4,7 @@ Source: Liu et al., "MMInstruct: A High-Quality Multi-Modal Instruction Tuning D
 Extensive Diversity", arXiv:2407.15838, section 3; `yuecao0119/MMInstruct` (Apache-2.0).
 Differs from the paper: our own prompts and closing phrases; pictures are brought and sent as they
 are, with low detail asked for; options are shuffled. What people correct in the dataset comes back
-as rows of another run; no stage compares the two.
+through `filters.corrected`.
 """
 
 from __future__ import annotations
