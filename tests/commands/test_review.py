@@ -48,6 +48,7 @@ def test_a_mark_on_the_page_decides_the_next_run_and_the_card_counts_it(call, pl
     assert "- Rows taken out, with the code `reviewed`: 1." in text
     assert "reviewed rejected" not in call("trace", "last", gone)[1]
     assert "rejected  reviewed: says | nothing" in call("trace", "last", gone)[1]
+    assert "MB, with 1 rows marked by hand" in call("runs", "remove", first["run_dir"])[1]
 
 
 def test_marks_travel_to_another_workspace_and_by_argillas_records(call, place) -> None:

@@ -117,6 +117,7 @@ def do_runs(args: argparse.Namespace, screen: Screen) -> int:
 
 
 def _clean(args: argparse.Namespace, screen: Screen) -> int:
+    from gristmill.formats.marks import read
     from gristmill.publishing import housekeeping
 
     known = runs(args.workspace)
@@ -130,15 +131,17 @@ def _clean(args: argparse.Namespace, screen: Screen) -> int:
     going += housekeeping.spare(args.workspace) if args.previews else []
     going += housekeeping.free_models(args.workspace, kept) if args.models else []
     sizes = {str(path): housekeeping.size_of(path) for path in going}
+    marks = {str(path): len(read(path).by_id) for path in going}
     if args.yes:
         housekeeping.remove(going)
     if args.json:
-        told = [{"path": path, "size_bytes": n} for path, n in sizes.items()]
+        told = [{"path": path, "size_bytes": n, "marks": marks[path]} for path, n in sizes.items()]
         screen.result({"removed" if args.yes else "would_remove": told})
         return 0
     what = "removed" if args.yes else "would remove"
     for path, n in sizes.items():
-        screen.line(f"{what} {path}  {n / 1e6:,.1f} MB")
+        by_hand = f", with {marks[path]:,} rows marked by hand" if marks[path] else ""
+        screen.line(f"{what} {path}  {n / 1e6:,.1f} MB{by_hand}")
     screen.line(f"{what} {len(sizes):,} folders, {sum(sizes.values()) / 1e6:,.1f} MB")
     if sizes and args.yes:
         screen.hint(f"next: {typed('store', 'prune', *_where(args.workspace))} (their answers)")
