@@ -49,7 +49,7 @@ def test_every_shipped_recipe_loads_by_its_name() -> None:
         ("seeds: a.json\n", "seeds: write it as `seeds: {path: rows.jsonl}`, found 'a.json'"),
         ("engines: {a: vllm}\n", "engines.a: write it as `engines: {ROLE: {use: vllm,"),
         ("stages: [filters.length]\n", "stages.0: write it as `stages: [{use: filters.length}]`"),
-        ("seeds: {use: fils}\n", "seeds.use: Input should be 'files', 'python_functions' or"),
+        ("seeds: {use: fils}\n", "seeds.use: Input should be 'files', 'python_functions', "),
         ("seeds: {pth: a.json}\n", "there is no 'seeds.pth'; did you mean ['path']?"),
     ],
 )

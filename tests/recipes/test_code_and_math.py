@@ -104,7 +104,7 @@ FIXED = {
 
 SERVED = {
     "lines in all files below logs": acts,
-    "Observation:": acts,
+    "Observation: ": acts,
     "You carry out one step of a plan": steps,
     "optimization problem": optimization,
     "### Mandatory features": features,
