@@ -12,14 +12,14 @@ from __future__ import annotations
 import re
 from typing import ClassVar, NotRequired, TypedDict
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 
 PROMPT = """Make an instruction harder, in four steps. Write each step below its heading, the \
 headings exactly as they stand here.
@@ -76,7 +76,7 @@ class AutoEvol(RowStage):
     async def __call__(self, row: Seed, ctx: Context) -> Evolved | Drop:
         """Take what stands behind the last step's heading."""
         original = question(row["instruction"], row.get("input"))
-        asked = [_user(PROMPT.format(instruction=original))]
+        asked = [user(PROMPT.format(instruction=original))]
         reply = await complete(ctx.llm("evolver"), asked, self.evolving)
         if isinstance(reply, Drop):
             return reply
@@ -85,7 +85,7 @@ class AutoEvol(RowStage):
             return Drop("no_marker", reply.text)
         if flaw := rewrite_flaw(text, original, MARKERS):
             return Drop(*flaw)
-        answer = await complete(ctx.llm("responder"), [_user(text)], self.answering)
+        answer = await complete(ctx.llm("responder"), [user(text)], self.answering)
         if isinstance(answer, Drop):
             return answer
         if code := non_answer(answer.text):
@@ -94,7 +94,3 @@ class AutoEvol(RowStage):
             instruction=text, input=None, output=answer.text.strip(), gen=answer.gen,
             plan="".join(before).strip(), original=original, evolver=reply.model,
         )  # fmt: skip
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

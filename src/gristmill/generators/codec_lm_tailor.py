@@ -15,13 +15,14 @@ from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
+from gristmill.text.turns import user
 from gristmill.text.words import words
 
 IMPROVE = """You make instructions harder for a language model. Change the instruction below by \
@@ -95,7 +96,7 @@ class CodecLmTailor(RowStage):
                 break
             used = [*used, ctx.rng.choice(row["meta.codec_lm.actions"])]
             asked = IMPROVE.format(instruction=text, action=used[-1])
-            reply = await complete(ctx.llm("strong"), [_user(asked)], self.sampling)
+            reply = await complete(ctx.llm("strong"), [user(asked)], self.sampling)
             if isinstance(reply, Drop):
                 return reply
             child = reply.text.strip()
@@ -109,7 +110,7 @@ class CodecLmTailor(RowStage):
 
     async def _compare(self, text: str, used: list[str], ctx: Context) -> Rated | Drop:
         """Return both answers with their ratings, each in both orders."""
-        asks = (complete(ctx.llm(role), [_user(text)], self.sampling) for role in self.needs())
+        asks = (complete(ctx.llm(role), [user(text)], self.sampling) for role in self.needs())
         strong, target = await asyncio.gather(*asks)
         if isinstance(strong, Drop):
             return strong
@@ -133,7 +134,7 @@ class CodecLmTailor(RowStage):
         self, text: str, first: str, second: str, ctx: Context
     ) -> tuple[float, float] | Drop:
         """Ask for two numbers, once more where none can be read."""
-        asked = [_user(RATE.format(instruction=text, first=first, second=second))]
+        asked = [user(RATE.format(instruction=text, first=first, second=second))]
         said = ""
         for temperature in (0.0, self.sampling.temperature):
             how = Sampling(temperature=temperature, max_tokens=64)
@@ -143,7 +144,3 @@ class CodecLmTailor(RowStage):
             if found := NUMBERS.search(said := reply.text):
                 return float(found[1]), float(found[2])
         return Drop("unparsed_judge", said)
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

@@ -13,12 +13,13 @@ from typing import ClassVar, TypedDict
 
 from pydantic import BaseModel, Field
 
-from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
+from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, fill
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.rouge import repeats
+from gristmill.text.turns import user
 from gristmill.text.words import words
 
 CONTRACT = """### Contract, with the numbers of its lines
@@ -133,18 +134,14 @@ class ContractPairs(RowStage):
     async def _one(
         self, asked: str, code: str, name: str, ctx: Context
     ) -> tuple[Explanation, Marks, Completion] | Drop:
-        found = await fill(ctx.llm(name), _user(asked), self.sampling, Explanation)
+        found = await fill(ctx.llm(name), [user(asked)], self.sampling, Explanation)
         if isinstance(found, Drop):
             return found
         said, reply = found
         ask = CONTRACT.format(code=code) + JUDGE.format(explanation=said.model_dump_json())
-        marks = await fill(ctx.llm("judge"), _user(ask), Sampling(0.0, 1.0, 256), Marks)
+        marks = await fill(ctx.llm("judge"), [user(ask)], Sampling(0.0, 1.0, 256), Marks)
         return marks if isinstance(marks, Drop) else (said, marks[0], reply)
 
     def _weighted(self, marks: Marks) -> float:
         given = (marks.correctness, marks.thoroughness, marks.clarity)
         return sum(w * mark for w, mark in zip(self.weights, given, strict=True))
-
-
-def _user(text: str) -> list[Message]:
-    return [{"role": "user", "content": text}]

@@ -14,14 +14,14 @@ from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 
 DEPTH = """Rewrite an instruction so that good assistants find it a little harder. It must stay \
 reasonable: people understand it and can answer it in writing. Code, tables and other data in it \
@@ -107,7 +107,7 @@ class EvolSmall(RowStage):
                 made.append(child)
                 continue
             asked, evolver = child
-            answer = await complete(ctx.llm("responder"), [_user(asked)], self.answering)
+            answer = await complete(ctx.llm("responder"), [user(asked)], self.answering)
             if not isinstance(answer, Drop) and (code := non_answer(answer.text)):
                 answer = Drop(code, answer.text)
             if isinstance(answer, Drop):
@@ -125,13 +125,9 @@ class EvolSmall(RowStage):
     async def _evolve(self, text: str, operator: str, ctx: Context) -> tuple[str, str] | Drop:
         """Return the evolved instruction and who wrote it."""
         prompt = TEMPLATES[operator].format(instruction=text)
-        reply = await complete(ctx.llm("evolver"), [_user(prompt)], self.evolving)
+        reply = await complete(ctx.llm("evolver"), [user(prompt)], self.evolving)
         if isinstance(reply, Drop):
             return reply
         if flaw := rewrite_flaw(child := reply.text.strip(), text, MARKERS):
             return Drop(*flaw)
         return child, reply.model
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

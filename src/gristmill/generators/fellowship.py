@@ -22,7 +22,7 @@ from gristmill.text.evaluators import COMBINED, FINAL, both_scores
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 from gristmill.text.words import words
 
 REVIEW = """Review the answer to a question. Say what is wrong, missing or unclear, give a score \
@@ -84,7 +84,7 @@ class Fellowship(RowStage):
         """Extend one conversation of the generator; the reviewer sees one answer at a time."""
         asked = question(row["instruction"], row.get("input"))
         greedy = Sampling(0.0, 1.0, self.sampling.max_tokens)
-        chat, answers, reviews = [_user(asked)], list[str](), list[str]()
+        chat, answers, reviews = [user(asked)], list[str](), list[str]()
         gens = list[Gen]()
         while True:
             reply = await complete(ctx.llm("generator"), chat, self.sampling)
@@ -98,13 +98,13 @@ class Fellowship(RowStage):
             gens.append(reply.gen)
             if len(answers) == self.answers:
                 break
-            ask = [_user(REVIEW.format(asked=asked, answer=text))]
+            ask = [user(REVIEW.format(asked=asked, answer=text))]
             review = await complete(ctx.llm("reviewer"), ask, greedy)
             if isinstance(review, Drop):
                 return review
             reviews.append(review.text.strip())
             said = Message(role="assistant", content=text)
-            chat = [*chat, said, _user(REVISE.format(review=reviews[-1]))]
+            chat = [*chat, said, user(REVISE.format(review=reviews[-1]))]
         if repeats(words(answers[-1]), words(answers[0])):
             return Drop("no_gain", answers[-1])
         return await self._ranked(asked, answers, reviews, gens, ctx)
@@ -114,13 +114,13 @@ class Fellowship(RowStage):
     ) -> list[Improved] | Drop:
         """Score the first and the last answer together; the evaluator decides which is chosen."""
         prompt = COMBINED.format(top=10, asked=asked, first=answers[0], second=answers[-1])
-        chat, how, llm = [_user(prompt)], Sampling(0.0, 1.0, 1024), ctx.llm("judge")
+        chat, how, llm = [user(prompt)], Sampling(0.0, 1.0, 1024), ctx.llm("judge")
         reply = await complete(llm, chat, how)
         if isinstance(reply, Drop):
             return reply
         if (scores := both_scores(reply.text, 10)) is None:
             said = Message(role="assistant", content=reply.text)
-            reply = await complete(llm, [*chat, said, _user(FINAL.format(top=10))], how)
+            reply = await complete(llm, [*chat, said, user(FINAL.format(top=10))], how)
             if isinstance(reply, Drop):
                 return reply
             scores = both_scores(reply.text, 10)
@@ -135,7 +135,3 @@ class Fellowship(RowStage):
         made = pair(asked, better, worse, gap, writers if last_wins else writers[::-1])
         gen = gens[-1] if last_wins else gens[0]
         return [{**made, "gen": gen, "answers": answers, "reviews": reviews, "scores": [*scores]}]
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

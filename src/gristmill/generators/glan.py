@@ -15,13 +15,14 @@ from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.leaks import leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
+from gristmill.text.turns import user
 
 QUESTION = """You set homework for a class that follows the syllabus below. Write one question: \
 clear, complete in itself, and answerable by students who know everything up to the lessons named \
@@ -98,14 +99,14 @@ class Glan(RowStage):
         told = "\n".join(f"- {one['title']}: {', '.join(one['concepts'])}" for one in chosen)
         syllabus = row["meta.glan_syllabus.syllabus"]
         prompt = QUESTION.format(subject=path[-1], syllabus=syllabus, chosen=told)
-        asked = await complete(ctx.llm("teacher"), [_user(prompt)], self.asking)
+        asked = await complete(ctx.llm("teacher"), [user(prompt)], self.asking)
         if isinstance(asked, Drop):
             return asked
         if (mark := leak(question := asked.text.strip(), MARKS)) or detectors.answers(question):
             return Drop("template_leak" if mark else "answered", f"{mark}: {question}")
         if detectors.declines(question):
             return Drop("refusal", question)
-        reply = await complete(ctx.llm("student"), [_user(question)], self.answering)
+        reply = await complete(ctx.llm("student"), [user(question)], self.answering)
         if isinstance(reply, Drop):
             return reply
         if code := non_answer(reply.text):
@@ -141,7 +142,3 @@ def one_lesson(m: int) -> int:
 def two_lessons(m: int, k: int) -> int:
     """Return how many sets of 2 to 5 concepts two lessons have together, one of each at least."""
     return sum(comb(m + k, i) - comb(m, i) - comb(k, i) for i in range(2, MOST + 1))
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

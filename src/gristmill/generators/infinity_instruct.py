@@ -23,7 +23,7 @@ from gristmill.text.leaks import markers
 from gristmill.text.pools import rows_where
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 from gristmill.text.words import first_words
 
 EVOLVE = """Turn an instruction into a more demanding one that people still understand and can \
@@ -114,7 +114,7 @@ class InfinityInstruct(RowStage):
         child = await self._evolve(text, operator, ctx)
         if isinstance(child, Drop):
             return child
-        answer = await complete(ctx.llm("generator"), [_user(child)], self.answering)
+        answer = await complete(ctx.llm("generator"), [user(child)], self.answering)
         if isinstance(answer, Drop):
             return answer
         if code := non_answer(answer.text):
@@ -127,13 +127,13 @@ class InfinityInstruct(RowStage):
     async def _evolve(self, text: str, operator: str, ctx: Context) -> str | Drop:
         """Ask for the new instruction, and in the same conversation what is wrong with it."""
         llm, how = ctx.llm("generator"), OPERATORS[operator]
-        asked = _user(EVOLVE.format(how=how, instruction=text))
+        asked = user(EVOLVE.format(how=how, instruction=text))
         reply = await complete(llm, [asked], self.evolving)
         if isinstance(reply, Drop):
             return reply
         if flaw := rewrite_flaw(child := reply.text.strip(), text, MARKERS):
             return Drop(*flaw)
-        turns = [asked, Message(role="assistant", content=reply.text), _user(CHECK)]
+        turns = [asked, Message(role="assistant", content=reply.text), user(CHECK)]
         said = await complete(llm, turns, Sampling(temperature=0.0, max_tokens=8), whole=False)
         if isinstance(said, Drop):
             return said
@@ -143,7 +143,3 @@ class InfinityInstruct(RowStage):
         if verdict == "different harmful":
             return Drop("harmful", child)
         return Drop("no_gain" if verdict.startswith("same harm") else "unparsed_judge", child)
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

@@ -12,14 +12,14 @@ from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 
 EVOLVE = """Write a new instruction after a given one: in its language, understandable to people, \
 harmless, and answerable in writing. Reply with the new instruction alone. What is new: {how}
@@ -80,7 +80,7 @@ class InfinitySubjectEvolve(RowStage):
 
     async def _evolve(self, text: str, way: Way, ctx: Context) -> Evolved | Drop:
         prompt = EVOLVE.format(how=WAYS[way], instruction=text)
-        reply = await complete(ctx.llm("generator"), [_user(prompt)], self.evolving)
+        reply = await complete(ctx.llm("generator"), [user(prompt)], self.evolving)
         if isinstance(reply, Drop):
             return reply
         if flaw := rewrite_flaw(child := reply.text.strip(), text, MARKERS):
@@ -88,14 +88,10 @@ class InfinitySubjectEvolve(RowStage):
         return await self._answer(child, way, ctx)
 
     async def _answer(self, text: str, way: str, ctx: Context) -> Evolved | Drop:
-        reply = await complete(ctx.llm("generator"), [_user(text)], self.answering)
+        reply = await complete(ctx.llm("generator"), [user(text)], self.answering)
         if isinstance(reply, Drop):
             return reply
         if code := non_answer(reply.text):
             return Drop(code, reply.text)
         output = reply.text.strip()
         return Evolved(instruction=text, input=None, output=output, gen=reply.gen, way=way)
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

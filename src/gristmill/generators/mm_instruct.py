@@ -15,7 +15,7 @@ from typing import ClassVar, NotRequired, TypedDict, get_args
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.engines.seeing import data_url
 from gristmill.errors import InputError
 from gristmill.pipelines.context import Context
@@ -24,7 +24,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import picture_questions as pictures
 from gristmill.text.picture_questions import Kind, Question
 from gristmill.text.refusals import NON_ANSWERS, non_answer
-from gristmill.text.turns import WholeTurn
+from gristmill.text.turns import WholeTurn, user
 
 CAPTION = """Describe the picture in as much detail as you can, in at least 120 words. Name all \
 objects that can be seen, where they are and what they look like. Do not guess."""
@@ -100,7 +100,7 @@ class MmInstruct(RowStage):
             return Drop("bad_image", str(error))
         texts = row.get("text_in_image")
         ask = CAPTION + (READ.format(texts="; ".join(texts)) if texts else "")
-        reply = await complete(ctx.llm("viewer").viewing(url), _user(ask), self.seeing)
+        reply = await complete(ctx.llm("viewer").viewing(url), [user(ask)], self.seeing)
         if isinstance(reply, Drop):
             return reply
         if code := non_answer(reply.text):
@@ -122,7 +122,7 @@ class MmInstruct(RowStage):
             "What people ask": "\n".join(seeds) or "Empty", "Write": KINDS[kind],
         }  # fmt: skip
         ask = RULES + "".join(f"\n\n### {name}\n{text}" for name, text in parts.items())
-        reply = await complete(ctx.llm("generator"), _user(ask), self.sampling)
+        reply = await complete(ctx.llm("generator"), [user(ask)], self.sampling)
         if isinstance(reply, Drop):
             return [reply]
         found = [pictures.read(one, kind, ctx.rng) for one in pictures.numbered_parts(reply.text)]
@@ -140,7 +140,3 @@ class MmInstruct(RowStage):
                 choices=list(one.choices),
             ))  # fmt: skip
         return made or [Drop("no_question", reply.text)]
-
-
-def _user(text: str) -> list[Message]:
-    return [{"role": "user", "content": text}]

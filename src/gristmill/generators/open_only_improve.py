@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar, Literal, NotRequired, TypedDict
 
-from gristmill.engines.requests import Gen, Message, Op, Probs, Sampling
+from gristmill.engines.requests import Gen, Op, Probs, Sampling
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.refusals import non_answer
 from gristmill.text.shingles import same
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 from gristmill.text.words import words
 
 IMPROVE = """Below are a task and a draft of the answer. Write a better answer: correct what is \
@@ -86,7 +86,7 @@ class OpenOnlyImprove(RowStage):
     async def __call__(self, row: Drafted, ctx: Context) -> Improved:
         """Keep the draft wherever there is a doubt."""
         task, draft = question(row["instruction"], row.get("input")), row["output"]
-        ask = [_user(IMPROVE.format(task=task, draft=draft))]
+        ask = [user(IMPROVE.format(task=task, draft=draft))]
         reply = await complete(ctx.llm("generator"), ask, self.sampling)
         flags, n = row.get("flags") or [], len(words(draft))
         kept = Improved(
@@ -107,7 +107,7 @@ class OpenOnlyImprove(RowStage):
     async def _compare(self, task: str, new: str, draft: str, ctx: Context) -> Status:
         """Return `improved` where the new answer is better in both orders."""
         orders = (new, draft), (draft, new)
-        asked = [[_user(COMPARE.format(task=task, first=a, second=b))] for a, b in orders]
+        asked = [[user(COMPARE.format(task=task, first=a, second=b))] for a, b in orders]
         llm = ctx.llm("judge")
         try:
             found: list[Probs] = await asyncio.gather(*(llm.choice(one, LABELS) for one in asked))
@@ -119,7 +119,3 @@ class OpenOnlyImprove(RowStage):
         if first != second:
             return "order_bias"
         return "improved" if first else "draft_is_better"
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from typing import ClassVar, Literal, NamedTuple, TypedDict
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.refusals import NON_ANSWERS, non_answer
+from gristmill.text.turns import user
 from gristmill.text.words import words
 
 
@@ -88,13 +89,13 @@ class Personas(RowStage):
         """Ask for the prompt, then for its answer, which sees nothing of the persona."""
         llm, persona = ctx.llm("generator"), row["instruction"].strip()
         asking = PRODUCTS[self.product].rules + ENDING.format(persona=persona)
-        asked = await complete(llm, [_user(asking)], self.sampling)
+        asked = await complete(llm, [user(asking)], self.sampling)
         if isinstance(asked, Drop):
             return asked
         text = self.prompt(asked.text, persona)
         if isinstance(text, Drop):
             return text
-        reply = await complete(llm, [_user(text)], self.sampling)
+        reply = await complete(llm, [user(text)], self.sampling)
         if isinstance(reply, Drop):
             return reply
         if code := non_answer(reply.text):
@@ -115,10 +116,6 @@ class Personas(RowStage):
         if shared := _runs(text) & _runs(persona):
             return Drop("quotes_persona", f"'{min(shared)}' in: {text}")
         return text
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
 
 
 def _runs(text: str) -> set[str]:

@@ -17,14 +17,14 @@ from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import computed_field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.ids import digest
 from gristmill.text.fidelity import lost
 from gristmill.text.refusals import NON_ANSWERS, non_answer
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 from gristmill.text.words import words
 
 RULES = """Rewrite a prompt so that whoever reads it alone knows what to do: specific, unambiguous \
@@ -89,7 +89,7 @@ class Promptd(RowStage):
     async def __call__(self, row: Prompted, ctx: Context) -> list[Rewritten] | Drop:
         """Ask for the rewrite behind ten demonstrations, then for the answer without any."""
         original = question(row["instruction"], row.get("input"))
-        ask = _user(f"{_shown()}\n### Prompt\n{original}\n\n### Rewrite\n")
+        ask = user(f"{_shown()}\n### Prompt\n{original}\n\n### Rewrite\n")
         reply = await complete(ctx.llm("rewriter"), [ask], self.sampling)
         parts = None if isinstance(reply, Drop) else PARTS.search(reply.text)
         rewrite = parts[1].removeprefix("### Rewrite").strip() if parts else ""
@@ -103,7 +103,7 @@ class Promptd(RowStage):
         else:
             used = "tells_answer" if _tells(rewrite, original, row.get("output")) else "rewrite"
         asked = rewrite if used == "rewrite" else original
-        answer = await complete(ctx.llm("generator"), [_user(asked)], self.sampling)
+        answer = await complete(ctx.llm("generator"), [user(asked)], self.sampling)
         if isinstance(answer, Drop):
             return answer
         if code := non_answer(answer.text):
@@ -121,10 +121,6 @@ def _tells(rewrite: str, original: str, gold: str | None) -> bool:
     answer = f" {' '.join(words(gold or ''))} "
     texts = (f" {' '.join(words(text))} " for text in (rewrite, original))
     return bool(answer.strip()) and [answer in text for text in texts] == [True, False]
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
 
 
 @cache

@@ -22,6 +22,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.rouge import rouge_l
+from gristmill.text.turns import user
 
 WRITE = """Write a short piece of natural text on a topic that shows every one of the skills \
 below. Show the skills, do not name them. Write the text behind "Answer:", then behind \
@@ -109,11 +110,11 @@ class SkillMix(RowStage):
         skills, limit, llm = ctx.rng.sample(known, k=k), max(1, k - 1), ctx.llm("generator")
         told = "\n".join(f"- {skill}" for skill in skills)
         prompt = WRITE.format(topic=topic, limit=limit, skills=told)
-        first = await complete(llm, [_user(prompt)], self.sampling)
+        first = await complete(llm, [user(prompt)], self.sampling)
         if isinstance(first, Drop):
             return first
         wrote = Message(role="assistant", content=first.text)
-        turns = [_user(prompt), wrote, _user(IMPROVE.format(limit=limit))]
+        turns = [user(prompt), wrote, user(IMPROVE.format(limit=limit))]
         last = await complete(llm, turns, self.sampling)
         if isinstance(last, Drop):
             return last
@@ -131,7 +132,3 @@ class SkillMix(RowStage):
             criteria=[str(skill) for skill in skills],
             limit=limit,
         )
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}

@@ -15,12 +15,13 @@ from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
+from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.findings import Relation, Variant, coverage, keywords, stripped, varied
 from gristmill.text.refusals import NON_ANSWERS, non_answer
+from gristmill.text.turns import user
 
 KEYWORDS = """List the keywords of an article: what it is about, its methods and its field, and \
 not the names of compounds and species. One keyword per line, nothing else.
@@ -103,7 +104,7 @@ class SyntheticAbstracts(RowStage):
             return Drop("no_relations", row["title"])
         llm, title = ctx.llm("generator"), row["title"]
         ask = KEYWORDS.format(title=title, abstract=row["abstract"])
-        asks = (complete(llm, _user(ask), Sampling(t, 1.0, 256)) for t in VOTES)
+        asks = (complete(llm, [user(ask)], Sampling(t, 1.0, 256)) for t in VOTES)
         lists = await asyncio.gather(*asks)
         votes = [reply.text for reply in lists if isinstance(reply, Completion)]
         if not votes:
@@ -114,7 +115,7 @@ class SyntheticAbstracts(RowStage):
         listed, calls = ", ".join(words), list[Awaitable[Completion | Drop]]()
         for one in variants:
             ask = ABSTRACT.format(title=title, keywords=listed, findings=one.findings)
-            calls.append(complete(llm, _user(ask), Sampling(one.temperature, 1.0, 512, LABELS)))
+            calls.append(complete(llm, [user(ask)], Sampling(one.temperature, 1.0, 512, LABELS)))
         replies = await asyncio.gather(*calls)
         return self._best([self._made(*one, words) for one in zip(replies, variants, strict=True)])
 
@@ -144,7 +145,3 @@ class SyntheticAbstracts(RowStage):
             one if i in top or i not in rates else Drop("not_best", f"{rates[i]:.3f}")
             for i, one in enumerate(made)
         ]
-
-
-def _user(text: str) -> list[Message]:
-    return [{"role": "user", "content": text}]

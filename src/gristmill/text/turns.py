@@ -48,6 +48,11 @@ class Texts(TypedDict):
     flags: NotRequired[list[str] | None]
 
 
+def user(text: str) -> Turn:
+    """Return what a user says to a model."""
+    return {"role": "user", "content": text}
+
+
 def whole(role: Role, content: str) -> WholeTurn:
     """Return a turn as a row keeps it."""
     return {"role": role, "content": content, "extra": None}

@@ -32,7 +32,7 @@ from gristmill.text.evaluators import (
     one_score,
 )  # fmt: skip
 from gristmill.text.pairs import Compared
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 
 T = TypeVar("T")
 Votes = tuple[Winner | None, float | None, float | None, int]
@@ -115,21 +115,17 @@ class Fellowship(RowStage):
         self, prompt: str, read: Callable[[str], T | None], role: str, ctx: Context
     ) -> tuple[T | None, int]:
         """Ask, and once more for the last lines where they cannot be read."""
-        chat, how, llm = [_user(prompt)], Sampling(0.0, 1.0, self.max_tokens), ctx.llm(role)
+        chat, how, llm = [user(prompt)], Sampling(0.0, 1.0, self.max_tokens), ctx.llm(role)
         reply = await complete(llm, chat, how)
         if isinstance(reply, Drop):
             return None, 0
         if (found := read(reply.text)) is not None:
             return found, 0
         said = Message(role="assistant", content=reply.text)
-        reply = await complete(llm, [*chat, said, _user(FINAL.format(top=self.top))], how)
+        reply = await complete(llm, [*chat, said, user(FINAL.format(top=self.top))], how)
         return (None if isinstance(reply, Drop) else read(reply.text)), 1
 
 
 def _mean(scores: Sequence[float | None]) -> float | None:
     known = [score for score in scores if score is not None]
     return sum(known) / len(known) if known else None
-
-
-def _user(text: str) -> Message:
-    return {"role": "user", "content": text}
