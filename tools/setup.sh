@@ -35,11 +35,13 @@ if command -v npm >/dev/null; then
 fi
 
 # bubblewrap is the sandbox's second choice, for machines that forbid what the first one needs; tests
-# of our pages need a browser. Debian's packages where we may install them.
+# of our pages need a browser, those of other languages than Python the tool of each. Debian's packages
+# where we may install them.
 missing=()
-command -v bwrap >/dev/null || missing+=(bubblewrap)
+for tool in bwrap:bubblewrap chromedriver:chromium-driver g++:g++ node:nodejs sqlite3:sqlite3 iverilog:iverilog; do
+    command -v "${tool%:*}" >/dev/null || missing+=("${tool#*:}")
+done
 command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
-command -v chromedriver >/dev/null || missing+=(chromium-driver)
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive

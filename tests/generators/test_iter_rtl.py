@@ -1,14 +1,19 @@
 """ITERTL: candidates beside the reference, their scores, and the ranking loss by hand."""
 
+import json
 import math
+import re
 
 import pytest
 
 from gristmill.engines.requests import Completion
 from gristmill.engines.sandbox import Verdict
+from gristmill.engines.sandbox.profiles import find_profile
+from gristmill.formats.recipe_files import shipped
 from gristmill.generators.iter_rtl import IterRtl
 from gristmill.geometry.ranking_loss import ranking_loss, shares
 from gristmill.scorers.iter_rtl import IterRtl as Loss
+from gristmill.text.fences import code_in
 
 LOG_PROBS, SCORES = [-1.0, -0.5, -0.4, -0.8], [0.1, 0.3, 0.9, 1.0]
 REFERENCE = "def half(n):\n    return n // 2"
@@ -50,6 +55,30 @@ def test_without_inputs_or_a_runner_likeness_decides(ask, script, sandbox) -> No
     engine = script({"### Code": [reply], "": [lacks] * 6})
     row = ask(IterRtl(k=2), verilog, engine)
     assert (row["scored_by"], row["scores"]) == ("similarity", [pytest.approx(18 / 19), 1.0])
+
+
+WRONG = {
+    "majority": (" & b)", " | b)", 2 / 3),
+    "gray": ("(value >> 1)", "(value >> 1 & 3)", 1 / 3),
+    "counter": ("reset) count <= 0", "reset) count <= 8'd0 + up", 1 / 3),
+}
+"""What is changed in each module, and the share of the inputs that do not show it."""
+
+
+@pytest.mark.skipif(bool(find_profile("verilog").missing), reason="apt-get install iverilog")
+@pytest.mark.parametrize("name", WRONG)
+def test_modules_of_the_recipe_are_simulated(ask, script, sandbox, name) -> None:
+    lines = shipped()["iter_rtl"].with_name("iter_rtl.seeds.jsonl").read_text().splitlines()
+    seeds = map(json.loads, lines)
+    (seed,) = (row for row in seeds if re.search(rf"module {name}\b", row["output"]))
+    right = code_in("verilog", seed["output"])
+    near = right.replace(*WRONG[name][:2])
+    replies = [block(code, "verilog") for code in (right + "\n", near, right[:-12])]
+    row = rank(ask, script, sandbox, replies, seed, language="verilog")
+    assert row["scored_by"] == "tests"
+    same, almost, broken, reference = row["scores"]
+    assert (same, broken, reference) == (1, 0, 1)
+    assert almost == pytest.approx(WRONG[name][2])
 
 
 def test_a_row_names_the_call_of_its_first_candidate(ask, script, sandbox) -> None:

@@ -25,6 +25,7 @@ SLEEPS = {
     "javascript": "for (;;);",
     "bash": "trap '' TERM; while :; do :; done",
     "sql": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n;",
+    "verilog": "module m; initial forever; endmodule",
 }
 FAILS = {
     "cpp": ("int main() { return 3; }", "bad end, exit code 3"),
@@ -143,6 +144,36 @@ def test_its_limits_hold_and_nothing_of_it_stays(sandbox: Sandbox, name: str) ->
     assert memory.status in ("oom", "error"), memory
     assert left.status == "pass", left
     assert (forged.status, forged.stdout) == ("fail", ""), "no descriptor of results, no file"
+
+
+LEAVES = """module m; integer a, b; initial begin
+a = $fopen("/etc/shadow", "r"); b = $fopen("/usr/x", "w");
+$display("%0d %0d", a, b); $finish(0); end endmodule"""
+HUNGRY = """module m; reg [63:0] all [0:(1 << 27) - 1]; integer i; initial begin
+for (i = 0; i < (1 << 27); i = i + 1) all[i] = i; $finish(0); end endmodule"""
+BOMB = """`define A(x) x x x x x x x x
+`define B `A(`A(`A(`A(`A(`A(`A(`A(`A(y)))))))))
+module m; initial begin `B end endmodule"""
+
+
+@pytest.mark.parametrize("name", needs("verilog"))
+def test_verilog_is_compiled_and_run_under_the_same_limits(sandbox: Sandbox, name: str) -> None:
+    leaves, reads, calls, hungry, floods, bomb, cut = sandbox.run_all(
+        [
+            program(name, LEAVES),
+            program(name, '`include "/etc/shadow"\nmodule m; endmodule'),
+            program(name, 'module m; initial begin $system("id"); $finish(0); end endmodule'),
+            program(name, HUNGRY, memory_mb=256),
+            program(name, 'module m; initial forever $display("more"); endmodule'),
+            program(name, BOMB, timeout_s=2, memory_mb=256),
+            program(name, "module m; initial begin"),
+        ]
+    )
+    assert (leaves.status, leaves.stdout) == ("fail", "0 0\n"), "no file of the machine was opened"
+    assert "Include file /etc/shadow not found" in reads.detail, reads
+    assert (reads.status, calls.status, hungry.status) == ("error", "error", "oom"), hungry
+    assert (floods.status, bomb.status) == ("output_limit", "timeout"), (floods, bomb)
+    assert cut.detail.startswith("CompileError in the code: code.v:1: syntax error"), cut
 
 
 @pytest.mark.parametrize("name", needs("javascript"))
