@@ -104,7 +104,7 @@ def test_the_longest_of_each_language_leave() -> None:
     table = pa.table(
         {
             "id": [f"{i:02}" for i in range(21)],
-            "lang": ["php"] * 20 + ["c"],
+            "lang": ["JS", " JavaScript"] * 10 + ["c"],
             "level": ["snippet"] * 21,
             "code": code,
             "python": [""] * 21,

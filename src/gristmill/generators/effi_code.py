@@ -22,7 +22,7 @@ from gristmill.engines.sandbox.program import Program
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 
 REWRITE = """Make a Python program cheaper in time and memory. What it costs on its tests is \
 shown; find where that comes from, think of another algorithm or data structure first and of \
@@ -122,7 +122,7 @@ class EffiCode(RowStage):
             if made and made.is_below(least):
                 best, least = len(history) - 1, made
         return {
-            "output": f"```python\n{history[best]['code']}\n```",
+            "output": fenced(history[best]["code"]),
             "history": history,
             "best": best,
             "loops": loops,

@@ -17,6 +17,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.feature_tree import tree_of
+from gristmill.text.fences import fenced
 
 KINDS = (
     "programming language", "workflow", "implementation style", "functionality", "resource usage",
@@ -31,9 +32,7 @@ lists where they fall into groups; `[]` where the code has nothing of a kind. Na
 and in lower case: what is done, and not what things are called here.
 
 ### Code
-```
-{{code}}
-```
+{{block}}
 
 ### Features"""
 TAGGED = re.compile(r"(?s)<features>(.*)</features>")
@@ -65,7 +64,8 @@ class EpiCoderFeatures(RowStage):
 
     async def __call__(self, row: Seed, ctx: Context) -> Features | Drop:
         """Read the tree of a reply."""
-        ask: list[Message] = [{"role": "user", "content": EXTRACT.format(code=row["code"].strip())}]
+        text = EXTRACT.format(block=fenced(row["code"].strip(), ""))
+        ask: list[Message] = [{"role": "user", "content": text}]
         reply = await complete(ctx.llm("generator"), ask, self.sampling)
         if isinstance(reply, Drop):
             return reply

@@ -18,7 +18,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import function_parts
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 from gristmill.text.function_parts import joined
 
 DIVIDE = '''Implement one Python function. Where a part of its work deserves a name, call a new \
@@ -119,7 +119,7 @@ class FunCoder(RowStage):
             if len(tree) + len(todo) > self.max_functions:
                 return Drop("too_large", f"{len(tree) + len(todo)} > {self.max_functions}")
         return {
-            "output": f"```python\n{joined(task['context'], tree[::-1])}\n```",
+            "output": fenced(joined(task["context"], tree[::-1])),
             "tree": tree,
             "context": task["context"],
             "calls": task["calls"],

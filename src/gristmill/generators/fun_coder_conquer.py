@@ -24,7 +24,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import function_parts
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 from gristmill.text.function_parts import joined
 
 INPUTS = """Write calls of a Python function that show how it behaves: usual cases, edges, large \
@@ -103,7 +103,7 @@ class FunCoderConquer(RowStage):
                 {"name": node["name"], "code": parts[best]["code"], "n_candidates": len(parts),
                  "consensus": score, "inputs": inputs}
             )  # fmt: skip
-        return {"output": f"```python\n{joined(context, done)}\n```", "functions": chosen}
+        return {"output": fenced(joined(context, done)), "functions": chosen}
 
     async def inputs(self, node: dict[str, Any], shown: list[str], ctx: Context) -> list[str]:
         """Return different calls: those that are shown, then those that the model writes."""

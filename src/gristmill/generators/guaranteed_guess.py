@@ -19,7 +19,7 @@ from gristmill.engines.sandbox.scripts import Script, coverage, printed, wrong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.fences import LANGUAGES, fences
+from gristmill.text.fences import LANGUAGES, fenced, fences
 
 Language = Literal["python", "cpp", "javascript"]
 NAMES = {"python": "Python", "cpp": "C++", "javascript": "JavaScript for Node.js"}
@@ -28,9 +28,7 @@ every input the translation prints exactly the same. Whole numbers may not overf
 the program do not, and nothing but the standard library is used. Reply with one block of code.
 
 ### From {source} to {target}
-```{language}
-{code}
-```
+{block}
 
 ### Translation"""
 
@@ -105,7 +103,8 @@ class GuaranteedGuess(RowStage):
         if reached is not None and reached < self.min_coverage:
             return Drop("weak_tests", f"inputs reach {reached:.2f} of the program")
         names = {"source": NAMES[self.source], "target": NAMES[self.target]}
-        text = PROMPT.format(**names, language=self.source, code=row["code"].strip())
+        block = fenced(row["code"].strip(), self.source)
+        text = PROMPT.format(**names, block=block)
         ask: list[Message] = [{"role": "user", "content": text}]
         asked = (complete(ctx.llm("generator"), ask, self.sampling) for _ in range(self.beams))
         last = Drop("no_code")
@@ -120,8 +119,8 @@ class GuaranteedGuess(RowStage):
                 return Drop("weak_tests", f"inputs reach {reached} of the translation")
             return {
                 "instruction": f"Translate this program from {names['source']} to "
-                f"{names['target']}.\n\n```{self.source}\n{row['code'].strip()}\n```",
-                "output": f"```{self.target}\n{found.code}\n```",
+                f"{names['target']}.\n\n{block}",
+                "output": fenced(found.code, self.target),
                 "inputs": inputs,
                 "outputs": outputs,
                 "beam_rank": i + 1,

@@ -23,7 +23,7 @@ from gristmill.formats.api_docs import Api, Docs, Modules
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.fences import fences
+from gristmill.text.fences import fenced, fences
 
 TASK = """Write a programming task for somebody who has the functions below at hand. It needs all \
 of them, and does not name them. It says which Python function to write, with its parameters, and \
@@ -120,7 +120,7 @@ class PrivateLibrary(RowStage):
         return {
             "instruction": task[0],
             "input": block,
-            "output": f"```python\n{blocks[0]}\n```",
+            "output": fenced(blocks[0]),
             "tests": blocks[1],
             "apis": calls,
             "recall": sum(api in shown for api in drawn) / len(drawn),

@@ -22,7 +22,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.demonstrations import MOST_APART, joined, same_results, sections
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 
 PROGRAM = """Write a Python function `solve` for an optimization problem, with a solver of \
 `scipy.optimize`: `linprog` where all is linear, `milp` where some values must be whole, else \
@@ -89,7 +89,7 @@ class ReSocraticSolve(RowStage):
             near = MOST_APART * max(1.0, abs(results["objective"]))
             return {
                 "instruction": "\n".join(part.text for part in parts[:n]),
-                "output": f"```python\n{code}\n```",
+                "output": fenced(code),
                 "tests": f"assert abs(solve()['objective'] - {results['objective']!r}) <= {near!r}",
                 "demonstration": problem,
                 "n_constraints": n - 2,

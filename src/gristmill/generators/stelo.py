@@ -18,6 +18,7 @@ from gristmill.engines.sandbox.scripts import PROFILES, Script, printed, wrong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.fences import fenced, language_of
 
 NAMES = {
     "c": "C", "cpp": "C++", "csharp": "C#", "go": "Go", "java": "Java", "javascript": "JavaScript",
@@ -34,8 +35,6 @@ any code. Reply with the request alone.
 {code}
 
 ### Request"""
-SHORT = {"c++": "cpp", "c#": "csharp", "js": "javascript"}
-"""Other names that languages go by; XLCoST's among them."""
 MAX_WORDS = 100
 
 
@@ -78,7 +77,7 @@ class Stelo(RowStage):
         code, python = (row["code"] or "").strip("\n"), (row["python"] or "").strip("\n")
         if not code.strip() or not python.strip():
             return Drop("empty_side", "a side of the pair is empty")
-        language = SHORT.get(name := (row["lang"] or "").strip().lower(), name)
+        language = language_of(row["lang"] or "")
         verified: bool | None = None
         if (inputs := row.get("stdin")) and language in PROFILES:
             same = await self.same(Script(code, language, inputs, self.timeout_s), python, ctx)
@@ -94,8 +93,8 @@ class Stelo(RowStage):
         if "python" not in request.lower() or "```" in request or len(request.split()) > MAX_WORDS:
             return Drop("no_request", request)
         return {
-            "instruction": f"{request}\n\n```{language}\n{code}\n```",
-            "output": f"```python\n{python}\n```",
+            "instruction": f"{request}\n\n{fenced(code, language)}",
+            "output": fenced(python),
             "verified": verified,
             "gen": reply.gen,
         }

@@ -23,7 +23,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import function_parts
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 
 TESTS = """Write unit tests for the last function of a piece of Python code, which is right as it \
 is. Three to eight cases, each an `assert` that compares what a call returns with the exact value; \
@@ -109,8 +109,8 @@ class UnitCoder(RowStage):
         code, rounds = repaired
         prefix = await ctx.sandbox.run(inspection(function_parts, "prefix", code, task["name"]))
         return {
-            "instruction": f"Complete this Python code.\n\n```python\n{found(prefix)}\n```",
-            "output": f"```python\n{code}\n```",
+            "instruction": f"Complete this Python code.\n\n{fenced(found(prefix))}",
+            "output": fenced(code),
             "tests": tests,
             "name": task["name"],
             "repair_rounds": rounds,

@@ -20,7 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import function_parts
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 
 REFINE = """Make a piece of Python code better to read, without any change in what it does: a \
 docstring for its last function that says what it takes and returns, comments where a reader needs \
@@ -79,8 +79,8 @@ class UnitCoderRefine(RowStage):
             return {"instruction": old[0], "output": old[1], "tests": tests, "refined": False}
         prefix = await ctx.sandbox.run(inspection(function_parts, "prefix", better, name))
         return {
-            "instruction": f"Complete this Python code.\n\n```python\n{found(prefix)}\n```",
-            "output": f"```python\n{better}\n```",
+            "instruction": f"Complete this Python code.\n\n{fenced(found(prefix))}",
+            "output": fenced(better),
             "tests": tests,
             "refined": True,
         }

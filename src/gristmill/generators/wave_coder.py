@@ -24,7 +24,7 @@ from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.ids import digest
 from gristmill.text import code_facts
-from gristmill.text.fences import python_code
+from gristmill.text.fences import fenced, python_code
 from gristmill.text.judged_tasks import judged_examples, task_in
 
 TYPES = {
@@ -50,9 +50,7 @@ outside the code. Write these four keys in this order, each once, on lines of th
 {bad}
 
 ### Code
-```
-{code}
-```
+{block}
 
 ### Task
 """
@@ -109,7 +107,7 @@ class WaveCoder(RowStage):
             return Drop("no_type", f"{kind!r} is none of {', '.join(TYPES)}")
         good, bad = self.examples(kind, ctx)
         text = GENERATE.format(
-            definition=TYPES[kind], good=good, bad=bad, code=row[self.code].strip()
+            definition=TYPES[kind], good=good, bad=bad, block=fenced(row[self.code].strip(), "")
         )
         ask: list[Message] = [{"role": "user", "content": text}]
         reply = await complete(ctx.llm("generator"), ask, self.sampling)

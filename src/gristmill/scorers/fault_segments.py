@@ -24,7 +24,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.faults import faults, likeness
-from gristmill.text.fences import fences, python_code
+from gristmill.text.fences import fenced, fences, python_code
 
 PROMPT = """Below are a task and a program that solves it. Write the program once more with one
 mistake that a good programmer could make and overlook: it must still run, give a wrong result for
@@ -35,9 +35,7 @@ say in it where the mistake is. Reply with the whole program in one ```python bl
 {task}
 
 ### Program
-```python
-{code}
-```
+{block}
 
 ### Program with a mistake"""
 
@@ -111,7 +109,7 @@ class FaultSegments(RowStage):
             return _none(row, 0, "no_tests" if code.strip() else "no_code")
         if (await self._run(ctx, code, tests)).status != "pass":
             return _none(row, 0, "not_correct")
-        asked = PROMPT.format(task=row["instruction"] or "", code=code)
+        asked = PROMPT.format(task=row["instruction"] or "", block=fenced(code))
         prompt: list[Message] = [{"role": "user", "content": asked}]
         calls = [complete(ctx.llm("generator"), prompt, self.sampling) for _ in range(self.n)]
         replies = await asyncio.gather(*calls)

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from gristmill.geometry.picks import by_id, picked
 from gristmill.pipelines.stage import TableStage
+from gristmill.text.fences import language_of
 
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
@@ -41,7 +42,8 @@ class Stelo(TableStage):
     levels: tuple[str, ...] = Field(default=("snippet", "program"), min_length=1)
     """Levels in the order in which they are trained on; a row of another one leaves."""
     percentile: float = Field(default=0.95, gt=0, le=1)
-    """Share of the pairs of a language and level that stay, by nearest rank; SteloCoder's."""
+    """Share of the pairs of a language, by any of its names, and a level that stay, by nearest
+    rank; SteloCoder's."""
 
     def reads(self) -> frozenset[str]:
         """The columns are a parameter."""
@@ -56,7 +58,7 @@ class Stelo(TableStage):
         stage = np.array([places.get(level, -1) for level in levels], np.int64)
         groups: dict[tuple[str, int], list[int]] = {}
         for i, lang in enumerate(langs):
-            groups.setdefault((str(lang), int(stage[i])), []).append(i)
+            groups.setdefault((language_of(lang or ""), int(stage[i])), []).append(i)
         most = np.zeros(len(table), np.int64)
         for group in groups.values():
             most[group] = np.quantile(length[group], self.percentile, method="inverted_cdf")

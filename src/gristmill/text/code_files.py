@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from gristmill.text.fences import fences
+from gristmill.text.fences import fenced, fences
 
 NAME = re.compile(r"(?:[A-Za-z0-9_][\w-]*/)*[A-Za-z0-9_][\w-]*(?:\.\w+)+")
 """A file inside the folder: no absolute path, no way up, nothing hidden."""
@@ -29,7 +29,7 @@ def written(files: Mapping[str, str]) -> str:
     """Return files as a reply has them."""
     kinds = {name: "python" if name.endswith(".py") else "" for name in files}
     return "\n\n".join(
-        f"### {name}\n```{kinds[name]}\n{text.rstrip()}\n```" for name, text in files.items()
+        f"### {name}\n{fenced(text.rstrip(), kinds[name])}" for name, text in files.items()
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-OPENING = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
+OPENING = re.compile(r"^( {0,3})(`{3,}|~{3,})[ \t]*([^\s`]*)[^`\n]*$")
+CLOSING = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*$")
+TICKS = re.compile(r"(?m)^ {0,3}(`{3,})")
 LANGUAGES = {
     "python": {"", "python", "python3", "py"},
     "cpp": {"", "cpp", "c++", "cc", "cxx"},
@@ -13,8 +15,21 @@ LANGUAGES = {
     "bash": {"", "bash", "sh", "shell"},
     "sql": {"", "sql", "sqlite", "sqlite3"},
     "verilog": {"", "verilog", "v", "systemverilog", "sv"},
+    "csharp": {"", "csharp", "c#", "cs"},
 }
 """What blocks of each language call themselves, if they say anything."""
+
+
+def language_of(name: str) -> str:
+    """Return the usual name of a language: `cpp` of "C++ "; of one that is not known its own."""
+    bare = name.strip().lower()
+    return next((usual for usual, names in LANGUAGES.items() if bare and bare in names), bare)
+
+
+def fenced(code: str, language: str = "python") -> str:
+    """Return code as a block that `fences` reads back, whatever ticks the code has."""
+    mark = "`" * max([3, *(len(ticks) + 1 for ticks in TICKS.findall(code))])
+    return f"{mark}{language}\n{code}\n{mark}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +41,15 @@ class Fence:
 
 
 def fences(text: str) -> list[Fence] | None:
-    """Return the fenced blocks in order; None when the last one is never closed."""
+    """Return the fenced blocks in order; None when the last one is never closed.
+
+    As in CommonMark: a block ends at a line of at least as many marks and nothing else, indented by
+    three spaces at most, and its lines lose as much indent as its opening has.
+    """
     if not _may_have_blocks(text):
         return []
     found: list[Fence] = []
-    mark, language, lines = "", "", list[str]()
+    indent, mark, language, lines = "", "", "", list[str]()
     # Not splitlines: a form feed or U+2028 inside a string of the code ends no line.
     for line in text.replace("\r\n", "\n").split("\n"):
         if mark:
@@ -38,9 +57,10 @@ def fences(text: str) -> list[Fence] | None:
                 found.append(Fence(language, "\n".join(lines)))
                 mark = ""
             else:
-                lines.append(line)
+                cut = min(len(indent), len(line) - len(line.lstrip(" ")))
+                lines.append(line[cut:])
         elif opening := OPENING.match(line):
-            mark, language, lines = opening[1], opening[2].lower(), []
+            indent, mark, language, lines = opening[1], opening[2], opening[3].lower(), []
     return None if mark else found
 
 
@@ -55,7 +75,7 @@ def fold_fences(text: str) -> str:
             if _closes(line, mark):
                 lines[start:], mark = ["block"], ""
         elif opening := OPENING.match(line):
-            mark, start = opening[1], len(lines) - 1
+            mark, start = opening[2], len(lines) - 1
     return "\n".join(lines)
 
 
@@ -64,8 +84,8 @@ def _may_have_blocks(text: str) -> bool:
 
 
 def _closes(line: str, mark: str) -> bool:
-    bare = line.strip()
-    return bool(bare) and set(bare) == {mark[0]} and len(bare) >= len(mark)
+    closing = CLOSING.match(line)
+    return bool(closing and closing[1].startswith(mark))
 
 
 def python_code(text: str) -> str | None:

@@ -13,6 +13,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Literal, TypedDict
 
+from gristmill.text.fences import fenced
 from gristmill.text.math_answers import clean, gold_of, number
 
 MARK = re.compile(r"\[\[([a-z][a-z0-9_]{0,40})\]\]")
@@ -111,7 +112,7 @@ class Problem:
         call = self.call(values)
         return {
             "instruction": self.question(values),
-            "output": f"```python\n{code}\n\nprint({call})\n```",
+            "output": fenced(f"{code}\n\nprint({call})"),
             "answer": answer,
             "tests": f"assert round({call}, 6) == {answer}",
         }
