@@ -79,6 +79,15 @@ def test_a_checker_that_says_nothing_is_no_pass_and_one_that_is_missing_an_error
         checked(Verdict("missing_dependency", "no mypy"))
 
 
+def test_the_code_of_a_seed_is_checked_as_it_stands(ask, script) -> None:
+    assert CodeRules(code="code").reads() == {"code"}
+    engine = script({"": [said(), Verdict("pass", cells=[{"stdout": '["2: no int"]'}])]})
+    out = ask(CodeRules(code="code", types="mine"), {"code": "def f(): return 1"}, engine)
+    assert out == Drop("wrong_type", "2: no int")
+    assert "def f(): return 1" in engine.calls[1].cells[0]
+    assert ask(CodeRules(code="code"), {"code": None}, script({})).code == "no_code"
+
+
 @pytest.mark.slow
 def test_what_the_checker_says_names_line_and_fault() -> None:
     code = "import nowhere\n\ndef f(x: int) -> str:\n    return nowhere.g(x)\n"

@@ -54,6 +54,15 @@ def test_everything_that_is_said_is_looked_at(row) -> None:
     assert isinstance(stage()({**dict.fromkeys(CLEAN), **row}), Drop)
 
 
+def test_on_request_one_column_is_looked_into_and_nothing_else() -> None:
+    of_seeds = stage(column="code")
+    assert of_seeds.reads() == {"code", "flags"}
+    seed = {"code": f'def f(x):\n    """{GEESE}"""\n    return x\n'}
+    assert of_seeds(seed).code == "contaminated"
+    assert of_seeds({**CLEAN, "output": GEESE, "code": "def f(): pass"}) == {}
+    assert of_seeds({"code": None}) == {}
+
+
 def test_on_request_the_row_stays_with_a_flag() -> None:
     flagging = stage(action="flag")
     out = flagging({**CLEAN, "output": GEESE, "flags": ["old"]})

@@ -20,7 +20,7 @@ ADD = 'def add(a, b):\n    """Return the sum of a and b."""\n    return a + b\n'
 def test_near_duplicates_of_a_seed_are_never_sent_to_the_model(tmp_path) -> None:
     (tmp_path / "code.py").write_text(f"{LEFT}\n\n{ADD}\n\n{RIGHT}")
     recipe = Recipe.load("self_code_align", input=str(tmp_path / "code.py"))
-    assert recipe.stages[1] == {"use": "generators.self_code_align"}
+    assert recipe.stages[2] == {"use": "generators.self_code_align"}
     only = recipe.model_copy(update={"stages": recipe.stages[:1], "engines": {}})
     result = run(only, workspace=tmp_path)
     # 46 and 47 runs of five words, 33 of them shared: 33 / 60, above the paper's 0.5.

@@ -2,8 +2,8 @@
 
 Source: the rules by which Wei et al., "SelfCodeAlign", arXiv:2410.24198, take functions as seeds;
 complexity as in McCabe, "A Complexity Measure" (1976).
-Differs from the paper: rules on an answer, not on a seed. The code is compiled inside the sandbox
-and never run. Types are checked by mypy, where a profile of yours has it.
+Differs from the paper: rules on an answer, or on the code of a seed. The code is compiled
+inside the sandbox and never run. Types are checked by mypy, where a profile of yours has it.
 """
 
 from __future__ import annotations
@@ -44,6 +44,8 @@ class CodeRules(RowStage):
     max_complexity: int = Field(default=50, ge=1)
     """Paths through one function above which it is `too_complex`. Our choice: far above what a
     person writes."""
+    code: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
+    """Column that is code from end to end, as of a seed; None: the Python blocks of the output."""
     types: PythonProfile | None = None
     """Profile whose mypy checks the types: one of `engines.sandbox.profiles`, with mypy and what it
     needs as its requirements. None checks none. Two seconds a row on an idle core."""
@@ -51,8 +53,8 @@ class CodeRules(RowStage):
     """Wall-clock limit of compiling, and of checking types, in seconds."""
 
     def reads(self) -> frozenset[str]:
-        """The answer."""
-        return frozenset({"output"})
+        """The answer, or the code."""
+        return frozenset({self.code or "output"})
 
     def needs(self) -> dict[str, Op]:
         """Compile where nothing can be harmed."""
@@ -60,9 +62,9 @@ class CodeRules(RowStage):
 
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Nothing | Drop:
         """Look at the text, then at what the sandbox says about it."""
-        code = python_code(row["output"] or "")
+        code = row[self.code] if self.code else python_code(row["output"] or "")
         if code is None:
-            return Drop("no_code", "no closed Python block in the output")
+            return Drop("no_code", "no code, or no closed Python block in the output")
         if len(code) > MAX_CHARS:
             return Drop("code_too_long", f"{len(code)} > {MAX_CHARS} characters")
         if place := PLACEHOLDER.search(code):

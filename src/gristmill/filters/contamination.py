@@ -10,6 +10,7 @@ What is said in other words is for `filters.semantic_contamination`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import ClassVar, TypedDict
 
@@ -46,6 +47,17 @@ class Contamination(Protecting, RowStage):
     """Words of a run. Of 29,361 public rows, 10 share one of 13 with five benchmarks, 100 one of 10
     and 451 one of 8: mostly phrases that everybody uses."""
 
+    column: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
+    """The one text that is looked into, such as the `code` of a seed; None: all that a row says."""
+
+    def reads(self) -> frozenset[str]:
+        """One column on request, else those of the signature."""
+        return frozenset({self.column, "flags"}) if self.column else super().reads()
+
+    def optional(self) -> frozenset[str]:
+        """A row need not have flags."""
+        return frozenset({"flags"}) if self.column else super().optional()
+
     def writes(self) -> dict[str, pa.DataType]:
         """Return its columns: none where it drops."""
         return WRITTEN if self.action == "flag" else {}
@@ -53,7 +65,9 @@ class Contamination(Protecting, RowStage):
     def __call__(self, row: Texts) -> Found | Drop:
         """Look into one text after the other."""
         index = _index(self._file, self.pins, self.methods, self.ngram)
-        hit = next(filter(None, map(index.find, said(row))), None)
+        given: Mapping[str, object] = row
+        texts = [str(given[self.column] or "")] if self.column else said(row)
+        hit = next(filter(None, map(index.find, texts)), None)
         if hit is None:
             return {}
         if self.action == "drop":

@@ -3,8 +3,9 @@
 Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, section 3.1; what makes a function a seed
 is in `text/python_source.py`.
 Differs from the paper: duplicates are found by exact text only (near-duplicates are left to
-`filters.near_duplicates` over `code`, as in recipe `self_code_align`); no seed is compared with a
-benchmark; no model judges whether the docstring is enough.
+`filters.near_duplicates` over `code`, as in recipe `self_code_align`); the same for benchmarks
+(`filters.contamination`) and for the question whether a docstring is enough
+(`filters.self_code_align_judge`).
 """
 
 from __future__ import annotations
