@@ -113,6 +113,7 @@ def test_no_number_passes_a_larger_one_of_its_kind() -> None:
         ("#### \u22125", "-5"),
         ("#### 20%", "20"),
         ("#### five", None),
+        ("#### 1e400", None),
         ("", None),
         ("9" * 100_000, None),
     ],

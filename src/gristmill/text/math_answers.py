@@ -18,7 +18,14 @@ RELATIVE, ABSOLUTE = Fraction(1, 10**6), Fraction(1, 10**9)
 TAGGED = re.compile(r"(?is)<answer>(.*?)</answer>")
 LINES = (re.compile(r"(?m)^#### *(.+)$"), re.compile(r"(?m)^A: *(.+)$"))
 PHRASE = re.compile(r"(?i)\banswer\s+is:?\s*(.+?)(?:\.(?=\s|$)|$)", re.MULTILINE)
-LAST = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?%?")
+_BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
+LAST = re.compile(
+    r"(?:(?<![\w)\]}])[-\u2212]\$?)?(?:"
+    rf"(?:\d+ ?)?\\(?:[dt]?frac(?:{_BRACES}{_BRACES}|\d\d)|sqrt{_BRACES})|"
+    r"(?<![\w^.])(?<!\^[{-])(?<!\^\{-)(?:\d+(?:,\d+)*(?:\.\d+)?|\.\d+)"
+    r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?%?)"
+)
+"""A number as people write one: with its sign, its power, as a fraction; `2` of `cm^2` is none."""
 NOISE = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\displaystyle|\$|\^\{?\\circ\}?|°")
 TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|mathbf)\{([^{}]*)\}")
 SHORT_FRACTION = re.compile(r"\\frac(?:(\d)(\d)|\{([^{}]*)\}\{([^{}]*)\})")
@@ -61,7 +68,13 @@ def extract(text: str) -> str | None:
         return line[1].strip()
     if found := PHRASE.findall(text):
         return str(found[-1]).strip() or None
-    return found[-1] if (found := LAST.findall(text)) else None
+    return last_number(text)
+
+
+def last_number(text: str) -> str | None:
+    """Return the last number of a text, as it stands there; None without one."""
+    found = LAST.findall(text)
+    return found[-1] if found else None
 
 
 def gold_of(reference: str) -> str:

@@ -26,6 +26,8 @@ LABEL = re.compile(
 YEAR = re.compile(r"(?i)\b(?:in|since|of|until|by|from)\s+(?:19|20)\d\d$")
 ORDINAL = re.compile(r"(?i)(?:st|nd|rd|th)\b|[- ]digit\b")
 """What makes the number before it no quantity."""
+MOST = 10**12
+"""Answers are smaller: as many digits as a slot has."""
 Kind = Literal["integer", "decimal", "percent"]
 
 
@@ -184,8 +186,10 @@ def _kind(text: str, rest: str) -> Kind:
 def answer_of(solution: str) -> str | None:
     """Return the answer that a solution marks as a plain number; None if it is none."""
     known = number(clean(gold_of(solution)).rstrip("%"))
-    text = f"{float(known[0]):.6f}".rstrip("0").rstrip(".") if known else ""
-    return text if known and Fraction(text) == known[0] else None
+    if not known or abs(known[0]) >= MOST:
+        return None
+    text = f"{float(known[0]):.6f}".rstrip("0").rstrip(".")
+    return text if Fraction(text) == known[0] else None
 
 
 def is_like(answer: str, other: str) -> bool:

@@ -9,7 +9,7 @@ in the sandbox, since its parser works on what a model wrote.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -69,6 +69,8 @@ class Judged(TypedDict):
 
 class MathAnswer(RowStage):
     """Find the final answer in `output` and compare it with the reference, rung by rung."""
+
+    version: ClassVar[int] = 2
 
     reference: str = "reference"
     """Column with the right answer: alone, or a worked solution that marks it."""
