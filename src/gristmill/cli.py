@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 
 from gristmill import telemetry
+from gristmill.commands.arguments import pair, port, positive
 from gristmill.commands.screen import Screen, opened
 
 INTERRUPTED = 130
@@ -56,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     preview = _add(commands, "preview", "building", "run 10 rows and show them before the full run")
     _recipe_options(preview)
     _run_options(preview)
-    preview.add_argument("-n", type=_positive, default=10, help="seeds to run (10)")
+    preview.add_argument("-n", type=positive, default=10, help="seeds to run (10)")
     forecast = _add(commands, "forecast", "forecast", "predict cost and yield from a few seeds")
     _recipe_options(forecast)
     _run_options(forecast)
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     _looking(commands)
     _add(commands, "doctor", "doctor", "what this machine can do, and what it lacks")
     _sharing(commands)
+    _tools(commands)
     _benchmarks(commands)
     _keeping(commands)
     return top
@@ -91,7 +93,7 @@ def _looking(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     review = _add(commands, "review", "reviewing", "look at rows in a browser, keep or drop them")
     review.add_argument("run", metavar="RUN")
     review.add_argument(
-        "--port", type=_port, default=0, metavar="N", help="any free one if left out"
+        "--port", type=port, default=0, metavar="N", help="any free one if left out"
     )
     review.add_argument("--import", dest="origin", metavar="FROM", help="marks of records or a run")
     review.add_argument("--export", type=Path, metavar="FILE", help="Argilla's records, instead")
@@ -105,7 +107,7 @@ def _running(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     _recipe_options(run)
     _run_options(run)
     run.add_argument(
-        "--metrics-port", type=_port, metavar="N",
+        "--metrics-port", type=port, metavar="N",
         help="serve Prometheus metrics on 127.0.0.1 while it runs; 0 is any free port",
     )  # fmt: skip
     _grow(run)
@@ -118,11 +120,11 @@ def _proving(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "more", metavar="RECIPE", nargs="*", help="further recipes for the same table"
     )
     prove.add_argument(
-        "--seeds", type=_positive, default=5, help="trainings of every arm, 3 at least (5)"
+        "--seeds", type=positive, default=5, help="trainings of every arm, 3 at least (5)"
     )
     held = prove.add_mutually_exclusive_group()
     held.add_argument(
-        "--held-out", type=_positive, default=200, metavar="N", help="seeds to measure on (200)"
+        "--held-out", type=positive, default=200, metavar="N", help="seeds to measure on (200)"
     )
     held.add_argument("--test", metavar="PATH", help="rows with answers to measure on instead")
     prove.add_argument(
@@ -138,9 +140,23 @@ def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     sets.add_argument("path", nargs="?", metavar="PATH", help="a file, or hub:owner/name")
     sets.add_argument("--split", default="test", help="of a set on the Hub (test)")
     sets.add_argument(
-        "--map", dest="maps", type=_pair, action="append", default=[], metavar="COLUMN=YOURS",
+        "--map", dest="maps", type=pair, action="append", default=[], metavar="COLUMN=YOURS",
         help="which column is id, question or solution; may be repeated",
     )  # fmt: skip
+
+
+def _tools(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tools = _add(commands, "tools", "tools", "start an MCP server and write down what it can do")
+    tools.add_argument("file", type=Path, metavar="FILE", help="for seeds and engine of a recipe")
+    tools.add_argument("--url", default="", help="of a server that speaks streamable HTTP")
+    tools.add_argument("--token-env", metavar="NAME", help="the variable with its bearer token")
+    tools.add_argument(
+        "--env", action="append", default=[], metavar="NAME",
+        help="a variable that it needs; may be repeated",
+    )  # fmt: skip
+    tools.add_argument(
+        "server", nargs=argparse.REMAINDER, metavar="SERVER ...", help="the command that starts it"
+    )
 
 
 def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -149,7 +165,7 @@ def _keeping(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     clean = _add(commands, "runs", "history", "remove old runs; shows them first")
     clean.add_argument("action", choices=("remove",))
     clean.add_argument("names", nargs="*", metavar="RUN", help="a folder, a name, or `last`")
-    clean.add_argument("--keep", type=_positive, metavar="N", help="remove all but the newest N")
+    clean.add_argument("--keep", type=positive, metavar="N", help="remove all but the newest N")
     clean.add_argument("--previews", action="store_true", help="and what previews left")
     clean.add_argument("--models", action="store_true", help="and trained models that no run needs")
     clean.add_argument("--yes", action="store_true", help="do it")
@@ -205,10 +221,10 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
         help="seeds: a file, a folder or hub:owner/name; may be repeated",
     )  # fmt: skip
     command.add_argument(
-        "--map", dest="maps", type=_pair, action="append", default=[], metavar="COLUMN=YOURS",
+        "--map", dest="maps", type=pair, action="append", default=[], metavar="COLUMN=YOURS",
         help="which of your columns is ours, such as output=answer; may be repeated",
     )  # fmt: skip
-    command.add_argument("--target", type=_positive, metavar="N", help="rows wanted")
+    command.add_argument("--target", type=positive, metavar="N", help="rows wanted")
     _plugins(command)
     command.add_argument(
         "--yes-run-code-without-isolation", action="store_true", dest="unisolated",
@@ -219,7 +235,7 @@ def _recipe_options(command: argparse.ArgumentParser) -> None:
 def _plugins(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--allow-plugins", action="store_true",
-        help="import stages from modules outside gristmill: that runs their code",
+        help="import stages from outside gristmill, start MCP servers: that runs their code",
     )  # fmt: skip
 
 
@@ -250,25 +266,6 @@ class _Version(argparse.Action):
 
         sys.stdout.write(metadata.version("gristmill") + "\n")
         sys.exit(0)
-
-
-def _positive(text: str) -> int:
-    if not text.replace("_", "").isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0, found '{text}'")
-    return int(text)
-
-
-def _port(text: str) -> int:
-    if not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port from 0 to 65535, found '{text}'")
-    return int(text)
-
-
-def _pair(text: str) -> tuple[str, str]:
-    ours, equals, theirs = text.partition("=")
-    if not (ours and equals and theirs):
-        raise argparse.ArgumentTypeError(f"expected COLUMN=YOURS as output=answer, found '{text}'")
-    return ours, theirs
 
 
 def _listen() -> None:

@@ -12,6 +12,7 @@ GristmillError              1  a bug of a stage or of gristmill
 │   ├── EngineLost             the engine itself is gone: it is started again, then asked again
 │   └── EngineRefused          it will not answer this request: asking again cannot help
 │       └── PromptRefused      the model's template cannot write this conversation
+├── ToolFailed              1  a server gave no answer to a call; the row is rejected
 ├── PromptTooLong           1  a request that no retry can make fit; the row is rejected
 ├── TooManyErrors           3  more rows failed than the recipe allows
 ├── GateClosed              3  a gate refuses to publish what cannot be trusted
@@ -71,6 +72,10 @@ class EngineRefused(EngineError):
 
 class PromptRefused(EngineRefused):
     """The model's template cannot write this conversation."""
+
+
+class ToolFailed(GristmillError):
+    """A server gave no answer to a call: a reject code, and what happened."""
 
 
 class PromptTooLong(GristmillError):

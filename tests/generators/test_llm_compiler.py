@@ -1,5 +1,6 @@
 """LLMCompiler: plans of calls, what of them runs at once, and the joiner."""
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from gristmill.engines.requests import Completion
 from gristmill.generators.llm_compiler import LlmCompiler
 from gristmill.text.call_plans import Progress, Task, levels, read_plan, resolved
 from gristmill.text.openapi import endpoints
-from gristmill.text.simulated_api import World
+from gristmill.text.tool_calls import simulated
 from gristmill.verifiers.tool_calls import ToolCalls
 
 PAIR = [{"name": name, "in": "query", "schema": {}} for name in ("a", "b")]
@@ -104,10 +105,14 @@ def test_any_order_that_keeps_what_is_needed_gives_the_same(graph, rng) -> None:
         free = [t for t in ready if {*t.depends_on} <= {one.id for one in order}]
         order.append(rng.choice(free))
         ready.remove(order[-1])
-    straight, other = Progress(World(API)), Progress(World(API))
-    straight.run(tasks)
-    for task in order:
-        other.run([task])
+    straight, other = Progress(simulated(API)), Progress(simulated(API))
+
+    async def both() -> None:
+        await straight.run(tasks)
+        for task in order:
+            await other.run([task])
+
+    asyncio.run(both())
     assert straight.results == other.results
 
 
@@ -131,7 +136,7 @@ def test_what_needs_nothing_of_each_other_is_called_at_once(ask, script) -> None
         "id": 4, "name": "say_for_t", "depends_on": [2, 3],
         "arguments": '{"a": "$3", "b": "about $3.id and $2.b.0"}',
     }  # fmt: skip
-    assert ToolCalls()({**ROW, **row})["passed"] is True
+    assert ask(ToolCalls(), {**ROW, **row}, {})["passed"] is True
 
 
 def test_a_second_plan_goes_on_where_the_first_ended(ask, script) -> None:
@@ -149,7 +154,7 @@ def test_a_second_plan_goes_on_where_the_first_ended(ask, script) -> None:
     told = engine.calls[2].prompt[0]["content"]
     assert '1. show_for_t({"id": "nobody"}): {"error": "/pets/nobody was not found"' in told
     assert "2. say_for_t: not called: 1" in told
-    assert ToolCalls()({**ROW, **row})["passed"] is True
+    assert ask(ToolCalls(), {**ROW, **row}, {})["passed"] is True
 
 
 @pytest.mark.parametrize(

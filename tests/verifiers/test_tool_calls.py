@@ -55,17 +55,17 @@ def conversation(*calls, output="Done.", seen=None, instruction="Add {Rex}."):
         (conversation(), "no_call", 0, 0),
     ],
 )
-def test_calls_are_made_again(row, status, n, failed) -> None:
-    found = ToolCalls()(row)
+def test_calls_are_made_again(ask, row, status, n, failed) -> None:
+    found = ask(ToolCalls(), row, {})
     assert (found["status"], found["n"], found["failed"]) == (status, n, failed)
     assert found["passed"] is (status == "pass")
 
 
-def test_what_an_earlier_call_did_is_there_again() -> None:
+def test_what_an_earlier_call_did_is_there_again(ask) -> None:
     row = conversation(("list_for_t", {}), REX, ("list_for_t", {}))
     before, after = row["messages"][2], row["messages"][6]
     before["content"], after["content"] = after["content"], before["content"]
-    assert ToolCalls()(row)["status"] == "other_answer"
+    assert ask(ToolCalls(), row, {})["status"] == "other_answer"
 
 
 @pytest.mark.parametrize(
@@ -77,25 +77,25 @@ def test_what_an_earlier_call_did_is_there_again() -> None:
         {"tool_calls": [{"id": "c0", "function": {"name": 3, "arguments": {}}}]},
     ],
 )
-def test_calls_that_are_none_are_of_no_function(extra) -> None:
+def test_calls_that_are_none_are_of_no_function(ask, extra) -> None:
     row = conversation(REX)
     row["messages"][1]["extra"] = json.dumps(extra)
-    assert ToolCalls()(row)["status"] == "unknown_function"
+    assert ask(ToolCalls(), row, {})["status"] == "unknown_function"
 
 
 @pytest.mark.parametrize("extra", ["{", "[]", '{"tool_calls": 3}', "[" * 9000])
-def test_a_turn_with_something_else_calls_nothing(extra) -> None:
+def test_a_turn_with_something_else_calls_nothing(ask, extra) -> None:
     row = conversation(REX)
     row["messages"][1]["extra"] = extra
-    assert ToolCalls()(row)["status"] == "no_call"
+    assert ask(ToolCalls(), row, {})["status"] == "no_call"
 
 
-def test_arguments_as_json_text_are_read() -> None:
+def test_arguments_as_json_text_are_read(ask) -> None:
     row = conversation(REX)
     row["messages"][1]["extra"] = row["messages"][1]["extra"].replace(
         '{"name": "Rex"}', json.dumps('{"name": "Rex"}')
     )
-    assert ToolCalls()(row)["passed"] is True
+    assert ask(ToolCalls(), row, {})["passed"] is True
 
 
 # --- ToolEval

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.attending import Attend, Attended
+from gristmill.engines.calling import Called, CallTool
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
@@ -44,6 +45,8 @@ class Engine(BaseModel, ABC):
     ops: ClassVar[frozenset[Op]]
     hosted: ClassVar[bool] = False
     """Whether it fills a processor: on Ray it then gets a process of its own."""
+    foreign: ClassVar[bool] = False
+    """Whether it starts, or acts through, what a recipe names: only with --allow-plugins."""
     trainable: ClassVar[bool] = False
     """Whether its `model` and `revision` name a causal language model that it runs itself."""
 
@@ -131,6 +134,10 @@ class Engine(BaseModel, ABC):
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token."""
         raise EngineError(self._cannot("choice"))
+
+    async def call(self, request: CallTool) -> Called:
+        """Call a function."""
+        raise EngineError(self._cannot("call"))
 
     def _cannot(self, op: str) -> str:
         return f"{type(self).__name__} cannot {op}; it can {sorted(self.ops)}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gristmill.engines.attending import Attend, Attended
+from gristmill.engines.calling import Called, CallTool
 from gristmill.engines.client import Asks
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
@@ -124,6 +125,10 @@ class Llm:
     def choice(self, prompt: Prompt, labels: tuple[str, ...]) -> Awaitable[Probs]:
         """Return how the next token's probability falls on the labels."""
         return self.ctx.call(self.asks, Choice(prompt, labels))
+
+    def call(self, calls: tuple[tuple[str, str], ...]) -> Awaitable[Called]:
+        """Make the last of some calls, each a name and arguments as JSON."""
+        return self.ctx.call(self.asks, CallTool(calls))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Stages from outside the package. A recipe is data: naming a module is no right to import it."""
+"""What is outside the package. A recipe is data: naming a module is no right to import it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 
+from gristmill.engines.base import Engine
 from gristmill.errors import RecipeError
 
 GROUP = "gristmill.stages"
@@ -47,3 +48,12 @@ def find(
         own = (f"{f.filename}, line {f.lineno}: " for f in frames if "importlib" not in f.filename)
         why = f"{next(own, '')}{type(error).__name__}: {error}"
         raise RecipeError(f"{where}: '{use}' cannot be imported: {why}") from error
+
+
+def permit(role: str, engine: Engine, *, allowed: bool) -> None:
+    """Refuse an engine that acts outside the sandbox, unless that is allowed."""
+    if engine.foreign and not allowed:
+        raise RecipeError(
+            f"engines.{role}: {engine.kind} answers outside the sandbox, with your rights, and a "
+            "recipe may not start or call what it likes; if you trust it, add --allow-plugins"
+        )

@@ -15,6 +15,7 @@ from pydantic import PrivateAttr
 from gristmill.engines import cluster
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
+from gristmill.engines.calling import Called, CallTool
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
@@ -156,6 +157,10 @@ class Remote(Engine):
 
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def call(self, request: CallTool) -> Called:
+        """Call a function."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def run(self, request: Program) -> Verdict:

@@ -1,4 +1,4 @@
-"""Seeds from API descriptions: a row for every file of OpenAPI or Swagger, JSON or YAML.
+"""Seeds from API descriptions: a row for every file of OpenAPI or Swagger, and for every listing.
 
 Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
 arXiv:2307.16789, section 2.1, where a tool is an API with its operations, in a category.
@@ -20,6 +20,7 @@ from gristmill.storage.rows import Row
 from gristmill.text.openapi import NotOpenApi, endpoints
 from gristmill.text.plain_yaml import parse
 from gristmill.text.simulated_api import Api
+from gristmill.text.tool_listings import listed
 
 ENDINGS = (".json", ".yaml", ".yml")
 MAX_YAML = 1_000_000
@@ -57,7 +58,8 @@ def _document(name: str, data: bytes) -> Any:
 
 
 def _row(name: str, document: Any) -> Row:
-    found = endpoints(document)
+    is_listing = isinstance(document, dict) and "tools" in document and "paths" not in document
+    found = listed(document) if is_listing else endpoints(document)
     info = document.get("info") if isinstance(document.get("info"), dict) else {}
     given = info.get("x-apisguru-categories")
     category = given[0] if isinstance(given, list) and given else PurePosixPath(name).parent.name

@@ -3,8 +3,8 @@
 Source: Kim et al., "An LLM Compiler for Parallel Function Calling", arXiv:2312.04511, section 3
 (planner, executor, joiner, replanning); `SqueezeAILab/LLMCompiler` (MIT). The rows are ours: each
 turn makes all calls at once that need no result of each other.
-Differs from the paper: our own prompts; arguments are JSON (`text.call_plans`); APIs are simulated;
-what refers to something that is not there is not called, and the joiner is told.
+Differs from the paper: our own prompts; arguments are JSON (`text.call_plans`); APIs are simulated
+unless a server answers; what refers to what is not there is not called, and the joiner is told.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from typing import ClassVar, Literal, TypedDict
 
 from pydantic import BaseModel, Field
 
+from gristmill.engines.calling import LOST, Answered
 from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.errors import ToolFailed
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete, fill
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.call_plans import Progress, Task, read_plan
-from gristmill.text.simulated_api import World
 from gristmill.text.tool_calls import ToolTurn, api_of, documented, said, tools_of
 
 PLAN = """Plan calls of functions that find out, or do, what a request asks for. Write one task on \
@@ -90,27 +91,23 @@ class Joined(BaseModel):
     answer: str = ""
 
 
-class LlmCompiler(RowStage):
+class LlmCompiler(Answered, RowStage):
     """Plan, run, join; where something is missing, plan again."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"bad_plan", "not_finished", "no_call"}
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | LOST | {"bad_plan", "not_finished", "no_call"}
 
     max_replans: int = Field(default=2, ge=0)
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024)
 
     def needs(self) -> dict[str, Op]:
         """One model plans and joins: two calls a round."""
-        return {"generator": "generate"}
+        return {"generator": "generate", **self.tools()}
 
     async def __call__(self, row: Row, ctx: Context) -> Compiled | Drop:
         """Go on until the joiner is content."""
-        api, request, llm = (
-            api_of(row["meta.tool_llm.api"]),
-            row["instruction"],
-            ctx.llm("generator"),
-        )
-        functions = documented(api["endpoints"])
-        known, done = {one["name"] for one in api["endpoints"]}, Progress(World(api))
+        api, request = api_of(row["meta.tool_llm.api"]), row["instruction"]
+        llm, functions = ctx.llm("generator"), documented(api["endpoints"])
+        known, done = {one["name"] for one in api["endpoints"]}, Progress(self.answering(api, ctx))
         for replans in range(self.max_replans + 1):
             told, first = "\n".join(done.told), len(done.tasks) + 1
             before = BEFORE.format(next=first, done=told) if replans else ""
@@ -122,7 +119,10 @@ class LlmCompiler(RowStage):
             if isinstance(tasks, str) or not {task.call["name"] for task in tasks} <= known:
                 wrong = tasks if isinstance(tasks, str) else "a function that there is not"
                 return Drop("bad_plan", f"{wrong}: {reply.text}")
-            done.run(tasks)
+            try:
+                await done.run(tasks)
+            except ToolFailed as error:
+                return Drop(*error.args)
             prompt = JOIN.format(request=request, done="\n".join(done.told))
             joined = await fill(llm, _ask(prompt), self.sampling, Joined)
             if isinstance(joined, Drop):

@@ -3,8 +3,8 @@
 Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
 arXiv:2307.16789, section 2.3 (DFSDT); `OpenBMB/ToolBench` (Apache-2.0): 2 children, 12 nodes deep,
 200 calls of the model, one answer. `verifiers.tool_eval` judges, `verifiers.tool_calls` replays.
-Differs from the paper: our own prompt; a simulated API answers, so that each branch has a world of
-its own; steps are JSON; see also `text.dfsdt`. A row is the whole conversation and not one step.
+Differs from the paper: our own prompt; a simulated API answers, unless a server does, so that each
+branch has a world of its own; steps are JSON; see also `text.dfsdt`. A row is a whole conversation.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ from typing import Any, ClassVar, TypedDict
 
 from pydantic import BaseModel, Field, field_validator
 
+from gristmill.engines.calling import LOST, Answered
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.schemas import read
+from gristmill.errors import ToolFailed
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -72,10 +74,12 @@ class Step(BaseModel):
         return arguments
 
 
-class ToolLlmSearch(RowStage):
+class ToolLlmSearch(Answered, RowStage):
     """Make a row of every answer that is found."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"gave_up", "no_answer", "max_calls", "no_call"}
+    codes: ClassVar[frozenset[str]] = (
+        REPLY_CODES | LOST | {"gave_up", "no_answer", "max_calls", "no_call"}
+    )
 
     width: int = Field(default=2, ge=1)
     """Children of a node; 1 is the chain of thought that the paper compares with."""
@@ -87,12 +91,13 @@ class ToolLlmSearch(RowStage):
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=1024)
 
     def needs(self) -> dict[str, Op]:
-        """One role: the API is simulated."""
-        return {"generator": "generate"}
+        """One role where the API is simulated."""
+        return {"generator": "generate", **self.tools()}
 
     async def __call__(self, row: Row, ctx: Context) -> list[Trace | Drop]:
         """Search, and tell each way that ends with an answer."""
         api, lost, gens = api_of(row["meta.tool_llm.api"]), list[Drop](), dict[Node, Gen]()
+        answer, root = self.answering(api, ctx), Node()
         rules = RULES.format(functions=documented(api["endpoints"]), finish=json.dumps(FINISH))
 
         async def expand(node: Node) -> Node:
@@ -105,12 +110,14 @@ class ToolLlmSearch(RowStage):
             if isinstance(step, str):
                 return Node(node, seen=step, code=UNREADABLE)
             call = Call(name=step.name, arguments=step.arguments)
-            gens[made := stepped(api, node, step.thought.strip(), call)] = reply.gen
+            gens[made := await stepped(answer, node, step.thought.strip(), call)] = reply.gen
             return made
 
         search = Search(expand, self.width, self.max_depth, self.max_calls, self.answers)
-        root = Node()
-        await search.descend(root)
+        try:
+            await search.descend(root)
+        except ToolFailed as error:
+            return [Drop(*error.args)]
         tree = json.dumps(root.told(), ensure_ascii=False)
         if not search.found and len(lost) == search.calls:
             return [lost[-1]]
@@ -121,12 +128,11 @@ class ToolLlmSearch(RowStage):
         found = list[Trace | Drop]()
         for end in search.found:
             turns, steps = conversation(row["instruction"], end), len(end.path) - 1
-            answer, tools = turns[-1]["content"], tools_of(api["endpoints"])
             trace = Trace(
-                messages=turns, output=answer, tools=tools, tree=tree, steps=steps,
-                calls=search.calls, gen=gens[end],
+                messages=turns, output=turns[-1]["content"], tools=tools_of(api["endpoints"]),
+                tree=tree, steps=steps, calls=search.calls, gen=gens[end],
             )  # fmt: skip
-            found.append(trace if steps else Drop("no_call", answer))
+            found.append(trace if steps else Drop("no_call", trace["output"]))
         return found
 
 
@@ -139,7 +145,6 @@ def _prompt(rules: str, instruction: str, node: Node) -> list[Message]:
         step = {"thought": one.thought, **one.call}
         turns.append({"role": "assistant", "content": json.dumps(step, ensure_ascii=False)})
         turns.append({"role": "user", "content": f"Observation: {one.seen}"})
-    tried = [f"- {json.dumps(one.call)}: {one.seen[:MAX_TRIED]}" for one in node.children]
-    if tried:
+    if tried := [f"- {json.dumps(one.call)}: {one.seen[:MAX_TRIED]}" for one in node.children]:
         turns[-1]["content"] += ELSE.format(tried="\n".join(tried))
     return turns

@@ -20,6 +20,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.client import connect, stop_all
 from gristmill.engines.loop import block, patient_collector
 from gristmill.engines.named import build_engines
+from gristmill.engines.plugins import permit
 from gristmill.engines.progress import Meter, Progress
 from gristmill.errors import InputError
 from gristmill.formats import marks
@@ -74,6 +75,7 @@ def prepare(
         made |= {*use.lands.values()} if use.folder == "generators" else set()
     used = called(recipe, plan.uses)
     for role in sorted(used):
+        permit(role, built[role], allowed=allow_plugins)
         built[role].check()
     return Prepared(recipe, plan, found, {role: built[role] for role in sorted(used)})
 

@@ -171,6 +171,7 @@ def roles(run: RunFiles) -> list[dict[str, Any]]:
                 "model": entry.get("model") or entry.get("name") or origin.get("model") or "",
                 "pinned": str(origin.get("pinned") or ""),
                 "licence": str(origin.get("licence") or ("not stated" if origin else "")),
+                "outside": str(origin.get("outside") or ""),
                 "runs_code": bool(origin.get("trust_remote_code")),
                 "identity": str(counts.get("identity") or identities.get(role) or ""),
                 "made": counts.get("made"),

@@ -31,6 +31,8 @@ def section(run: RunFiles) -> Iterator[str]:
     for role in found:
         if role["runs_code"]:
             yield f"\nCode of the model behind `{role['role']}` could run: trust_remote_code."
+        if role["outside"]:
+            yield f"\nTools answered outside the sandbox by {code_span(role['outside'], 100)}."
     if demo := [role["role"] for role in found if role["model"] == "demo"]:
         sets = (f"`--set engines.{role}.model=NAME`" for role in demo)
         yield f"\n{DEMO.format(' '.join(sets))}"

@@ -8,11 +8,11 @@ from pathlib import PurePath
 from typing import Any
 
 from gristmill.formats.recipe_files import FOLDERS
-from gristmill.publishing import changelog
+from gristmill.publishing import changelog, facts
 from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
 
-FILES = ("path", "model", "against")
+FILES = ("path", "model", "against", "apis", "listing", "command")
 """Parameters of a recipe that may name a file or a folder."""
 
 
@@ -23,7 +23,8 @@ def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:
     words = ["build-dataset", "run", recipe]
     if not all(map(_is_anywhere, paths)):
         words += [word for path in paths for word in ("--input", _elsewhere(path))]
-    if any(use.partition(".")[0] not in FOLDERS for use in run.uses.values()):
+    is_foreign = any(role["outside"] for role in facts.roles(run))
+    if is_foreign or any(use.partition(".")[0] not in FOLDERS for use in run.uses.values()):
         words.append("--allow-plugins")
     if changelog.versions(run):
         words.append("--grow")

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from gristmill.text.simulated_api import OK, Call, World
-from gristmill.text.tool_calls import ToolTurn, answering, calling, shown
+from gristmill.text.simulated_api import OK, Call
+from gristmill.text.tool_calls import Answering, ToolTurn, answering, calling, shown
 
 TASK = re.compile(r"(?<![\w.])(\d{1,3})\.[ \t]*(\w{1,80})\(\s*")
 REFERENCE = re.compile(r"\$\$|\$\{?(\d{1,3})((?:\.\w{1,80}){0,9})\}?")
@@ -100,7 +100,8 @@ def resolved(arguments: Any, results: Mapping[int, Any]) -> Any:
 class Progress:
     """What has been run of some plans, one after the other."""
 
-    world: World
+    answer: Answering
+    made: list[Call] = field(default_factory=list)
     tasks: list[Task] = field(default_factory=list)
     results: dict[int, Any] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
@@ -108,7 +109,7 @@ class Progress:
     depth: int = 0
     """Turns that call."""
 
-    def run(self, tasks: Sequence[Task]) -> None:
+    async def run(self, tasks: Sequence[Task]) -> None:
         """Run a plan level by level."""
         self.tasks += tasks
         for level in levels(tasks):
@@ -120,7 +121,8 @@ class Progress:
                 except LookupError as error:
                     self.told.append(f"{task.id}. {name}: not called: {error}")
                     continue
-                result = self.world.call(**call)
+                self.made.append(call)
+                result = await self.answer(self.made)
                 if result["code"] == OK:
                     self.results[task.id] = result["body"]
                 given, seen = json.dumps(call["arguments"], ensure_ascii=False), shown(result)

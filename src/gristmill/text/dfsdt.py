@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gristmill.text.json_values import problem
-from gristmill.text.simulated_api import BAD_ARGUMENTS, NO_FUNCTION, OK, Api, Call, replay
-from gristmill.text.tool_calls import ToolTurn, answering, calling, said, shown
+from gristmill.text.simulated_api import BAD_ARGUMENTS, NO_FUNCTION, OK, Call
+from gristmill.text.tool_calls import Answering, ToolTurn, answering, calling, said, shown
 
 ANSWERED, GAVE_UP, UNREADABLE = 3, 4, 12
 """Codes of nodes besides those of an API."""
@@ -91,11 +91,11 @@ class Search:
         return 1
 
 
-def stepped(api: Api, node: Node, thought: str, call: Call) -> Node:
-    """Return the child that a call makes, in the world that the way to it has made."""
+async def stepped(answer: Answering, node: Node, thought: str, call: Call) -> Node:
+    """Return the child that a call makes, answered after all calls on the way to it."""
     made, arguments = Node(node, thought, call), call["arguments"]
     if call["name"] != "Finish":
-        result = replay(api, [one.call for one in made.path])[-1]
+        result = await answer([one.call for one in made.path])
         made.seen, made.code = shown(result), result["code"]
         return made
     is_end = arguments.get("return_type") == "give_answer"

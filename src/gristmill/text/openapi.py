@@ -69,7 +69,7 @@ def endpoints(document: Any) -> list[Endpoint]:
     """
     if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
         raise NotOpenApi("expected an object with `paths`, as OpenAPI and Swagger have it")
-    reader = _Reader(document)
+    reader = Reader(document)
     info = reader.mapping(document.get("info"))
     tool = str(info.get("title") or "api")
     found: dict[str, Endpoint] = {}
@@ -78,17 +78,18 @@ def endpoints(document: Any) -> list[Endpoint]:
         for method in METHODS:
             if isinstance(operation := shared.get(method), dict):
                 made = reader.endpoint(str(path), method, shared, operation, tool)
-                made["name"] = _free(made["name"], found)
+                made["name"] = free(made["name"], found)
                 found[made["name"]] = made
     if not found:
         raise NotOpenApi("its `paths` have no operation")
     return list(found.values())
 
 
-class _Reader:
+class Reader:
     """A document, in which references point."""
 
     def __init__(self, root: Mapping[str, Any]) -> None:
+        """Begin with the whole of it."""
         self.root = root
         self.left = MAX_NODES
 
@@ -105,7 +106,7 @@ class _Reader:
             tool=tool,
             method=method,
             path=path,
-            description=_cut(said),
+            description=cut(said),
             parameters=self._arguments(path, shared, one),
             returns=returns,
             status=status,
@@ -152,7 +153,7 @@ class _Reader:
     def _parameter(self, told: dict[str, Any]) -> dict[str, Any]:
         made = self._content(told) or self.schema(told.get("schema", told))
         if about := told.get("description"):
-            made["description"] = _cut(about)
+            made["description"] = cut(about)
         return made
 
     def _content(self, holder: dict[str, Any]) -> dict[str, Any]:
@@ -219,7 +220,7 @@ def _own(told: Mapping[str, Any]) -> dict[str, Any]:
         made["type"] = kinds[0] if len(kinds) == 1 else kinds
     for name in ("description", "format"):
         if isinstance(told.get(name), str):
-            made[name] = _cut(told[name])
+            made[name] = cut(told[name])
     enum = [told["const"]] if "const" in told else told.get("enum")
     if isinstance(enum, list) and enum:
         made["enum"] = enum
@@ -274,7 +275,8 @@ def _listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _free(name: str, taken: Mapping[str, Any]) -> str:
+def free(name: str, taken: Mapping[str, Any]) -> str:
+    """Return a name that nothing has yet."""
     tries = (f"{name[: MAX_NAME - 4]}_{i}" for i in range(2, len(taken) + 3))
     return name if name not in taken else next(one for one in tries if one not in taken)
 
@@ -283,7 +285,8 @@ def _plain_name(text: str) -> str:
     return NO_NAME.sub("_", BREAK.sub("_", text).lower()).strip("_") or "api"
 
 
-def _cut(text: Any) -> str:
+def cut(text: Any) -> str:
+    """Return a description in one line."""
     return " ".join(str(text).split())[:MAX_ABOUT]
 
 

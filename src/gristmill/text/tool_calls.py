@@ -6,16 +6,18 @@ Arguments are objects, not texts in JSON, because that is what chat templates re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, TypedDict
 
 from gristmill.text.openapi import function
-from gristmill.text.simulated_api import Api, Call, Endpoint, Result, replay
+from gristmill.text.simulated_api import Api, Call, Endpoint, Result, World, replay
 
 MAX_SEEN = 1024
 """Characters of an answer that a model sees, as in ToolBench."""
 MAX_GLANCE = 400
 """Characters of an answer that shows what there is."""
+Answering = Callable[[Sequence[Call]], Awaitable[Result]]
+"""Answers the last of calls that were made one after the other."""
 
 
 class ToolTurn(TypedDict):
@@ -31,6 +33,22 @@ def api_of(text: str) -> Api:
     """Return the API that a row carries."""
     api: Api = json.loads(text)
     return api
+
+
+def simulated(api: Api) -> Answering:
+    """Return what answers as the simulated API does; calls that go on stay in their world."""
+    world, made = World(api), list[Call]()
+
+    async def answer(calls: Sequence[Call]) -> Result:
+        nonlocal world, made
+        if made != [*calls[:-1]]:
+            world, made = World(api), []
+            for one in calls[:-1]:
+                world.call(**one)
+        made = [*calls]
+        return world.call(**calls[-1])
+
+    return answer
 
 
 def tools_of(endpoints: Iterable[Endpoint]) -> str:
