@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gristmill.constraints.sentences import count_capital_words, count_sentences
 
@@ -50,3 +52,17 @@ def test_sentences_are_counted_as_punkt_counts_them(text, count) -> None:
 )
 def test_capital_words_are_those_of_the_treebank(text, count) -> None:
     assert count_capital_words(text) == count
+
+
+PIECES = [
+    *("A", "b", "Ab", "NASA", "IT'S", "CAn't", "don't", "An't", "DON'T", "-", ":", ";", "."),
+    *("\u00c4", "\u00df", "\u2019", "\u3000", "\ud800", "\x1c", " ", " ", "\n", "7"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12), st.integers(0, 400))
+def test_words_counted_alone_and_words_looked_for_in_a_text_are_as_many(pieces, n) -> None:
+    text = "".join(pieces)
+    alone = sum(map(count_capital_words, ("X " * len(word) + word for word in text.split())))
+    alone -= sum(map(len, text.split()))
+    assert count_capital_words("small " * n + text) == alone

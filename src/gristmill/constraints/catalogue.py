@@ -162,6 +162,8 @@ def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> V
         return Verdict("fail", "no response")
     if len(text) > MAX_CHARS:
         return Verdict("error", f"{len(text)} characters, {MAX_CHARS} are judged at most")
+    if strict and wanted.scope == "response":
+        return _judged(wanted, text)
     verdict = Verdict("fail", f"nothing there for scope {wanted.scope}")
     for part in parts_of(text, wanted.scope):
         verdict = _judged(wanted, part)

@@ -26,8 +26,8 @@ Marker = Annotated[str, Field(min_length=1)]
 
 WORD = re.compile(r"\w+")
 FOREIGN = re.compile(r"[^\W\x00-\x7f]")
-BLANKED = bytes(i if chr(i).isalnum() or chr(i) == "_" else 32 for i in range(128)).ljust(256)
-"""ASCII with a blank for all that is in no word."""
+BLANKED = bytes(119 if chr(i).isalnum() or chr(i) == "_" else 32 for i in range(128)).ljust(256)
+"""ASCII as `w` where it is in a word, else as a blank."""
 ASCII = bytes(range(128))
 HIGHLIGHT, BOLD = re.compile(r"\*[^\n*]*\*"), re.compile(r"\*\*[^\n*]*\*\*")
 POSTSCRIPTS = {"P.S.": re.compile(r"p\.\s?s\."), "P.P.S": re.compile(r"p\.\s?p\.\s?s")}
@@ -37,7 +37,7 @@ WORD_ENDS = frozenset(".,?!'\"")
 
 def existence(text: str, *, keywords: Phrases) -> Found:
     """Every keyword stands somewhere, in any case, also inside a word."""
-    missing = [word for word in keywords if not _count(word, text)]
+    missing = [word for word in keywords if not _has(word, text)]
     return Found(not missing, _listed("without", missing))
 
 
@@ -48,7 +48,7 @@ def frequency(text: str, *, keyword: Phrase, frequency: Count, relation: Relatio
 
 def forbidden_words(text: str, *, forbidden_words: Phrases) -> Found:
     """None of the words stands there as a word, in any case."""
-    inside = [word for word in forbidden_words if _count(word, text)]  # fast, and rare
+    inside = [word for word in forbidden_words if _has(word, text)]  # fast, and rare
     found = [word for word in inside if _whole(word).search(text)]
     return Found(not found, _listed("with", found))
 
@@ -61,7 +61,7 @@ def letter_frequency(
     let_relation: Relation,
 ) -> Found:
     """The letter stands there so often, in any case."""
-    return _counted(text.lower().count(letter.lower()), let_relation, let_frequency)
+    return _counted(_lower(text).count(letter.lower()), let_relation, let_frequency)
 
 
 def response_language(text: str, *, language: Phrase) -> Found:
@@ -83,10 +83,10 @@ def number_paragraphs(text: str, *, num_paragraphs: Count) -> Found:
 def number_words(text: str, *, num_words: Count, relation: Relation) -> Found:
     """Words are runs of word characters: `don't` has two."""
     raw = text.encode("utf-8", "replace")
-    if FOREIGN.search(raw.translate(None, ASCII).decode()):
+    if not text.isascii() and FOREIGN.search(raw.translate(None, ASCII).decode()):
         return _counted(len(WORD.findall(text)), relation, num_words)
-    words = raw.translate(BLANKED).split()  # of plain words, eight times as fast
-    return _counted(len(words), relation, num_words)
+    starts = b" %b" % raw.translate(BLANKED)  # of plain words, many times as fast
+    return _counted(starts.count(b" w"), relation, num_words)
 
 
 def nth_paragraph_first_word(
@@ -114,7 +114,7 @@ def number_placeholders(text: str, *, num_placeholders: Count) -> Found:
 def postscript(text: str, *, postscript_marker: Phrase) -> Found:
     """The marker stands somewhere, in any case; `P. S.` counts as `P.S.`."""
     pattern = POSTSCRIPTS.get(postscript_marker)
-    lower = text.lower()
+    lower = _lower(text)
     holds = bool(pattern.search(lower)) if pattern else postscript_marker.lower() in lower
     return Found(holds, "there" if holds else "not there")
 
@@ -171,13 +171,13 @@ def two_responses(text: str) -> Found:
 
 def repeat_prompt(text: str, *, prompt_to_repeat: Phrase) -> Found:
     """The response begins with the prompt, in any case."""
-    holds = text.strip().lower().startswith(prompt_to_repeat.strip().lower())
+    holds = _lower(text).strip().startswith(prompt_to_repeat.strip().lower())
     return Found(holds, "repeated" if holds else "not repeated")
 
 
 def end_checker(text: str, *, end_phrase: Phrase) -> Found:
     """The response ends with the phrase, in any case; quotes after it do not count."""
-    end = text.strip().strip('"').lower()
+    end = _lower(text).strip().strip('"')
     return Found(end.endswith(end_phrase.strip().lower()), end[-40:])
 
 
@@ -261,8 +261,20 @@ def _listed(word: str, texts: Iterable[str]) -> str:
 def _count(word: str, text: str) -> int:
     """Count a word in any case, also inside of words."""
     if text.isascii() and word.isascii():
-        return text.lower().count(word.lower())
+        return _lower(text).count(word.lower())
     return len(_literal(word).findall(text))
+
+
+def _has(word: str, text: str) -> bool:
+    if text.isascii() and word.isascii():
+        return word.lower() in _lower(text)
+    return _literal(word).search(text) is not None
+
+
+@lru_cache(8)
+def _lower(text: str) -> str:
+    """Return a text in small letters: most types ask for that of the same response."""
+    return text.lower()
 
 
 @lru_cache(4096)

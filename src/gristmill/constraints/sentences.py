@@ -43,6 +43,13 @@ PIECE = re.compile(r"[«\u201c\u2018„`»\u201d\u2019\";@#$%&?!*\[\](){}<>]+|[:
 """What, with blanks, stands between the words of the Treebank."""
 EDGES = '.,:;!?*()[]"-#'
 """Marks around a word that change neither its case nor the number of its parts."""
+CASES = bytes(
+    32 if chr(i).isspace() else 97 if chr(i).islower() else 65 if chr(i).isupper() else 46
+    for i in range(128)
+).ljust(256, b"A")
+"""Letters of ASCII as `a` and `A`, blanks, all else a period; what is not ASCII may be anything."""
+MANY = 20
+"""Of so many characters one is a capital where looking for them is no faster."""
 SUFFIX = re.compile(r"(?:'[smd]|'ll|'re|'ve|n't|')$", re.IGNORECASE)
 TWO_WORDS = frozenset({"CANNOT", "GIMME", "GONNA", "GOTTA", "LEMME", "WANNA", "'TIS", "'TWAS"})
 
@@ -51,7 +58,7 @@ def count_sentences(text: str) -> int:
     """Return the number of sentences; a text that is not blank has at least one."""
     count, end, seen, is_over = 0, 0, 0, False
     for mark in END.finditer(text):
-        if SPACE.search(text, seen, mark.start()):
+        if is_over and SPACE.search(text, seen, mark.start()):
             is_over = False  # another word
         seen = mark.end()
         if is_over:
@@ -64,15 +71,16 @@ def count_sentences(text: str) -> int:
 
 def _ends(text: str, mark: re.Match[str]) -> bool:
     """Say whether a mark ends its sentence."""
-    place, following = mark.start(), mark[1] or mark[2] or ""
+    place = mark.start()
     if text[place] != ".":
         return True
-    before = text[max(0, place - LONGEST_WORD) : place]
-    word = "" if before[-1:].isspace() else before.rpartition(" ")[2].lower()
+    first = max(0, place - LONGEST_WORD)
+    word = text[max(first, text.rfind(" ", first, place) + 1) : place].lower()
     if not word.isalpha():
-        word = MARKS.split(word.split()[-1])[-1] if word else ""
+        word = "" if word[-1:].isspace() else MARKS.split(word.split()[-1])[-1] if word else ""
     if word.isalpha() and len(word) > 1 and word not in ABBREVIATIONS:
         return True  # the common case first
+    following = mark[1] or mark[2] or ""
     begins = following[0].isupper() and following.strip(",:;'\"").lower() in STARTERS
     if word.endswith("."):
         return begins
@@ -90,7 +98,7 @@ def _continues(following: str) -> bool:
 
 def count_capital_words(text: str) -> int:
     """Return the number of Treebank words that are all capitals: `IT'S` has two."""
-    words = (word.strip(EDGES) for word in filterfalse(str.islower, text.split()))
+    words = (word.strip(EDGES) for word in filterfalse(str.islower, _suspects(text)))
     return sum(
         word.isupper()
         if word.isalpha() and word not in TWO_WORDS
@@ -98,6 +106,22 @@ def count_capital_words(text: str) -> int:
         for word in words
         if word
     )
+
+
+def _suspects(text: str) -> list[str]:
+    """Return the words with a capital that no small letter follows, and perhaps some more."""
+    raw = text.encode("utf-8", "surrogatepass")
+    cases = raw.replace(b"n't", b"N'T").translate(CASES).replace(b"Aa", b"aa")
+    if cases.count(b"A") > len(cases) // MANY:
+        return text.split()
+    found, at = list[str](), cases.find(b"A")
+    while at >= 0:
+        end = cases.find(b" ", at)
+        end = len(cases) if end < 0 else end
+        word = raw[cases.rfind(b" ", 0, at) + 1 : end]
+        found += word.decode("utf-8", "surrogatepass").split()
+        at = cases.find(b"A", end)
+    return found
 
 
 def _capitals(piece: str) -> int:
