@@ -10,7 +10,7 @@ from gristmill.generators.auto_tools_solve import AutoToolsSolve
 from gristmill.text.openapi import endpoints
 from gristmill.text.simulated_api import Call, replay
 from gristmill.text.tool_programs import defined, foreign, skeleton
-from gristmill.text.tool_worlds import INNER, told
+from gristmill.text.tool_worlds import HIDDEN, INNER, told
 
 ITEM = {"type": "object", "properties": {"id": {"type": "integer"}, "name": {"type": "string"}}}
 LIST = {"200": {"schema": {"type": "array", "items": ITEM}}}
@@ -82,6 +82,29 @@ def test_what_is_not_found_is_no_success_whatever_it_returns(ask, script, sandbo
         }
     )
     drop = ask(AutoTools(), ROW, {"generator": engine, "sandbox": sandbox})
+    assert drop.code == "nothing_verified"
+
+
+FORGED = '''def pets():
+    """List pets."""
+    calls_.append({"name": "list_for_t", "arguments": {}})
+    return "made up"'''
+
+
+@pytest.mark.parametrize(
+    ("function", "call"),
+    [
+        (FORGED, "pets()"),
+        (LISTS, "1)\ncalls_.append({'name': 'list_for_t', 'arguments': {}})\nprint("),
+        (LISTS, "[pets(), calls_.pop()]"),
+    ],
+)
+def test_neither_a_function_nor_its_call_says_itself_what_was_called(
+    ask, script, sandbox, function, call
+) -> None:
+    row = {"api": json.dumps({**API, "endpoints": API["endpoints"][:1]})}
+    engine = script({WROTE: [blocks(function, call)] * 3})
+    drop = ask(AutoTools(), row, {"generator": engine, "sandbox": sandbox})
     assert drop.code == "nothing_verified"
 
 
@@ -161,7 +184,9 @@ def test_programs_and_answers_are_taken_apart() -> None:
     assert skeleton([{"a": [1, "x"], "b": None, "c": {}}, 3]) == [
         {"a": ["int"], "b": "null", "c": {}}
     ]
-    assert defined(LISTS) == {"name": "pets", "head": "def pets()", "about": "List {all} pets."}
+    listed = {"name": "pets", "head": "def pets()", "about": "List {all} pets."}
+    assert defined(LISTS, "pets()", HIDDEN) == listed
+    assert "error" in defined(LISTS, "x = pets()", HIDDEN)
     for wrong in (
         "def f(:",
         "x = 1",
@@ -169,7 +194,7 @@ def test_programs_and_answers_are_taken_apart() -> None:
         'def f():\n    """Do."""',
         "(" * 999,
     ):
-        assert "error" in defined(wrong)
+        assert "error" in defined(wrong, "f()", HIDDEN)
     assert foreign("x = world_.call(1).__class__\nreplay", INNER) == [
         "__class__",
         "replay",

@@ -22,7 +22,7 @@ from gristmill.text import tool_programs
 from gristmill.text.fences import LANGUAGES, fences
 from gristmill.text.simulated_api import Api, Endpoint
 from gristmill.text.tool_calls import api_of, documented
-from gristmill.text.tool_worlds import asking, prelude, told
+from gristmill.text.tool_worlds import HIDDEN, asking, prelude, told
 
 WRITE = """Write one Python function around an operation of an API, and a call of it. It stands \
 alone, has a docstring that says what it takes and gives, takes what the operation needs as \
@@ -141,9 +141,9 @@ class AutoTools(RowStage):
             if isinstance(reply, Drop) or len(texts) != (1 if source else 2):
                 continue
             code, call = source or texts[0], texts[-1]
-            known = found(await ctx.sandbox.run(inspection(tool_programs, "defined", code))) or {}
-            cells = prelude(api), code, asking(call)
-            verdict = await ctx.sandbox.run(Program("", cells=cells))
+            look = inspection(tool_programs, "defined", code, call, HIDDEN)
+            known = found(await ctx.sandbox.run(look)) or {}
+            verdict = await ctx.sandbox.run(Program("", cells=(prelude(api), code, asking(call))))
             made = told(api, verdict.cells[-1]["stdout"]) if verdict.status == "pass" else None
             if made and "head" in known and name in [one["name"] for one in made[0]]:
                 return Run(code, call, made[1], known, reply.gen)

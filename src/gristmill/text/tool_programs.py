@@ -20,18 +20,21 @@ def skeleton(value: Any) -> Any:
     return "null" if value is None else type(value).__name__
 
 
-def defined(source: str) -> dict[str, str]:
+def defined(source: str, call: str, inner: list[str]) -> dict[str, str]:
     """Return name, head and docstring of the one function that a program defines, or its error.
 
-    It has a docstring and returns something.
+    It has a docstring and returns something, its call is an expression, and neither uses `inner`.
     """
     try:
         body = ast.parse(source).body
+        ast.parse(call, mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"error": f"no Python: {type(error).__name__}"}
     found = [node for node in body if isinstance(node, ast.FunctionDef)]
     if len(found) != 1 or not ast.get_docstring(found[0]):
         return {"error": "expected one function with a docstring"}
+    if used := [*foreign(source, inner), *foreign(call, inner)]:
+        return {"error": f"it uses {used}"}
     if not any(isinstance(node, ast.Return) for node in ast.walk(found[0])):
         return {"error": "it returns nothing"}
     one = found[0]

@@ -11,9 +11,10 @@ import json
 from gristmill.text import json_values, simulated_api
 from gristmill.text.simulated_api import OK, Api, Call, replay
 
-INNER = ["request", "World", "world_", "calls_", "replay"]
-INNER += ["eval", "exec", "globals", "locals", "vars"]
-"""Names of the machinery, and ways to it, which no program may use itself."""
+HIDDEN = ["World", "world_", "calls_", "replay", "eval", "exec", "globals", "locals", "vars"]
+"""Names of the machinery, and ways to it, which no function may use."""
+INNER = ["request", *HIDDEN]
+"""What no program may use, which has functions for it."""
 PRELUDE = '''
 world_ = World(json.loads({api!r}))
 calls_ = []
