@@ -10,6 +10,7 @@ from gristmill.errors import InputError
 from gristmill.formats.api_collections import Apis
 from gristmill.formats.api_files import apis_of
 from gristmill.formats.readers import SeedSpec, read
+from gristmill.text.json_values import made
 from gristmill.text.simulated_api import Call, replay
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "openapi"
@@ -75,3 +76,47 @@ def test_all_real_descriptions_are_read() -> None:
     assert (len(seeds.rows), seeds.malformed) == (10, [])
     assert seeds.notes == ["10 of 10 files are APIs, with 86 operations"]
     assert {row["category"] for row in seeds.rows} == {"examples", "real"}
+
+
+RECORD = {
+    "tool_name": "Dice", "api_name": "Roll Many", "category_name": "Games", "method": "GET",
+    "api_description": "Rolls.",
+    "required_parameters": [{"name": "n", "type": "NUMBER", "description": "How many"}],
+    "optional_parameters": [{"name": "loud", "type": "boolean"}, {"name": "at", "type": "DATE"}, 3],
+    "template_response": {"rolls": [{"face": "int", "_list_length": 3}], "by": "NoneType"},
+}  # fmt: skip
+
+
+def test_records_of_toolbench_are_a_row_for_each_tool(tmp_path) -> None:
+    other = {"tool_name": "Coins", "api_name": "Flip", "required_parameters": "none"}
+    requests = [{"query": "a", "api_list": [RECORD, other]}, {"query": "b", "api_list": [RECORD]}]
+    (tmp_path / "requests.json").write_text(json.dumps(requests))
+    dice, coins = read(SeedSpec(use="openapi", path=str(tmp_path))).rows
+    assert (dice["tool"], dice["category"], dice["endpoints"]) == ("Dice", "Games", 1)
+    assert (coins["tool"], coins["endpoints"]) == ("Coins", 1)
+    (one,) = json.loads(dice["api"])["endpoints"]
+    assert one["name"] == "roll_many_for_dice"
+    kinds = {name: told["type"] for name, told in one["parameters"]["properties"].items()}
+    assert kinds == {"n": "integer", "loud": "boolean", "at": "string"}
+    assert one["parameters"]["required"] == ["n"]
+    calls = [Call(name=one["name"], arguments=given) for given in ({"n": 2}, {"n": "2"})]
+    good, bad = replay(json.loads(dice["api"]), calls)
+    assert (good["code"], bad["code"]) == (0, 2)
+    assert isinstance(good["body"]["rolls"][0]["face"], int)
+    assert good["body"]["by"] is None
+    assert set(good["body"]["rolls"][0]) == {"face"}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="GRISTMILL_DATA is not set")
+def test_toolbenchs_own_requests_are_apis_that_can_be_called() -> None:
+    seeds = read(SeedSpec(use="openapi", path=str(DATA.parent / "toolbench" / "instruction")))
+    n_calls = 0
+    for row in seeds.rows:
+        api = json.loads(row["api"])
+        for one in api["endpoints"]:
+            asked = one["parameters"]
+            given = {name: made(asked["properties"][name], "x") for name in asked["required"]}
+            (got,) = replay(api, [Call(name=one["name"], arguments=given)])
+            assert got["code"] == 0, one
+            n_calls += 1
+    assert (len(seeds.rows), n_calls) == (11, 33)

@@ -1,4 +1,4 @@
-"""Seeds from API descriptions: a row for every file of OpenAPI or Swagger, and for every listing.
+"""Seeds from API descriptions: OpenAPI, Swagger, listings of MCP servers, ToolBench's records.
 
 Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
 arXiv:2307.16789, section 2.1, where a tool is an API with its operations, in a category.
@@ -8,7 +8,7 @@ Differs from the paper: nothing is called, so nothing is left out for answering 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,8 +19,9 @@ from gristmill.formats.parts import Part, loads, suffix_of
 from gristmill.storage.rows import Row
 from gristmill.text.openapi import NotOpenApi, endpoints
 from gristmill.text.plain_yaml import parse
-from gristmill.text.simulated_api import Api
+from gristmill.text.simulated_api import Api, Endpoint
 from gristmill.text.tool_listings import listed
+from gristmill.text.tool_records import recorded
 
 ENDINGS = (".json", ".yaml", ".yml")
 MAX_YAML = 1_000_000
@@ -39,12 +40,13 @@ def apis_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
             hashed.update(f"{name} {len(data)} ".encode() + data)
             parts.append(part := Part(name))
             try:
-                part.add(1, _row(name, _document(name, data)))
+                for i, row in enumerate(_rows(name, _document(name, data)), 1):
+                    part.add(i, row)
             except (NotOpenApi, RecipeError, ValueError, RecursionError) as error:
                 part.wrong(0, f"no API: {error}", "")
     n_endpoints = sum(row["endpoints"] for part in parts for row in part.rows)
-    n_rows = sum(len(part.rows) for part in parts)
-    notes.append(f"{n_rows} of {len(parts)} files are APIs, with {n_endpoints} operations")
+    n_files = sum(bool(part.rows) for part in parts)
+    notes.append(f"{n_files} of {len(parts)} files are APIs, with {n_endpoints} operations")
     if wrong := [part.malformed[0] for part in parts if part.malformed]:
         notes.append(f"{len(wrong)} could not be read: {wrong[0].file}: {wrong[0].reason}")
     return parts, hashed.hexdigest(), notes
@@ -57,17 +59,24 @@ def _document(name: str, data: bytes) -> Any:
     return parse(text, name, MAX_YAML, "description of an API")
 
 
-def _row(name: str, document: Any) -> Row:
+def _rows(name: str, document: Any) -> list[Row]:
+    """Return the APIs of a document: one, or the tools of ToolBench's records."""
+    if found := recorded(document):
+        return [_row(name, some, kind, {}) for (_, kind), some in found.items()]
     is_listing = isinstance(document, dict) and "tools" in document and "paths" not in document
-    found = listed(document) if is_listing else endpoints(document)
+    some = listed(document) if is_listing else endpoints(document)
     info = document.get("info") if isinstance(document.get("info"), dict) else {}
     given = info.get("x-apisguru-categories")
     category = given[0] if isinstance(given, list) and given else PurePosixPath(name).parent.name
+    return [_row(name, some, str(category), info)]
+
+
+def _row(name: str, found: list[Endpoint], category: str, info: Mapping[str, Any]) -> Row:
     licence = info.get("license")
     return {
         "tool": found[0]["tool"],
         "about": " ".join(str(info.get("description") or "").split())[:512],
-        "category": str(category),
+        "category": category,
         "endpoints": len(found),
         "api": json.dumps(Api(world=0, endpoints=found), ensure_ascii=False, default=str),
         "source": name,
