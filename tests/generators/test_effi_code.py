@@ -106,3 +106,13 @@ def test_a_task_without_a_right_program_leaves(ask, script, sandbox, output, tes
     drop = ask(EffiCode(), row, {"generator": script({}), "sandbox": sandbox})
     assert isinstance(drop, Drop)
     assert drop.code == code
+
+
+@pytest.mark.parametrize(("later", "code"), [("fail", "flaky"), ("pass", "not_measured")])
+def test_tests_that_do_not_always_pass_are_flaky(ask, script, later, code) -> None:
+    runs = [said(), said(cpu_ms=60), said("fail"), said(later), said(later), said(later)]
+    lines = Verdict("pass", cells=[{"stdout": '{"peak_mb": 1.0, "mean_mb": 1.0, "lines": []}'}])
+    engine = script({SLOW: runs, "": [lines]})
+    drop = ask(EffiCode(runs=2), ROW, {"generator": script({}), "sandbox": engine})
+    assert drop.code == code
+    assert code in EffiCode.codes

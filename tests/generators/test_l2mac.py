@@ -3,6 +3,7 @@
 import pytest
 
 from gristmill.engines.requests import Completion
+from gristmill.engines.sandbox import Verdict
 from gristmill.generators.l2mac import L2mac
 from gristmill.generators.l2mac_build import STEP, WRONG_FORM, L2macBuild
 from gristmill.text.code_files import written
@@ -107,6 +108,15 @@ def test_a_plan_that_is_not_carried_out_leaves(ask, script, sandbox, replies, co
     drop, _ = build(ask, script, sandbox, replies, PLAN[:1], turns=2)
     assert drop.code == code
     assert code in L2macBuild.codes
+
+
+def test_a_step_whose_tests_pass_only_sometimes_is_flaky(ask, script) -> None:
+    facts, suite = '{"imports": []}', '{"imports": "from halves import half", "tests": "{x}"}'
+    told = [Verdict("pass", cells=[{"stdout": text}]) for text in (facts, suite)]
+    runs = script({"{x}": [Verdict("pass"), Verdict("fail", "test_half")], "": told})
+    drop, _ = build(ask, script, runs, [HALVES, "Sorry, I cannot."], PLAN[:1], turns=2)
+    assert drop.code == "flaky"
+    assert drop.code in L2macBuild.codes
 
 
 def test_a_plan_without_steps_asks_nobody(ask, script, sandbox) -> None:

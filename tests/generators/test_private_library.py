@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from gristmill.engines.requests import Completion
+from gristmill.engines.sandbox import Verdict
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.generators.private_library import PrivateLibrary
 from gristmill.text import api_calls
@@ -91,6 +92,14 @@ def test_code_that_invents_or_fails_leaves(ask, script, sandbox, code: str, why:
     drop, _ = write(ask, script, sandbox, [TASK, two(code)])
     assert drop.code == why
     assert why in PrivateLibrary.codes
+
+
+def test_tests_that_pass_only_at_first_are_flaky(ask, script) -> None:
+    used = Verdict("pass", cells=[{"stdout": '{"calls": ["monkey.head_of"]}'}])
+    runs = script({TESTS: [Verdict("pass"), Verdict("fail", "check 0")], "": [used]})
+    drop, _ = write(ask, script, runs, [TASK, two(CODE)])
+    assert (drop.code, drop.detail) == ("flaky", "pass, then fail: check 0")
+    assert drop.code in PrivateLibrary.codes
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_of_the_versions_that_fail_the_most_alike_says_where_the_fault_is(ask, s
         ("### Program with a mistake", "### Task\nAdd two numbers.\n"): [
             block(SWAPPED), block(MINUS), block(OTHER), "no code at all",
         ],
-        CODE: [PASS], SWAPPED: [PASS], MINUS: [FAIL], OTHER: [FAIL],
+        CODE: [PASS] * 2, SWAPPED: [PASS], MINUS: [FAIL], OTHER: [FAIL],
     }  # fmt: skip
     found = ask(FaultSegments(), ROW, script(table))
     assert (found["code"], found["incorrect"], found["n_failing"]) == (CODE, MINUS, 2)
@@ -38,13 +38,13 @@ def test_of_the_versions_that_fail_the_most_alike_says_where_the_fault_is(ask, s
 
 @pytest.mark.parametrize("status", ["pass", "timeout", "error"])
 def test_a_version_that_passes_or_does_not_end_is_no_fault(ask, script, status) -> None:
-    table = {"with a mistake": [block(MINUS)], CODE: [PASS], MINUS: [Verdict(status)]}
+    table = {"with a mistake": [block(MINUS)], CODE: [PASS] * 2, MINUS: [Verdict(status)]}
     found = ask(FaultSegments(n=1), {**ROW, "flags": ["seen"]}, script(table))
     assert (found["spans"], found["flags"]) == (None, ["no_fault", "seen"])
 
 
 def test_another_program_is_no_version_of_this_one(ask, script) -> None:
-    table = {"with a mistake": [block(OTHER)] * 2, CODE: [PASS] * 2, OTHER: [FAIL] * 2}
+    table = {"with a mistake": [block(OTHER)] * 2, CODE: [PASS] * 4, OTHER: [FAIL] * 2}
     engine = script(table)
     found = ask(FaultSegments(n=1), ROW, engine)
     assert (found["incorrect"], found["n_failing"], found["flags"]) == (None, 1, ["no_fault"])
@@ -52,8 +52,12 @@ def test_another_program_is_no_version_of_this_one(ask, script) -> None:
 
 
 def test_code_that_is_not_correct_is_not_asked_about(ask, script) -> None:
-    found = ask(FaultSegments(), ROW, script({CODE: [FAIL]}))
-    assert found["flags"] == ["not_correct"]
+    for runs, flag in (
+        ([FAIL, FAIL], "not_correct"),
+        ([PASS, FAIL], "flaky"),
+        ([FAIL, PASS], "flaky"),
+    ):
+        assert ask(FaultSegments(), ROW, script({CODE: runs}))["flags"] == [flag]
 
 
 @pytest.mark.parametrize(
@@ -64,5 +68,5 @@ def test_without_code_or_tests_nothing_is_run(ask, script, change, flag) -> None
 
 
 def test_a_reply_that_was_cut_is_no_version(ask, script) -> None:
-    table = {"with a mistake": [Completion(block(MINUS), "length", 9, 9)], CODE: [PASS]}
+    table = {"with a mistake": [Completion(block(MINUS), "length", 9, 9)], CODE: [PASS] * 2}
     assert ask(FaultSegments(n=1), ROW, script(table))["flags"] == ["no_fault"]

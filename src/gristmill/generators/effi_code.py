@@ -11,7 +11,7 @@ them must not change either.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -78,7 +78,9 @@ class Improved(TypedDict):
 class EffiCode(RowStage):
     """Ask for a cheaper program again and again; take it where tests pass and the gain is real."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_code", "not_passing", "not_measured"}
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {
+        "no_code", "not_passing", "flaky", "not_measured",
+    }  # fmt: skip
 
     rounds: int = Field(default=5, ge=1)
     """Rewrites that are asked for, each of the best program so far."""
@@ -105,7 +107,9 @@ class EffiCode(RowStage):
         limits = Limits(tests, loops, self.runs, self.timeout_s)
         first = await measure(ctx.sandbox.run, code, limits)
         if first is None:
-            return Drop("not_measured", "its tests do not always pass, or it cannot be profiled")
+            again = [await self.right(code, tests, inputs, ctx, attempt=i) for i in (1, 2, 3)]
+            why = "flaky" if any(one != known for one in again) else "not_measured"
+            return Drop(why, "its tests do not always pass, or it cannot be profiled")
         history, best, least = [version(code, first)], 0, first
         for _ in range(self.rounds):
             shown = {"task": row["instruction"], "test": tests.strip().split("\n")[0]}
@@ -121,23 +125,19 @@ class EffiCode(RowStage):
             history.append(version(new, made))
             if made and made.is_below(least):
                 best, least = len(history) - 1, made
-        return {
-            "output": fenced(history[best]["code"]),
-            "history": history,
-            "best": best,
-            "loops": loops,
-            "speedup": first.et_s / least.et_s,
-            "tmu_ratio": least.tmu_mb_s / first.tmu_mb_s,
-        }
+        return {"output": fenced(history[best]["code"]), "history": history, "best": best,
+                "loops": loops, "speedup": first.et_s / least.et_s,
+                "tmu_ratio": least.tmu_mb_s / first.tmu_mb_s}  # fmt: skip
 
     async def right(
-        self, code: str, tests: str, inputs: Sequence[str], ctx: Context
+        self, code: str, tests: str, inputs: Sequence[str], ctx: Context, attempt: int = 0
     ) -> list[str | None] | None:
         """Return what a program that passes gives for the inputs; None if it does not pass."""
-        verdict = await ctx.sandbox.run(Program(code, tests, timeout_s=self.timeout_s))
+        how: dict[str, Any] = {"timeout_s": self.timeout_s, "attempt": attempt}
+        verdict = await ctx.sandbox.run(Program(code, tests, **how))
         if verdict.status != "pass" or not inputs:
             return [] if verdict.status == "pass" else None
-        program = Program(code, calls=tuple(inputs), timeout_s=self.timeout_s)
+        program = Program(code, calls=tuple(inputs), **how)
         return steady([await ctx.sandbox.run(program)], len(inputs))
 
 

@@ -76,7 +76,9 @@ class Built(TypedDict):
 class L2macBuild(RowStage):
     """Carry out every step with reads, writes and checks."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_plan", "step_failed", "weak_tests"}
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {
+        "no_plan", "step_failed", "flaky", "weak_tests",
+    }  # fmt: skip
 
     of: str = Field(default="l2mac", pattern=r"^\w+$")
     """Label of the planner."""
@@ -113,12 +115,8 @@ class L2macBuild(RowStage):
         if status != "pass":
             return Drop("weak_tests" if status in MAY_END else "step_failed", f"{status}: {why}")
         tests = {name: files.pop(name) for name in tests_among(files)}
-        return {
-            "output": written(files),
-            "tests": [File(path=name, text=text) for name, text in tests.items()],
-            "steps": steps,
-            "gen": gen,
-        }
+        told = [File(path=name, text=text) for name, text in tests.items()]
+        return {"output": written(files), "tests": told, "steps": steps, "gen": gen}
 
     async def carry_out(
         self, specification: str, text: str, summary: str, files: dict[str, str], ctx: Context
@@ -147,4 +145,5 @@ class L2macBuild(RowStage):
                 return {**step, "summary": action.summary}, reply.gen
             else:
                 outcome = f"The step cannot end: {outcome if status else 'no file was written'}"
-        return Drop("step_failed", f"{text}: {outcome}")
+        is_flaky = any(": flaky: " in check for check in step["checks"][-1:])
+        return Drop("flaky" if is_flaky else "step_failed", f"{text}: {outcome}")

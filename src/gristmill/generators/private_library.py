@@ -74,7 +74,7 @@ class PrivateLibrary(RowStage):
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "no_code", "undocumented", "misused", "no_api", "missing_package", "failed_tests",
-        "weak_tests",
+        "flaky", "weak_tests",
     }  # fmt: skip
 
     docs: Docs = Field(default="shipped:private_library.seeds.jsonl", validate_default=True)

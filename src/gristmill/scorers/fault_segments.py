@@ -66,7 +66,7 @@ class Faulty(TypedDict, total=False):
     n_failing: int
     """Versions that fail a test; those of the others that pass are no mistakes."""
     flags: list[str]
-    """`no_code`, `no_tests`, `not_correct` and `no_fault` are added."""
+    """`no_code`, `no_tests`, `not_correct`, `flaky` and `no_fault` are added."""
 
 
 class FaultSegments(RowStage):
@@ -107,8 +107,9 @@ class FaultSegments(RowStage):
         code = (output if fences(output) == [] else python_code(output) or "").strip("\n")
         if not code.strip() or not tests.strip():
             return _none(row, 0, "no_tests" if code.strip() else "no_code")
-        if (await self._run(ctx, code, tests)).status != "pass":
-            return _none(row, 0, "not_correct")
+        first = [(await self._run(ctx, code, tests, i)).status for i in range(2)]
+        if first != ["pass", "pass"]:
+            return _none(row, 0, "flaky" if "pass" in first else "not_correct")
         asked = PROMPT.format(task=row["instruction"] or "", block=fenced(code))
         prompt: list[Message] = [{"role": "user", "content": asked}]
         calls = [complete(ctx.llm("generator"), prompt, self.sampling) for _ in range(self.n)]
@@ -127,9 +128,9 @@ class FaultSegments(RowStage):
         return {"code": code, "incorrect": best, "score": score, "lines": marked.lines,
                 "spans": spans, "edits": edits, "n_failing": len(wrong)}  # fmt: skip
 
-    def _run(self, ctx: Context, code: str, tests: str) -> Awaitable[Verdict]:
-        program = Program(code, tests, timeout_s=self.timeout_s, profile=self.profile)
-        return ctx.sandbox.run(program)
+    def _run(self, ctx: Context, code: str, tests: str, attempt: int = 0) -> Awaitable[Verdict]:
+        how: dict[str, Any] = {"timeout_s": self.timeout_s, "profile": self.profile}
+        return ctx.sandbox.run(Program(code, tests, attempt=attempt, **how))
 
 
 def _none(row: dict[str, Any], n_failing: int, why: str) -> Faulty:

@@ -22,8 +22,8 @@ async def called(
     """Return which APIs a program with tests calls, if all is well; else a code and what is wrong.
 
     `undocumented`, `misused`: see `text.api_calls`; `no_api`: it calls none. `missing_package`,
-    `weak_tests`, `failed_tests`: what its run came to. `modules` is the library, where no package
-    of the program's profile has it.
+    `weak_tests`, `failed_tests`: what its run came to; `flaky`: a second did not pass. `modules`
+    is the library, where no package of the program's profile has it.
     """
     library = BUNDLE.format(files=dict(modules), imports="") if modules else "\n"
     ask = inspection(api_calls, "uses", program.code, [*documented], profile=program.profile)
@@ -32,7 +32,11 @@ async def called(
         return (used["error"], used["detail"]) if used else ("undocumented", "it cannot be read")
     if not used["calls"]:
         return "no_api", program.code
-    verdict = await run(replace(program, code=library + program.code))
+    whole = replace(program, code=library + program.code)
+    verdict = await run(whole)
     if verdict.status == "pass":
-        return list(used["calls"])
+        again = await run(replace(whole, attempt=1))
+        if again.status == "pass":
+            return list(used["calls"])
+        return "flaky", f"pass, then {again.status}: {again.detail}"
     return CODES.get(verdict.status, "failed_tests"), f"{verdict.status}: {verdict.detail}"
