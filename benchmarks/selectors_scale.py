@@ -23,6 +23,7 @@ import resource
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing import get_context
 from typing import Any
 
@@ -48,9 +49,11 @@ GIVEN: dict[str, dict[str, Any]] = {
     "skill_it": {"edges": [["0", "1", 1.0]], "rounds": 1},
     "stat_sel": {"profile": ['["1", "2"]'] * 200, "by": "labels"},
 }
-SPARSE = ("facility_location", "paser")
-"""Those whose refusals name `cells` as the alternative: a second line of the table, with 4 times
-the root of n of them."""
+SPARSE: dict[str, Callable[[int], dict[str, int]]] = {
+    "facility_location": lambda n: {"cells": round(4 * n**0.5)},
+    "paser": lambda _: {"sample": 5_000},
+}
+"""The alternatives that refusals name, for n rows: a second line of the table."""
 LABELS = ("by", "columns")
 
 
@@ -65,8 +68,8 @@ def build(name: str, n: int, *, sparse: bool) -> TableStage:
     usual = {"k": 1000, "of": "number"}
     fields = cls.model_fields
     given = {key: v for key, v in usual.items() if key in fields and fields[key].is_required()}
-    cells = {"cells": round(4 * n**0.5)} if sparse else {}
-    stage: TableStage = cls(**given, **GIVEN.get(name, {}), **cells)
+    alternative = SPARSE[name](n) if sparse else {}
+    stage: TableStage = cls(**given, **GIVEN.get(name, {}), **alternative)
     return stage
 
 

@@ -110,13 +110,23 @@ def test_key_phrases_are_the_heaviest_words_between_stop_words() -> None:
     assert key_phrases("", 3) == []
 
 
-def test_too_many_rows_for_an_exact_graph_are_refused() -> None:
+def test_rows_that_are_not_drawn_join_the_cluster_of_the_nearest() -> None:
+    points = blobs(90, 80, 70)
+    assert is_pure(spectral(points, 3, sample=30).of, 90, 80, 70)
+    whole = spectral(points, 3)
+    for sample in (0, len(points), 1000):
+        assert np.array_equal(spectral(points, 3, sample=sample).of, whole.of)
+
+
+def test_too_many_rows_to_cluster_are_refused_but_not_where_some_are_drawn() -> None:
     large, module.LARGE = module.LARGE, 5
     try:
-        with pytest.raises(InputError, match=r"exact graph of 6 rows .*; set cells, such as 4096"):
+        with pytest.raises(InputError, match=r"6 rows take too long .*; set sample, such as"):
             decided(Paser(k=1), blobs(6), [0.1] * 6)
+        lines = decided(Paser(k=1, sample=4), blobs(6), [0.1] * 6)
     finally:
         module.LARGE = large
+    assert sum(line["keep"] for line in lines) == 1
 
 
 def test_equal_rows_are_one_cluster() -> None:

@@ -81,6 +81,16 @@ def knn(
     return Graph(neighbours, similarities)
 
 
+def nearest(points: Array, among: Array) -> Indices:
+    """Return for each of (n, d) points of unit length the most similar of (m, d) others, (n,).
+
+    Exact, O(n m d); of equally similar ones any.
+    """
+    index = _index(np.ascontiguousarray(among, np.float32), "cosine", 0, 0)
+    found: Indices = index.search(np.ascontiguousarray(points, np.float32), 1)[1][:, 0]
+    return found
+
+
 def _index(points: Array, metric: Metric, cells: int, probes: int) -> Any:
     module, d = faiss(), points.shape[1]
     flat = module.IndexFlatIP(d) if metric == "cosine" else module.IndexFlatL2(d)

@@ -6,27 +6,30 @@ the normalised Laplacian of a Gaussian affinity. He et al., PASER, arXiv:2502.12
 Their code gives a symmetric solver the Laplacian I - A / D, which is not symmetric; here it gets
 I - D^-1/2 A D^-1/2, and the vectors are scaled by D^-1/2. Above 2,000 points the affinity is a
 graph of nearest neighbours, the vectors come by Lanczos, and k-means takes the place of the
-factors: O(n^2 d) time for the graph, or O(n^1.5 d) with `cells`.
+factors: O(n^2 d) time for the graph. With `sample` s all this is done with s points, and every
+other one joins its nearest: O(s^2 d + n s d).
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from gristmill.errors import InputError
 from gristmill.geometry.k_means import k_means
-from gristmill.geometry.knn import knn
+from gristmill.geometry.knn import knn, nearest
 from gristmill.geometry.picks import Indices, Numbers
 from gristmill.geometry.vectors import Array
 
 DENSE = 2_000
 """Points up to which the whole affinity is taken."""
 LARGE = 200_000
-"""Points up to which the graph may be exact."""
+"""Points that are clustered at most."""
+ROUNDING = 1e-9
+"""Below 1, the eigenvalue of vectors that say nothing where points are equal."""
 MOST = 20
 """Clusters at most where their number is searched."""
 BASIS = 128
@@ -47,34 +50,40 @@ class Parts:
 
 
 def spectral(
-    points: Array, k: int | None, *, sigma: float | None = None, cells: int = 0, seed: int = 0
+    points: Array, k: int | None, *, sigma: float | None = None, sample: int = 0, seed: int = 0
 ) -> Parts:
     """Cluster (n, d) float32 points of unit length into up to `k` parts.
 
     Args:
-        points: Any order; the result depends on it only through rounding.
+        points: Any order; without `sample` the result depends on it only through rounding.
         k: How many; None: the fewest whose error is below 0.05, or after which one more part
             improves it by less than a tenth (at most 2,000 points, else 10).
         sigma: Width of the kernel in Euclidean distance; None: the median distance of two points.
-        cells: Of the graph above 2,000 points, see `knn`.
-        seed: Of the factors, the sample behind the median, and k-means.
+        sample: Points that are clustered, drawn where there are more; 0: all.
+        seed: Of the draw, the factors, the points behind the median, and k-means.
     """
     n = len(points)
-    if n > LARGE and not cells:
+    if 0 < sample < n:
+        drawn = np.sort(np.random.default_rng(seed).choice(n, sample, replace=False))
+        found = spectral(points[drawn], k, sigma=sigma, seed=seed)
+        of = found.of[nearest(points, points[drawn])]
+        return replace(found, of=_renumbered(of))
+    if n > LARGE:
         raise InputError(
-            f"spectral clusters: an exact graph of {n:,} rows takes too long (at most {LARGE:,}); "
-            "set cells, such as 4096, or filter before it"
+            f"spectral clusters of {n:,} rows take too long (at most {LARGE:,}); "
+            "set sample, such as 20000, or filter before it"
         )
     sigma = _median(points, seed) if sigma is None else sigma
     if n < 3 or sigma < 1e-6:  # nothing to tell apart
         return Parts(np.zeros(n, np.int64), np.zeros(min(n, 1)), {})
     if n > DENSE:
-        values, phi = _sparse(points, min(k or 10, n - 1), sigma, cells, seed)
+        values, phi = _sparse(points, min(k or 10, n - 1), sigma, seed)
         scaled = phi / np.abs(phi).max()
         of = k_means(scaled.astype(np.float32), k or 10, iterations=50, seed=seed).of
         return Parts(_renumbered(of), values, {})
     values, phi = _dense(points, sigma)
     kept = min(k, n - 1) if k else 2 + int(np.argmax(np.diff(values[1 : MOST + 1])))
+    kept = min(kept, int((values < 1 - ROUNDING).sum()))  # beyond, vectors part equal points
     similar = np.abs(phi[:, :kept] @ phi[:, :kept].T)
     of, errors = _factors(similar, [kept] if k else range(1, min(MOST, n - 1) + 1), seed)
     return Parts(_renumbered(of), values[: MOST + 1], errors)
@@ -108,11 +117,11 @@ def _dense(points: Array, sigma: float) -> tuple[Numbers, Numbers]:
     return values, vectors * scale[:, None]
 
 
-def _sparse(points: Array, k: int, sigma: float, cells: int, seed: int) -> tuple[Numbers, Numbers]:
+def _sparse(points: Array, k: int, sigma: float, seed: int) -> tuple[Numbers, Numbers]:
     from scipy.sparse import csr_array, diags_array  # type: ignore[import-untyped]  # no types
     from scipy.sparse.linalg import eigsh  # type: ignore[import-untyped]  # has no types
 
-    graph = knn(points, 64, cells=cells)
+    graph = knn(points, 64)
     n, width = graph.neighbours.shape
     near = np.exp((graph.similarities.ravel().astype(np.float64) - 1) / sigma**2)
     starts = np.arange(n + 1, dtype=np.int64) * width

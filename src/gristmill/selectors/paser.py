@@ -44,13 +44,13 @@ class Pick(TypedDict):
 
 
 class Paser(VectorStage):
-    """Cluster, share the budget, walk. O(n^2 d) for a graph of neighbours; with `cells` O(n^1.5 d).
+    """Cluster, share the budget, walk. O(n^2 d) for a graph of neighbours.
 
-    Eigenvectors take longer than either where clusters are nearly apart: from 10,000 to 100,000
-    rows the whole grew as n^1.5 with `cells`, too (42 seconds), and no limit refuses more.
-    A budget that conflicts leave unspent is not given to another cluster.
+    With `sample` s it is O(s^2 d + n s d). Eigenvectors take longer than the graph where clusters
+    are nearly apart. A budget that conflicts leave unspent is not given to another cluster.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset(
         {"not_selected", "concept_conflict", "no_vector", "unscored"}
     )
@@ -67,11 +67,11 @@ class Paser(VectorStage):
     """Key phrases per row; 0: no row is in conflict."""
     concepts_by: str | None = Field(default=None, pattern=PATH)
     """Column with the concepts of a row, a list of names, instead of key phrases."""
-    cells: int = Field(default=0, ge=0)
-    """0 is exact, and refused above 200,000 rows. Otherwise regions that the graph of neighbours
-    is searched in: 4,096 for a million rows."""
+    sample: int = Field(default=0, ge=0)
+    """0: all rows are clustered, and more than 200,000 refused. Otherwise so many, drawn: each of
+    the others joins the cluster of the nearest."""
     seed: int = 0
-    """Of the clusters."""
+    """Of the draw and the clusters."""
 
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
@@ -93,7 +93,7 @@ class Paser(VectorStage):
         codes[order] = np.where(np.isnan(value[order]), "unscored", "not_selected")
         eligible = codes[order] == "not_selected"
         points, order = unit(points[eligible]), order[eligible]
-        found = spectral(points, self.clusters, cells=self.cells, seed=self.seed).of
+        found = spectral(points, self.clusters, sample=self.sample, seed=self.seed).of
         of = np.full(len(table), -1, np.int64)
         of[order] = found
         sizes = np.bincount(found)
