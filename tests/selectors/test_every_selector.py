@@ -25,7 +25,7 @@ from gristmill.publishing.files import RunFiles
 from gristmill.storage.rows import CONTENT
 
 N, WIDTH = 30, 16
-LABELS = ("by", "columns", "stage", "level")
+LABELS = ("by", "columns", "stage", "level", "subject")
 """Parameters that name columns of labels."""
 TEXTS = ("answer",)
 """Parameters that name columns of texts."""
@@ -278,13 +278,53 @@ def test_vectors_of_two_lengths_are_refused(name) -> None:
                 decided(stage, made)
 
 
-@pytest.mark.parametrize("name", ["top_k", "curriculum"])
-def test_a_rank_does_not_depend_on_the_scale_of_the_score(name) -> None:
-    stage = build(name)
+CLUSTERED = [name for name in ALL if "clusters" in selector(name).model_fields]
+
+
+@pytest.mark.parametrize("name", CLUSTERED)
+def test_a_cluster_without_rows_gives_none_and_takes_none_from_the_others(name) -> None:
+    kind = selector(name).model_fields["clusters"].annotation
+    stage = build(name, k=7, clusters=(8,) if "tuple" in str(kind) else 8)
     made = columns(stage, N)
-    plain = decided(stage, made)
-    for change in (math.log, math.exp, lambda x: 3 * x - 100):
-        assert decided(stage, {"number": [change(x) for x in made["number"]]}) == plain
+    made["scores.embedding.vector"] = [row.tolist() for row in np.eye(2, WIDTH)] * (N // 2)
+    lines = decided(stage, made)
+    assert sound(stage, lines, N) == 7
+    assert len({line["cluster"] for line in lines}) <= 2
+
+
+QUADRATIC = [name for name in ALL if "O(n^2" in (selector(name).__doc__ or "")]
+
+
+@pytest.mark.parametrize("name", QUADRATIC)
+def test_what_takes_the_square_of_the_rows_refuses_many_and_names_what_does_not(name) -> None:
+    stage = build(name)
+    table = table_of(stage, columns(stage, 1)).take(np.zeros(200_001, np.int64))
+    ids = pa.array([str(i) for i in range(len(table))])
+    with pytest.raises(InputError, match=r"at most 200,000\); set (\w+), such as \d+") as found:
+        stage.decide(table.set_column(0, "id", ids))
+    named = str(found.value).partition("; set ")[2].partition(",")[0]
+    assert f"`{named}`" in selector(name).__doc__
+
+
+PRODUCTS = {"contrastive", "d3", "deita", "kmq", "paser"}
+"""Selectors that multiply, subtract or draw by a score; every other one looks at ranks alone."""
+RANKED = {"threshold": {"quantile": 0.5}}
+"""Settings without a fixed bound."""
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_only_what_multiplies_scores_depends_on_their_scale(name) -> None:
+    stage = build(name, **RANKED.get(name, {}))
+    made = columns(stage, N)
+    scored = [key for key in made if isinstance(made[key][0], float)]
+
+    def picks(change):
+        now = {key: [change(x) for x in made[key]] if key in scored else made[key] for key in made}
+        return [(line["keep"], line["rank"]) for line in decided(stage, now)]
+
+    plain = picks(float)
+    same = [picks(change) == plain for change in (math.log, lambda x: x**3, lambda x: 3 * x + 100)]
+    assert all(same) == (name not in PRODUCTS)
 
 
 ROOM = {"k": N, "rate": 1.0, "min": 0.0, "threshold": 1.0, "rare": (1, N), "concepts": 0}
