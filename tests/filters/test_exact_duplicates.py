@@ -37,6 +37,14 @@ def test_rows_without_text_are_no_duplicates() -> None:
     assert decide(ExactDuplicates(), rows) == {"r0": None, "r1": None}
 
 
+def test_rows_that_share_an_id_are_compared_too() -> None:
+    table = {"id": ["same"] * 3, "instruction": ["Name a tree.", "Name a tree", "Name a fish."]}
+    kept = ExactDuplicates().decide(
+        pa.table({**table, "input": pa.nulls(3), "messages": pa.nulls(3)})
+    )
+    assert kept["keep"].to_pylist() == [True, False, True]
+
+
 def test_the_named_fields_decide() -> None:
     rows = [{"instruction": "a", "output": "x"}, {"instruction": "b", "output": "X"}]
     assert decide(ExactDuplicates(fields=("output",)), rows) == {"r0": None, "r1": "of r0"}

@@ -50,11 +50,15 @@ class ExactDuplicates(Against, TableStage):
         known, first = self.known(self.fields[:1]), dict[str, str]()
         for row, name in zip(known.rows, known.names, strict=True):
             first.setdefault(self._text(row) or name, name)
-        ids, earlier = table["id"].to_pylist(), []
+        earlier = list[str | None]()
         for batch in table.to_batches(max_chunksize=1024):
             for row in batch.to_pylist():
-                earlier.append(first.setdefault(self._text(row) or row["id"], row["id"]))
-        keep = [before == row_id for before, row_id in zip(earlier, ids, strict=True)]
+                if text := self._text(row):
+                    earlier.append(first.get(text))
+                    first.setdefault(text, row["id"])
+                else:
+                    earlier.append(None)
+        keep = [before is None for before in earlier]
         return decisions(table, keep, "exact_duplicate", [f"of {before}" for before in earlier])
 
     def _text(self, row: Row) -> str | None:
