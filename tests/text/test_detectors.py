@@ -1,3 +1,4 @@
+import re
 import zlib
 from collections.abc import Callable
 
@@ -93,6 +94,19 @@ def test_what_only_looks_like_a_fault_is_left(detect, text) -> None:
 )
 def test_an_input_that_only_points_somewhere_is_no_input(instruction, given, found) -> None:
     assert bool(d.stands_in(instruction, given)) == found
+
+
+PIECES = ["[", "]", "(", ")", "!", "\n", " ", "a", "http://", "www.", "b c", "![", "](", "."]
+PLAIN_LINK = r"(?:https?://|www\.)\S+"
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join))
+@settings(max_examples=1000)
+def test_links_are_those_of_the_plain_pattern(text) -> None:
+    image = re.fullmatch(rf"\W*!\[[^\]\n]*\]\({PLAIN_LINK}\W*", text)
+    link = re.fullmatch(rf"\W*(?:!?\[[^\]\n]*\]\()?{PLAIN_LINK}\W*", text)
+    assert bool(d.IMAGE_ONLY.fullmatch(text)) == bool(image)
+    assert bool(d.LINK_ONLY.fullmatch(text)) == bool(link)
 
 
 @pytest.mark.parametrize(

@@ -83,15 +83,16 @@ GARBAGE = re.compile(
     "|\u00c3[\x80-\xbf]|\u00e2\u20ac[\u2122\u0153\u201c\u201d\u02dc\u00a6]"
 )
 SHOWN = bytes(i for i in range(32, 127)) + b"\t\n\v\f\r"
-LINK = r"(?:https?://|www\.)\S+"
-IMAGE_ONLY = re.compile(rf"\W*!\[[^\]\n]*\]\({LINK}\W*")
+LINK = r"(?:https?://|www\.)\S++"
+IMAGE_ONLY = re.compile(rf"\W*!\[(?!(?:[^\w!]|!(?!\[))*!\[)[^\]\n]*\]\({LINK}\W*")
+"""From the last bracket before a word on: from each, a text of nothing else is read anew."""
 ABOUT_LINKS = re.compile(
     r"\b(?:api|https?|fetch|ur[li]s?|domain|links?|hyperlinks?|parse|scrape|code|program|function|script|shorten|"
     r"download|valid\w*|protocol|quer\w+|web ?address)\b",
     re.I,
 )
 """Instructions that can be followed with nothing but a link."""
-LINK_ONLY = re.compile(rf"\W*(?:!?\[[^\]\n]*\]\()?{LINK}\W*")
+LINK_ONLY = re.compile(rf"\W*(?:!?\[(?![^\w\[]*\[)[^\]\n]*\]\()?{LINK}\W*")
 STAND_IN = re.compile(
     r"\W*(?:[\[<({]\s*"
     r"(?:insert|paste|attached?|link to|photo|image|picture|your|example|audio|video)"
