@@ -35,6 +35,15 @@ def test_a_long_common_subsequence_crosses_machine_words() -> None:
     assert common_length(a, a[::-1]) == 1
 
 
+def test_of_books_all_that_is_equal_counts_and_the_beginning_of_the_rest() -> None:
+    book = [f"w{i}" for i in range(30_000)]
+    edited = [*book[:9_000], "new", *book[9_001:]]
+    assert common_length(book, edited) == common_length(edited, book) == 29_999
+    torn = [*book[:9_000], "new", *book[9_001:28_000], "newer", *book[28_001:]]
+    assert common_length(book, torn) == 9_000 + 9_999 + 1_999  # 18,999 of 29,998 at least
+    assert common_length(["a"] * 5_000_000, ["a"] * 4_999_999) == 4_999_999
+
+
 def test_the_f_measure_by_hand() -> None:
     # common: the cat sat = 3 of 4 and of 5 words; P = 3/5, R = 3/4, F = 2/3
     assert rouge_l("The cat sat down", "the cat, quietly: SAT there") == pytest.approx(2 * 3 / 9)

@@ -23,8 +23,12 @@ class Nothing(TypedDict):
 
 
 class Answered(RowStage):
-    """Look at how the instruction begins, and on request whether it says what an answer said."""
+    """Look at how the instruction begins, and on request whether it says what an answer said.
 
+    Of texts that differ in more, all that begins and ends alike counts, and 10,000 words between.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"answered"})
 
     answer: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")

@@ -56,6 +56,7 @@ class Corrected(RowStage):
     that no row has is not noticed.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"reviewed"})
 
     corrections: tuple[str, ...] = Field(min_length=1)

@@ -22,8 +22,12 @@ class Nothing(TypedDict):
 
 
 class Rewritten(RowStage):
-    """Compare a text with the one that it was made from; a row without one of them stays."""
+    """Compare a text with the one that it was made from; a row without one of them stays.
 
+    Of texts that differ in more, all that begins and ends alike counts, and 10,000 words between.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"no_gain", "overgrown", "lost_facts"})
 
     made_from: str = Field(pattern=r"^\w+(\.\w+)*$")

@@ -32,18 +32,23 @@ class LikeRouge:
             self.counts.update(_tokens(said))
         self.added: list[tuple[Sequence[str], int]] = []
         self.by_token: dict[Token, list[int]] = {}
+        self.longest = 0
 
     def add(self, said: Sequence[str], place: int) -> None:
         """Remember the words of a text under its place."""
         for token in self._rarest(said):
             self.by_token.setdefault(token, []).append(len(self.added))
         self.added.append((said, place))
+        self.longest = max(self.longest, len(said))
 
     def nearest(self, said: Sequence[str]) -> tuple[float, int]:
         """Return ROUGE-L (0..1) and place of the most like text at or above the threshold.
 
         The first added wins among equals; (0, -1) where there is none.
         """
+        total = len(said) + self.longest
+        if total and 2 * self.longest / total < self.threshold:
+            return 0.0, -1  # a book among short texts
         found = {i for token in self._rarest(said) for i in self.by_token.get(token, ())}
         best, at = 0.0, -1
         for i in sorted(found):
