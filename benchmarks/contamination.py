@@ -88,6 +88,23 @@ def rephrased(text: str) -> str:
     return re.sub(r"[A-Za-z]+", lambda word: SWAPS.get(word[0].lower(), word[0]), swapped)
 
 
+BOUND = re.compile(r"\b(\w+)(?= =[^=])|\bfor (\w+)\b")
+
+
+def changed(program: str) -> dict[str, str]:
+    """Return the ways in which a program comes back: layout, names, remarks in another language."""
+    code = program.replace("\r\n", "\n")
+    names = dict.fromkeys(one or other for one, other in BOUND.findall(code))
+    renamed = code
+    for i, name in enumerate(names):
+        renamed = re.sub(rf"\b{name}\b", f"renamed_{i}", renamed)
+    return {
+        "re-indented": code.replace("    ", "\t"),
+        "with other names": renamed,
+        "with remarks translated": re.sub(r"(?m)$", "  # hier \u00fcbersetzt", code),
+    }
+
+
 def by_meaning(rows: Sequence[Protected], texts: Sequence[str]) -> dict[str, float]:
     """Return what embeddings find of rephrased questions and of real texts, by limit."""
     from sentence_transformers import SentenceTransformer
@@ -155,10 +172,11 @@ def main() -> None:
         result[f"recall of questions, {' and '.join(names)}"] = round(
             sum(checked.find(text) is not None for text in copies) / len(copies), 3
         )
-        programs = [row.solution.replace("    ", "\t") for row in rows if row.is_code]
-        result[f"recall of programs re-indented, {' and '.join(names)}"] = round(
-            sum(checked.find(text) is not None for text in programs) / len(programs), 3
-        )
+        programs = [changed(row.solution) for row in rows if row.is_code]
+        for how in programs[0]:
+            result[f"recall of programs {how}, {' and '.join(names)}"] = round(
+                sum(checked.find(one[how]) is not None for one in programs) / len(programs), 3
+            )
     rephrasings = [rephrased(row.question) for row in rows]
     result["recall of rephrased, words"] = round(
         sum(index.find(text) is not None for text in rephrasings) / len(rephrasings), 3
