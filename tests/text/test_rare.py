@@ -14,6 +14,7 @@ TEXT = """
 |DE89|3704 0044 0532 0130 00|+44| (0|) |I|'|m sorry, but |cannot| help|language model|be done by any
 | AI|task|insert|your| code here|]|>|### Input:|7|Input:|<noinput>|</s>|the following| text below
 |AKIA|Q7RT2LMPZX5NVBC9|password|=|"|a1B2c3D4e5F6g7H8i9|://u:pw123@h|sk-| |
+|```|~~~|\n|![a](http://b.c)|no output|because it
 |\u202e|\u200b\u2060\u200b\u200b\u200b\u200b\u200b\u200b|\x1c|\t|\u00a0|\u017f|\u0131|\u212a|\u00e9|\u0301|\ud800
 """
 PIECES = TEXT.split("|")
@@ -26,7 +27,10 @@ RARE = [d.DECLINES, d.SAYS_CANNOT, d.NEXT_TASK, d.CONTROL, d.DANGLING, d.STUB, I
 def test_nothing_is_missed(text) -> None:
     for one in RARE:
         assert bool(one.search(text)) == bool(one.pattern.search(text))
-    if any(one.pattern.search(text) for one in (d.DECLINES, d.SAYS_CANNOT, d.CONTROL, d.STUB)):
+    patterns = any(
+        one.pattern.search(text) for one in (d.DECLINES, d.SAYS_CANNOT, d.CONTROL, d.STUB)
+    )
+    if patterns or any(find(text) for find in (d.no_output, d.only_image, d.cut_off)):
         assert d.RARE_FAULTS.may_be_in(text)
     if list(personal(text, frozenset(KINDS))):
         assert PERSONAL.may_be_in(text)

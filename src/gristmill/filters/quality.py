@@ -103,8 +103,8 @@ class Quality(RowStage):
 
     def _answer(self, answer: str, instruction: str) -> Iterator[Drop]:
         has_rare = detectors.RARE_FAULTS.may_be_in(answer)
-        for code, find, is_rare in ANSWER_FAULTS:
-            if (has_rare or not is_rare) and (evidence := find(answer)):
+        for code, find in ANSWER_FAULTS if has_rare else LOOP:
+            if evidence := find(answer):
                 yield Drop(code, evidence)
         if _may_be(answer, instruction) and same(answer) == same(instruction):
             yield Drop("repeats_instruction", answer[:80])
@@ -126,13 +126,14 @@ def _ends_with_call(row: Texts) -> bool:
     return bool(answers) and calls_tools(answers[-1])
 
 
-ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None], bool], ...] = (
-    ("no_output", detectors.no_output, False),
-    ("no_output", detectors.only_image, False),
-    ("refusal", detectors.declines, True),
-    ("template_leak", detectors.leaks_template, True),
-    ("loop", detectors.loops, False),
-    ("truncated", detectors.cut_off, False),
-    ("placeholder", detectors.stub, True),
+LOOP: tuple[tuple[Code, Callable[[str], str | None]], ...] = (("loop", detectors.loops),)
+ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None]], ...] = (
+    ("no_output", detectors.no_output),
+    ("no_output", detectors.only_image),
+    ("refusal", detectors.declines),
+    ("template_leak", detectors.leaks_template),
+    *LOOP,
+    ("truncated", detectors.cut_off),
+    ("placeholder", detectors.stub),
 )
-"""What makes an answer useless, how it is found, and whether that is one of `RARE_FAULTS`."""
+"""What makes an answer useless, and how it is found; all but loops is one of `RARE_FAULTS`."""

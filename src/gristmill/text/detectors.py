@@ -114,8 +114,9 @@ STUB = Rare(
 SLOT = re.compile(r"\{[A-Za-z]\w*\}|\[(?:Your |[A-Z])[\w' ]{1,40}\](?!\()|<[a-z][\w ]{0,40}>")
 CODE_SPAN = re.compile(r"`[^`\n]+`")
 AT_LIMIT = "the model reached its limit of tokens"
-RARE_FAULTS = Rare.any_of(DECLINES, SAYS_CANNOT, CONTROL, NEXT_TASK, STUB)
-"""What `declines`, `leaks_template` and `stub` find: where it is not, none of them has to look."""
+MARKED = Rare(r"(?i:no\s?(?:in|out)put)|!\[|```|~~~")
+RARE_FAULTS = Rare.any_of(DECLINES, SAYS_CANNOT, CONTROL, NEXT_TASK, STUB, MARKED)
+"""What makes an answer useless, loops apart, has one of these: without one, nobody has to look."""
 ANSWERS = re.compile(
     r"^\W*(?:(?:sure|certainly|of course|absolutely)(?: thing)?[,!.:]|the (?:final )?answer is\b"
     r"|(?:i'?m|i am) sorry, (?:but )?|as an ai\b)",
