@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
@@ -44,12 +45,28 @@ def book(pool: int) -> str:
     return f"booked {pool}"
 
 
+app = server.streamable_http_app()
+
+
+async def guarded(scope, receive, send) -> None:
+    """Answer 401 to whoever has no key, and 503 where a file says so."""
+    given = dict(scope.get("headers") or ()).get(b"authorization")
+    if scope["type"] == "http" and LOG and LOG.with_name("down").exists():
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    elif scope["type"] == "http" and given != f"Bearer {os.environ['TOWN_KEY']}".encode():
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+    else:
+        await app(scope, receive, send)
+
+
 if __name__ == "__main__":
     if MODE == "broken":
         sys.exit("cannot open the register with " + os.environ.get("TOWN_KEY", ""))
     if MODE == "mute":
         time.sleep(30)
     if MODE == "http":
-        server.run("streamable-http", port=int(sys.argv[3]))
+        uvicorn.run(guarded, port=int(sys.argv[3]), log_level="warning")
     else:
         server.run("stdio")

@@ -2,7 +2,12 @@
 
 import asyncio
 import json
+import socket
+import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -144,6 +149,54 @@ def test_a_listing_that_is_none_is_refused(town, tmp_path) -> None:
     (tmp_path / "x.json").write_text('{"info": {"title": "x", "version": "1"}, "tools": []}')
     with pytest.raises(InputError, match="lists no tools"):
         assert town(listing=tmp_path / "x.json").identity
+
+
+@pytest.fixture
+def address(tmp_path) -> Iterator[str]:
+    """Serve the town by HTTP."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    argv = [*command("http", tmp_path / "log"), str(port)]
+    with subprocess.Popen(argv) as served:
+        for _ in range(600):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}/mcp"
+        served.terminate()
+
+
+def test_a_server_is_reached_by_http_with_a_token_and_not_without(
+    address, listing, tmp_path
+) -> None:
+    engine = Mcp(url=address, listing=listing, token_env="TOWN_KEY")
+    booked, refused = called(engine, ("book", {"pool": 3}), ("book", {"pool": -3}))
+    assert (booked.code, booked.body) == (0, {"result": "booked 3"})
+    assert (refused.code, refused.body["error"].rpartition(": ")[2]) == (11, "no pool -3")
+    assert (tmp_path / "log").read_text() == "book 3\nbook -3\n"
+    with pytest.raises(EngineError, match="does not answer") as told:
+        called(Mcp(url=address, listing=listing), ("book", {"pool": 3}))
+    assert "401" in str(told.value)
+    with pytest.raises(EngineError, match="does not answer"):
+        called(Mcp(url="http://127.0.0.1:9/mcp", listing=listing), ("book", {"pool": 3}))
+
+
+def test_a_failure_of_the_machine_is_no_answer_of_a_tool(address, listing, tmp_path) -> None:
+    engine = Mcp(url=address, listing=listing, token_env="TOWN_KEY")
+
+    async def go() -> list[Called]:
+        made = [await engine.call(CallTool((("book", '{"pool": 3}'),)))]
+        (tmp_path / "down").touch()
+        made.append(await engine.call(CallTool((("book", '{"pool": 4}'),))))
+        (tmp_path / "down").unlink()
+        made.append(await engine.call(CallTool((("book", '{"pool": 5}'),))))
+        await engine.stop()
+        return made
+
+    fine, down, again = asyncio.run(go())
+    assert (fine.code, down.code, again.code) == (0, 12, 0)
+    assert not down.durable
 
 
 # --- in stages

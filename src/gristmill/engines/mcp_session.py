@@ -24,6 +24,7 @@ from gristmill.text.keys import keys
 from gristmill.text.simulated_api import OK
 
 if TYPE_CHECKING:
+    import httpx2
     from mcp import Client
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -96,7 +97,7 @@ class Session:
         self._done, self._opening = asyncio.Event(), asyncio.Lock()
         self._owner: asyncio.Task[None] | None = None
         self._said = ""
-        """The last line that it wrote to its log."""
+        """The last line that it wrote to its log, or its last error of HTTP."""
 
     async def open(self) -> None:
         """Start it, and list its tools.
@@ -131,8 +132,7 @@ class Session:
 
     async def call(self, name: str, arguments: dict[str, Any]) -> Called:
         """Call a tool once; what a connection that broke leaves open is not called again."""
-        from mcp import MCPError
-        from mcp.types import CONNECTION_CLOSED, REQUEST_TIMEOUT
+        from mcp.types import CONNECTION_CLOSED, INVALID_PARAMS, INVALID_REQUEST, REQUEST_TIMEOUT
 
         async with self._opening:
             if self._client is None:
@@ -142,12 +142,13 @@ class Session:
                 result = await self._client.call_tool(name, arguments)  # type: ignore[union-attr]
             return self._read(result)
         except _errors() as error:
-            code = error.code if isinstance(error, MCPError) else None
+            is_odd = isinstance(error, ValueError | RuntimeError)  # it spoke, and made no sense
+            code = 0 if is_odd else getattr(error, "code", CONNECTION_CLOSED)
             if isinstance(error, TimeoutError) or code == REQUEST_TIMEOUT:
                 return _failed(LATE, f"no answer in {self.server.timeout_s:g} s")
-            if code in (None, CONNECTION_CLOSED):
+            if code in (CONNECTION_CLOSED, INVALID_REQUEST):
                 await self.close()  # the next call starts it anew
-            is_said = code not in (None, CONNECTION_CLOSED)
+            is_said = code == INVALID_PARAMS  # any other error may be the machine's
             return _failed(TOOL_ERROR if is_said else GARBAGE, self.masked(_told(error)))
 
     def masked(self, text: str) -> str:
@@ -172,7 +173,8 @@ class Session:
                     ready.set_exception(error)
             finally:
                 log.seek(0)
-                self._said = ([line for line in log.read().split("\n") if line.strip()] or [""])[-1]
+                lines = [line for line in log.read().split("\n") if line.strip()]
+                self._said = lines[-1] if lines else self._said
 
     async def _transport(self, stack: AsyncExitStack, log: TextIO) -> Any:
         """Return what carries the messages."""
@@ -190,9 +192,17 @@ class Session:
             return stdio_client(how, errlog=log)
         token = self._secrets.get(self.server.token_env or "")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        client = httpx2.AsyncClient(headers=headers, timeout=self.server.timeout_s)
+        hooks = {"response": [self._note]}
+        client = httpx2.AsyncClient(
+            headers=headers, timeout=self.server.timeout_s, event_hooks=hooks
+        )
         http = await stack.enter_async_context(client)
         return streamable_http_client(self.server.url, http_client=http)
+
+    async def _note(self, reply: httpx2.Response) -> None:
+        """Remember the status of an error, which the protocol's client does not tell."""
+        if reply.is_error:
+            self._said = f"HTTP {reply.status_code}"
 
     def _read(self, result: Any) -> Called:
         """Return what a tool says: its JSON where it has some, else its text."""
