@@ -109,6 +109,27 @@ def test_the_card_tells_every_version_and_how_to_build_it(grow) -> None:
     assert sum(lines) == 3
 
 
+def test_trainers_read_all_versions_and_only_those_that_came(grow, place) -> None:
+    recipe = RECIPE.replace("[messages]", "[messages, alpaca, preference]")
+    (place / "pets.yaml").write_text(recipe.replace(", validation_rate: 0.3", ""))
+    grow("the heron")
+    grow("the heron", "the otter")
+    exports = GROWN / "dataset" / "exports"
+    registry = json.loads((exports / "dataset_info.json").read_text())
+    assert list(registry) == ["alpaca_v0001", "alpaca_v0002", "messages_v0001", "messages_v0002"]
+    for entry in registry.values():
+        line = json.loads((exports / entry["file_name"]).read_text().splitlines()[0])
+        assert set(entry["columns"].values()) <= set(line)
+    told = yaml.safe_load((exports / "axolotl.yaml").read_text())
+    paths = [one["path"] for one in told["datasets"]]
+    assert paths == [f"exports/messages/train-v000{n}.jsonl" for n in (1, 2)]
+    card = (GROWN / "dataset" / "README.md").read_text()
+    assert "`dataset: alpaca_v0001,alpaca_v0002`" in card
+    assert {f"exports/{n}" for n in ("axolotl.yaml", "dataset_info.json")} <= {
+        name for name, _ in hub._files(RunFiles.open(GROWN))
+    }
+
+
 def test_marks_that_decided_a_part_are_told_by_the_card_of_the_whole(grow, place, capfd) -> None:
     lines = [{"instruction": f"Say where {name} sleeps at night."} for name in ("my newt", "a cat")]
     (place / "seeds.jsonl").write_text("\n".join(map(json.dumps, lines)))

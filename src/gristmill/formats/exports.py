@@ -113,7 +113,7 @@ def write_dataset(table: pa.Table, folder: Path, export: Export) -> dict[str, in
                 files[name] = n
             log.info("export=%s rows=%d left_out=%d", name, n, note.left_out.total())
     _clear(folder, files)
-    trainers.write(folder, files, is_plain=is_plain)
+    trainers.write(folder, files)
     if told := {name: vars(note) for name, note in notes.items() if any(vars(note).values())}:
         write_text(folder / NOTES, json.dumps(told, indent=2))
     return files

@@ -9,7 +9,8 @@ Axolotl 0.13.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ REGISTRY, AXOLOTL, AXOLOTL_DPO = (
     f"exports/{name}" for name in ("dataset_info.json", "axolotl.yaml", "axolotl_dpo.yaml")
 )
 FILES = (REGISTRY, AXOLOTL, AXOLOTL_DPO)
+EXPORT = re.compile(
+    r"exports/(?P<form>[\w-]+)/(?P<split>train|validation)(-(?P<version>v\d+))?\.jsonl"
+)
 TAGS = ("role", "content", "user", "assistant", "observation", "function", "system")
 CHATML, SHAREGPT = (
     {f"{tag}_tag": name for tag, name in zip(TAGS, names.split(), strict=True)}
@@ -63,29 +67,29 @@ PAIRS = {
 }
 
 
-def write(folder: Path, files: Collection[str], *, is_plain: bool) -> list[str]:
+def write(folder: Path, files: Collection[str]) -> list[str]:
     """Write what trainers of the exports of a dataset folder read, and return the files' names.
 
-    With `is_plain` every row is one question and one answer: Alpaca's has no columns for more.
+    Of a dataset that grows every version has entries of its own, `messages_v0002`.
     """
     there = {form: _splits(files, form) for form in (*ENTRIES, "preference")}
     entries: dict[str, Any] = {}
     for form, entry in ENTRIES.items():
-        for split in there[form]:
+        for file, (split, version) in there[form].items():
             columns = dict(entry["columns"])
-            if form == "alpaca" and not is_plain:
+            if form == "alpaca" and "history" in _first(folder / file):
                 columns |= {"system": "system", "history": "history"}
-            name = form if split == "train" else f"{form}_{split}"
-            file = f"{form}/{split}.jsonl"
-            entries[name] = {"file_name": file, **entry, "columns": columns}
+            name = "_".join(filter(None, (form, split.removeprefix("train"), version)))
+            place = file.removeprefix("exports/")
+            entries[name] = {"file_name": place, **entry, "columns": columns}
     best = next((form for form in SETS if there[form]), None)
     texts: dict[str, str] = {}
     if entries:
         texts[REGISTRY] = json.dumps(entries, indent=2) + "\n"
     if best:
-        texts[AXOLOTL] = yaml.safe_dump(_axolotl(best, SETS[best], there[best]), sort_keys=False)
+        texts[AXOLOTL] = yaml.safe_dump(_axolotl(SETS[best], there[best]), sort_keys=False)
     if there["preference"]:
-        told = {"rl": "dpo", **_axolotl("preference", PAIRS, there["preference"])}
+        told = {"rl": "dpo", **_axolotl(PAIRS, there["preference"])}
         texts[AXOLOTL_DPO] = yaml.safe_dump(told, sort_keys=False)
     for name, text in texts.items():
         write_text(folder / name, text)
@@ -95,15 +99,23 @@ def write(folder: Path, files: Collection[str], *, is_plain: bool) -> list[str]:
     return list(texts)
 
 
-def _splits(files: Collection[str], form: str) -> list[str]:
-    return [s for s in ("train", "validation") if f"exports/{form}/{s}.jsonl" in files]
+def _splits(files: Collection[str], form: str) -> dict[str, tuple[str, str]]:
+    """Return split and version, empty in a plain run, of the files of an export, train first."""
+    found = {name: EXPORT.fullmatch(name) for name in sorted(files)}
+    return {name: (at["split"], at["version"] or "") for name, at in found.items()
+            if at and at["form"] == form}  # fmt: skip
 
 
-def _axolotl(form: str, kind: dict[str, Any], splits: list[str]) -> dict[str, Any]:
-    sets = {"train": "datasets", "validation": "test_datasets"}
-    return {
-        sets[s]: [
-            {"path": f"exports/{form}/{s}.jsonl", "ds_type": "json", "split": "train", **kind}
-        ]
-        for s in splits
-    }
+def _first(file: Path) -> dict[str, Any]:
+    with file.open(encoding="utf-8") as opened:
+        line: dict[str, Any] = json.loads(opened.readline())
+    return line
+
+
+def _axolotl(kind: dict[str, Any], files: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    sets: dict[str, list[dict[str, Any]]] = {}
+    for file, (split, _) in files.items():
+        place = {"path": file, "ds_type": "json", "split": "train"}
+        name = "datasets" if split == "train" else "test_datasets"
+        sets.setdefault(name, []).append({**place, **kind})
+    return sets

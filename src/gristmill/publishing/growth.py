@@ -18,7 +18,7 @@ import polars as pl
 import yaml
 
 from gristmill.errors import RunLocked, StorageError
-from gristmill.formats import marks
+from gristmill.formats import marks, trainers
 from gristmill.formats.exports import NOTES
 from gristmill.publishing import card, croissant, report
 from gristmill.publishing.changelog import versions
@@ -43,6 +43,7 @@ def opened(folder: Path) -> RunFiles | None:
     croissant.check(folder / "dataset")
     # The ledger says what the version is: killed after it, the card is written now.
     if not told.exists() or told.stat().st_mtime_ns < ledger.stat().st_mtime_ns:
+        trainers.write(folder / "dataset", RunFiles.open(folder).note["dataset"])
         report.write(folder)
         card.write(folder)
     return RunFiles.open(folder)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 
-from gristmill.formats.trainers import AXOLOTL, AXOLOTL_DPO, REGISTRY
+from gristmill.formats.trainers import AXOLOTL, AXOLOTL_DPO, ENTRIES, REGISTRY
 from gristmill.publishing.files import RunFiles
 
 SNIPPET = """```python
@@ -30,16 +32,14 @@ def section(run: RunFiles) -> Iterator[str]:
         names = f"exports/{form}/train*.jsonl"
         yield f"With TRL, also by way of Unsloth's models ({kind}, in this folder):\n"
         yield SNIPPET.format(kind=kind, files=names, model=MODEL) + "\n"
-    there = [name for name in (REGISTRY, AXOLOTL, AXOLOTL_DPO) if _has(run, name)]
-    for name in there:
-        if name == REGISTRY:
-            yield (
-                "- LLaMA-Factory: `dataset_dir: exports` and a `dataset` of "
-                f"`{name}`, such as `messages`; its pairs are in `ranking`."
-            )
-        else:
+    if (registry := run.path / "dataset" / REGISTRY).exists():
+        entries = json.loads(registry.read_text(encoding="utf-8"))
+        for form in ENTRIES:
+            names = [name for name in entries if re.fullmatch(rf"{form}(_v\d+)?", name)]
+            if names:
+                kind = ", for pairs" if form == "ranking" else ""
+                said = f"`dataset_dir: exports` and `dataset: {','.join(names)}`"
+                yield f"- LLaMA-Factory, by `{REGISTRY}`{kind}: {said}."
+    for name in (AXOLOTL, AXOLOTL_DPO):
+        if (run.path / "dataset" / name).exists():
             yield f"- Axolotl: the lines of `{name}`, beside `base_model` and what else you set."
-
-
-def _has(run: RunFiles, name: str) -> bool:
-    return (run.path / "dataset" / name).exists()
