@@ -6,9 +6,11 @@ import pytest
 
 from gristmill import Recipe, run
 from gristmill.errors import GateClosed
-from gristmill.publishing import card, hub
+from gristmill.publishing import card, hub, report
 from gristmill.publishing.contamination import NEVER, above_limit, compared
+from gristmill.publishing.diff import diff
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.versions import Version
 
 TINY = Path(__file__).parents[1] / "data" / "benchmarks.json"
 GEESE = "Mina keeps seven grey geese and eleven white ducks behind the old mill."
@@ -73,3 +75,20 @@ def test_the_card_says_what_was_written_after_the_comparison(finished) -> None:
     ]
     found.lock["recipe"]["stages"] = stages
     assert "Text that `responses` wrote after that was not compared." in card.render(found)
+
+
+@pytest.mark.parametrize("action", ["drop", "flag"])
+def test_card_and_report_never_say_again_what_repeats_a_benchmark(ran, action) -> None:
+    short = "{use: filters.length, field: output, min_chars: 1, max_chars: 60}"
+    path = ran(f"{use(action=action, max_rate=1)}, {short}")
+    texts = card.write(path).read_text() + report.write(path).read_text()
+    assert "grey geese" not in texts
+    assert "not shown: it repeats a benchmark" in texts
+    assert ("tiny by words, row " in texts) == (action == "drop")
+    assert "Name tree number 5." in texts
+
+
+def test_a_comparison_does_not_say_it_either(ran) -> None:
+    old, new = (ran(stage) for stage in ("{use: filters.length}", use()))
+    found = diff(Version.of_run(old), Version.of_run(new))
+    assert [text for _, text in found.examples["removed"]] == ["not shown: contaminated"] * 2

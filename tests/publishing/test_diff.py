@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill import run
+from gristmill import Recipe, run
 from gristmill.errors import InputError
 from gristmill.publishing import report
 from gristmill.publishing.diff import Diff, diff
@@ -212,6 +212,27 @@ def test_text_of_rows_makes_no_element_in_the_section(finished, version) -> None
     assert "<img" not in page
     assert page.count("&lt;script&gt;") > 5
     assert not set(page) & set("\x1b\x07\u202e")
+
+
+def test_what_a_later_version_masks_is_not_said_of_the_older_one(tmp_path) -> None:
+    texts = [f"Write to ada{i}@lovelace.net about the engine of numbers." for i in range(3)]
+    recipes = [
+        Recipe(name="letters", stages=[{"use": "filters.personal_data", "action": action}])
+        for action in ("flag", "mask", "drop")
+    ]
+    old, masked, dropped = (
+        Version.of_run(run(recipe, rows(*texts), workspace=tmp_path).path) for recipe in recipes
+    )
+    changed = diff(old, masked)
+    assert (changed.changed, changed.examples["changed"][0].texts[0][1:]) == (
+        3,
+        ("Write to [EMAIL] about the engine of numbers.",) * 2,
+    )
+    assert "lovelace" not in json.dumps(changed.as_dict())
+    assert dropped.n == 0
+    assert [text for _, text in diff(old, dropped).examples["removed"]] == [
+        "not shown: personal_data"
+    ] * 3
 
 
 TEXTS = st.lists(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,8 +11,10 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.errors import InputError
+from gristmill.formats.marks import FINAL
 from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.masking import mask_of
 from gristmill.publishing.matching import How, Matches, asked, match, says
 from gristmill.publishing.versions import Leaf, Version, series
 from gristmill.text.like_texts import Mask
@@ -105,7 +107,7 @@ def diff(a: Version, b: Version) -> Diff:
             f"{_tops(a)}, the second {_tops(b)}; rename the columns of one of them, or name "
             "another version"
         )
-    pairs = match(a, b)
+    pairs, say = match(a, b), _sayer(b.run)
     n = len(pairs.a)
     differs: dict[bool, Mask] = {True: np.zeros(n, bool), False: np.zeros(n, bool)}
     columns = []
@@ -128,9 +130,9 @@ def diff(a: Version, b: Version) -> Diff:
         [column for column in columns if _tells(column)],
         _funnel(a.run, b.run) if a.run and b.run else None,
         {
-            "changed": list(_changes(a, b, pairs, np.flatnonzero(changed)[:EXAMPLES], columns)),
-            "added": _shown(b, alone[1][:EXAMPLES]),
-            "removed": _shown(a, alone[0][:EXAMPLES]),
+            "changed": [*_changes(a, b, pairs, np.flatnonzero(changed)[:EXAMPLES], columns, say)],
+            "added": _shown(b, alone[1][:EXAMPLES], say),
+            "removed": _unsaid(_shown(a, alone[0][:EXAMPLES], say), b.run),
         },
     )
 
@@ -222,7 +224,12 @@ def _counts(at: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _changes(
-    a: Version, b: Version, pairs: Matches, which: Places, columns: Sequence[Column]
+    a: Version,
+    b: Version,
+    pairs: Matches,
+    which: Places,
+    columns: Sequence[Column],
+    say: Callable[[Any], str],
 ) -> Iterator[Changed]:
     leaves = [leaf for leaf in a.leaves if leaf in b.leaves and says(leaf)]
     changed = {column.name for column in columns if column.changed}
@@ -232,7 +239,7 @@ def _changes(
     ids = zip(*(_ids(*side) for side in sides), strict=True)
     for i, both in enumerate(ids):
         texts = [(leaf, before[leaf][i], after[leaf][i]) for leaf in leaves]
-        yield Changed(both, [(".".join(leaf), _cut(x), _cut(y)) for leaf, x, y in texts if x != y])
+        yield Changed(both, [(".".join(leaf), say(x), say(y)) for leaf, x, y in texts if x != y])
 
 
 def _ids(version: Version, places: Places) -> list[str]:
@@ -241,11 +248,22 @@ def _ids(version: Version, places: Places) -> list[str]:
     return [f"row {place}" for place in places]
 
 
-def _shown(version: Version, places: Places) -> list[tuple[str, str]]:
+def _shown(version: Version, places: Places, say: Callable[[Any], str]) -> list[tuple[str, str]]:
     """Return the ids of rows, and what each asks."""
-    return list(zip(_ids(version, places), map(_cut, asked(version, places)), strict=True))
+    return list(zip(_ids(version, places), map(say, asked(version, places)), strict=True))
 
 
-def _cut(value: Any) -> str:
-    """Return a value as one line; the page or the table that shows it escapes it."""
-    return "" if value is None else line(str(value), CHARS)
+def _unsaid(shown: list[tuple[str, str]], run: RunFiles | None) -> list[tuple[str, str]]:
+    """Hide what rows say that a run took out because nobody should read it there."""
+    ids = pl.col("id").is_in([i for i, _ in shown])
+    why = dict(run.rows.filter(ids).select("id", "end_code").iter_rows()) if run else {}
+    return [(i, f"not shown: {why[i]}" if why.get(i) in FINAL else text) for i, text in shown]
+
+
+def _sayer(run: RunFiles | None) -> Callable[[Any], str]:
+    """Return what gives a value as one line, masked as filters of a run mask it.
+
+    The page or the table that shows it escapes it.
+    """
+    mask = mask_of(run) if run else str
+    return lambda value: "" if value is None else line(mask(str(value)), CHARS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from gristmill.publishing.escape import cut
 from gristmill.publishing.files import RunFiles, texts
 from gristmill.publishing.masking import mask_of
 from gristmill.storage.rows import Row
+from gristmill.text.overlaps import CONTAMINATED
 from gristmill.text.redaction import UNSHOWN
 
 MOST_MARKS = 12
@@ -110,27 +111,38 @@ def scores(run: RunFiles) -> list[Score]:
 
 def kept_examples(run: RunFiles, n: int) -> list[Example]:
     """Return rows of the dataset, in the order of their ids: as good as random, and stable."""
-    return [example(row) for row in run.last_of(run.kept.sort().head(n).to_list())]
+    return [*map(_publishable(run), run.last_of(run.kept.sort().head(n).to_list()))]
 
 
 def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]:
-    """Return up to `n` rejected rows by stage and code; failed rows have the code 'failed'.
-
-    They are published: what filters would have masked or dropped is masked in them.
-    """
+    """Return up to `n` rejected rows by stage and code; failed rows have the code 'failed'."""
     gone = run.rows.filter(pl.col("end").is_in(["rejected", "failed"])).sort("id")
     gone = gone.with_columns(pl.col("end_code").fill_null("failed"))
     gone = gone.group_by("end_at", "end_code", maintain_order=True).head(n)
     rows = {row["id"]: row for row in run.last_of(gone["id"].to_list())}
     found: dict[tuple[str, str], list[Example]] = {}
-    mask = mask_of(run)
+    show = _publishable(run)
     for i, at, code in gone.select("id", "end_at", "end_code").iter_rows():
-        shown = example(rows[i])
-        said = [(name, mask(text)) for name, text in shown.texts]
-        shown = replace(shown, texts=said, detail=mask(shown.detail))
-        found.setdefault((at, code), []).append(shown)
+        found.setdefault((at, code), []).append(show(rows[i]))
     order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
     return {key: found[key] for key in order}
+
+
+def _publishable(run: RunFiles) -> Callable[[Row], Example]:
+    """Return what shows a row to everybody: benchmarks stay unsaid, and what filters mask."""
+    mask = mask_of(run)
+
+    def show(row: Row) -> Example:
+        shown = example(row)
+        has_left = row["end_code"] == CONTAMINATED
+        if has_left or CONTAMINATED in (row.get("flags") or ()):
+            said = [("text", "not shown: it repeats a benchmark")]
+            where, _, _ = shown.detail.partition(": ")  # what is shared stands behind it
+            return replace(shown, texts=said, detail=where if has_left else "")
+        said = [(name, mask(text)) for name, text in shown.texts]
+        return replace(shown, texts=said, detail=mask(shown.detail))
+
+    return show
 
 
 def first_sources(run: RunFiles, n: int) -> list[tuple[str, str, int]]:
