@@ -9,12 +9,14 @@ import yaml
 from audit import audit
 
 from gristmill.cli import main
-from gristmill.errors import RunLocked
+from gristmill.errors import GateClosed, RunLocked
 from gristmill.flows.order import Order
 from gristmill.publishing import hub
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.review import Review
+from gristmill.publishing.seal import seal
+from tests.publishing.hub_server import TOKEN, serving
 
 RECIPE = r"""name: pets
 seeds: {path: seeds.jsonl}
@@ -207,3 +209,28 @@ def test_answers_behind_a_grown_dataset_outlive_the_runs_that_made_it(grow, capf
     assert main(["store", "prune", "--json"]) == 0
     assert json.loads(capfd.readouterr()[0])["free"] == 0
     assert grow("the heron", "the otter", "a tapir")[1]["grown"]["rows"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+def test_a_version_keeps_its_tag_and_one_with_other_rows_is_refused(
+    grow, place, monkeypatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    with serving() as server:
+        grow("the heron")
+        first = hub.publish(GROWN, "me/pets", endpoint=server.url)
+        card = GROWN / "dataset" / "README.md"
+        card.write_text(seal(card.read_text().rpartition("\n<!--")[0] + "\nMore is known by now."))
+        told_more = hub.publish(GROWN, "me/pets", endpoint=server.url)
+        tags = server.repos["me/pets"]["tags"]
+        assert (tags, told_more.commit != first.commit) == ({"v1": first.commit}, True)
+        GROWN.rename(place / "older")
+        grow("a tapir")
+        with pytest.raises(GateClosed, match="v1 of me/pets is on the Hub with other rows"):
+            hub.publish(GROWN, "me/pets", endpoint=server.url)
+        assert server.repos["me/pets"]["commits"][-1] == told_more.commit
+        grow("a tapir", "the otter")
+        second = hub.publish(GROWN, "me/pets", endpoint=server.url)
+        assert tags == {"v1": first.commit, "v2": second.commit}

@@ -206,12 +206,16 @@ def commit(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
             del files[value["path"]]
     oid = hashlib.sha1(json.dumps(files).encode()).hexdigest()
     hub.repos[repo]["commits"].append(oid)
+    hub.repos[repo].setdefault("trees", {})[oid] = dict(files)
     return 200, {"commitUrl": f"{hub.url}/datasets/{repo}/commit/{oid}", "commitOid": oid}
 
 
 def resolve(hub: Hub, _: bytes, repo: str, revision: str, path: str) -> tuple[int, Any]:
-    branches = hub.repos[repo]["branches"]
-    oid = branches.get(revision, branches["main"]).get(path)
+    found = hub.repos[repo]
+    tagged = found.get("trees", {}).get(found.get("tags", {}).get(revision), {})
+    is_head = re.fullmatch("[0-9a-f]{40}", revision)
+    branch = found["branches"].get("main" if is_head else revision, {})
+    oid = (tagged or branch).get(path)
     return (200, hub.blobs[oid]) if oid else (404, {"error": "Entry not found"})
 
 

@@ -88,16 +88,24 @@ def edited(folder: Path) -> list[str]:
     Nothing where the folder has no checksums: it was written without a card.
     """
     try:
-        told = json.loads((folder / FILE).read_text(encoding="utf-8"))["distribution"]
-        places = {file.get("contentUrl", "://"): file.get("sha256") for file in told}
+        sums = checksums((folder / FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
     except (ValueError, KeyError, TypeError, AttributeError):
         return [FILE]
-    # Somebody else's description may name sets of files, and addresses.
-    sums = {place: value for place, value in places.items() if value and "://" not in place}
     is_there = {name: (folder / name).is_file() for name in sums}
     return [n for n in sums if not is_there[n] or _sum(folder / n) != sums[n]]
+
+
+def checksums(text: str) -> dict[str, str]:
+    """Return the SHA-256 of the files of a description; not of sets of files, nor of addresses.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: It is no description.
+    """
+    told = json.loads(text)["distribution"]
+    places = {file.get("contentUrl", "://"): file.get("sha256") for file in told}
+    return {place: value for place, value in places.items() if value and "://" not in place}
 
 
 def check(folder: Path) -> None:

@@ -70,7 +70,8 @@ def publish(
         InputError: There is no finished run at `path`, or `repo_id` is no name.
         GateClosed: The run has no rows, does not add up, repeats benchmarks more than its recipe
             allows, holds the token, was edited, states a licence laxer than its sources', or its
-            repository is public, or has a card that somebody else wrote or edited there.
+            repository is public, or has a card that somebody else wrote or edited there, or
+            this version with other rows.
         RequirementError: No token, no right to write there, or the Hub is switched off.
         StorageError: The Hub could not be reached or failed.
     """
@@ -97,10 +98,13 @@ def publish(
             api.create_branch(**where, branch=revision, exist_ok=True)
         if croissant.FILE in files:
             croissant.write(run, f"{api.endpoint}/datasets/{repo_id}")
+        tags = [f"v{told['version']}" for told in versions(run)[-1:]]
+        for tag in tags:
+            _check_tag(api, where, tag, files)
         head = _head(api, where, files, revision, replace_card=replace_card)
         done = _send(api, where, files, revision, (f"Publish {run.name}", head))
-        for told in versions(run)[-1:]:
-            api.create_tag(**where, tag=f"v{told['version']}", revision=done.commit, exist_ok=True)
+        for tag in tags:  # one that is there has the same rows
+            api.create_tag(**where, tag=tag, revision=done.commit, exist_ok=True)
         if was_private and not private:  # last: nobody sees what is not there yet
             api.update_repo_settings(**where, private=False)
         return done
@@ -160,6 +164,22 @@ def _head(
         f"{CARD} of {where['repo_id']} was written or edited on the Hub and would be replaced: "
         "keep what it says elsewhere, then add --replace-card"
     )
+
+
+def _check_tag(api: HfApi, where: dict[str, Any], tag: str, files: dict[str, Path]) -> None:
+    """Refuse a version that is on the Hub with other rows: who pinned it would never see these."""
+    asked = {"filename": croissant.FILE, "revision": tag}
+    if croissant.FILE not in files or not api.file_exists(**where, **asked):
+        return
+    with TemporaryDirectory() as folder:
+        there = Path(api.hf_hub_download(**where, **asked, local_dir=folder))
+        sides = [croissant.checksums(file.read_text()) for file in (there, files[croissant.FILE])]
+    old, new = ({n: v for n, v in side.items() if n.startswith("data/")} for side in sides)
+    if old != new:
+        raise GateClosed(
+            f"{tag} of {where['repo_id']} is on the Hub with other rows than these, and its tag "
+            "stays with them: publish to another name, or delete that tag there first"
+        )
 
 
 def _send(
