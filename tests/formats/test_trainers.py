@@ -7,7 +7,7 @@ import yaml
 
 from gristmill.formats.exports import Export, write_dataset
 from gristmill.storage.rows import SYSTEM, schema_of, to_table
-from tests.formats.test_exports import LONG, export, lines
+from tests.formats.test_exports import LONG, TOOLED, export, lines
 
 PLAIN = {"instruction": "Add.", "input": "1 2", "output": "3"}
 TALK = {"messages": LONG}
@@ -46,6 +46,17 @@ def test_every_turn_of_an_export_has_a_role_that_the_registry_names(form, tmp_pa
         turns = line[entry["columns"]["messages"]]
         assert {turn[tags["role_tag"]] for turn in turns} <= roles
         assert all(isinstance(turn[tags["content_tag"]], str) for turn in turns)
+
+
+def test_calls_of_tools_are_read_by_the_reader_that_knows_them(tmp_path) -> None:
+    quoted = {"instruction": 'What is "tool_calls":?', "output": "A key."}
+    export([quoted], tmp_path, "messages")
+    assert registry(tmp_path)["messages"]["formatting"] == "sharegpt"
+    export([quoted, {"messages": TOOLED, "tools": []}], tmp_path, "messages", "sharegpt")
+    for form, turns in (("messages", "messages"), ("sharegpt", "conversations")):
+        entry = registry(tmp_path)[form]
+        assert entry["formatting"] == "openai"
+        assert entry["columns"] == {"messages": turns, "tools": "tools"}
 
 
 def test_pairs_are_ranked_as_llama_factory_reads_them(tmp_path) -> None:

@@ -2,8 +2,8 @@
 
 `exports/dataset_info.json` is LLaMA-Factory's registry (`dataset_dir: exports`), `axolotl.yaml` and
 `axolotl_dpo.yaml` are the `datasets` of an Axolotl configuration. TRL and Unsloth read the exports
-as they are. Source: the reader of the registry in LLaMA-Factory 0.9, the prompt strategies of
-Axolotl 0.13.
+as they are. Source: the reader of the registry in LLaMA-Factory 0.9.5, the prompt strategies
+of Axolotl 0.19.
 """
 
 from __future__ import annotations
@@ -76,12 +76,9 @@ def write(folder: Path, files: Collection[str]) -> list[str]:
     entries: dict[str, Any] = {}
     for form, entry in ENTRIES.items():
         for file, (split, version) in there[form].items():
-            columns = dict(entry["columns"])
-            if form == "alpaca" and "history" in _first(folder / file):
-                columns |= {"system": "system", "history": "history"}
             name = "_".join(filter(None, (form, split.removeprefix("train"), version)))
-            place = file.removeprefix("exports/")
-            entries[name] = {"file_name": place, **entry, "columns": columns}
+            place = {"file_name": file.removeprefix("exports/")}
+            entries[name] = {**place, **entry, **_more(form, folder / file)}
     best = next((form for form in SETS if there[form]), None)
     texts: dict[str, str] = {}
     if entries:
@@ -106,10 +103,22 @@ def _splits(files: Collection[str], form: str) -> dict[str, tuple[str, str]]:
             if at and at["form"] == form}  # fmt: skip
 
 
-def _first(file: Path) -> dict[str, Any]:
+def _more(form: str, file: Path) -> dict[str, Any]:
+    """Return what an entry says otherwise because of what stands in the file."""
+    columns = ENTRIES[form]["columns"]
+    if form == "alpaca" and _has(file, "history"):
+        return {"columns": {**columns, "system": "system", "history": "history"}}
+    if form != "alpaca" and _has(file, "tool_calls"):
+        # The reader of ShareGPT's turns knows no `tool_calls`; this one does, under any tags. It
+        # says "detailed thinking off" in front of rows without tools.
+        return {"formatting": "openai", "columns": {**columns, "tools": "tools"}}
+    return {}
+
+
+def _has(file: Path, name: str) -> bool:
+    """Say whether any line has a key; inside a text its quotation marks would be escaped."""
     with file.open(encoding="utf-8") as opened:
-        line: dict[str, Any] = json.loads(opened.readline())
-    return line
+        return any(f'"{name}":' in line for line in opened)
 
 
 def _axolotl(kind: dict[str, Any], files: Mapping[str, tuple[str, str]]) -> dict[str, Any]:

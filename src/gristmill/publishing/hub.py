@@ -168,11 +168,11 @@ def _head(
 
 def _check_tag(api: HfApi, where: dict[str, Any], tag: str, files: dict[str, Path]) -> None:
     """Refuse a version that is on the Hub with other rows: who pinned it would never see these."""
-    asked = {"filename": croissant.FILE, "revision": tag}
-    if croissant.FILE not in files or not api.file_exists(**where, **asked):
+    asked: dict[str, Any] = {**where, "filename": croissant.FILE, "revision": tag}
+    if croissant.FILE not in files or not api.file_exists(**asked):
         return
     with TemporaryDirectory() as folder:
-        there = Path(api.hf_hub_download(**where, **asked, local_dir=folder))
+        there = Path(api.hf_hub_download(**asked, local_dir=folder))
         sides = [croissant.checksums(file.read_text()) for file in (there, files[croissant.FILE])]
     old, new = ({n: v for n, v in side.items() if n.startswith("data/")} for side in sides)
     if old != new:

@@ -35,11 +35,11 @@ def section(run: RunFiles) -> Iterator[str]:
     if (registry := run.path / "dataset" / REGISTRY).exists():
         entries = json.loads(registry.read_text(encoding="utf-8"))
         for form in ENTRIES:
-            names = [name for name in entries if re.fullmatch(rf"{form}(_v\d+)?", name)]
-            if names:
-                kind = ", for pairs" if form == "ranking" else ""
-                said = f"`dataset_dir: exports` and `dataset: {','.join(names)}`"
-                yield f"- LLaMA-Factory, by `{REGISTRY}`{kind}: {said}."
+            sets = [name for name in entries if re.fullmatch(rf"{form}(_v\d+)?", name)]
+            if sets:
+                what = ", for pairs" if form == "ranking" else ""
+                said = f"`dataset_dir: exports` and `dataset: {','.join(sets)}`"
+                yield f"- LLaMA-Factory, by `{REGISTRY}`{what}: {said}."
     for name in (AXOLOTL, AXOLOTL_DPO):
         if (run.path / "dataset" / name).exists():
             yield f"- Axolotl: the lines of `{name}`, beside `base_model` and what else you set."
