@@ -215,30 +215,44 @@ def like_pairs(
     keys = [mixed(_band_keys(texts, n_bands) + by[:, None]) for texts, by in sides]
     proposed = list[Places]()
     for mine, theirs in zip(keys[0].T, keys[1].T, strict=True):
-        order = np.argsort(theirs, kind="stable")
-        first = np.searchsorted(theirs[order], mine, "left")
-        n = np.searchsorted(theirs[order], mine, "right") - first
-        turn = _turns(mine)
+        asking, order = (np.argsort(side, kind="stable") for side in (mine, theirs))
+        wanted, known = mine[asking], theirs[order]  # sorted: a search is near the one before
+        first = np.searchsorted(known, wanted, "left")
+        n = np.searchsorted(known, wanted, "right") - first
+        turn = np.arange(len(wanted)) - np.searchsorted(wanted, wanted)  # each asks others first
         for i in range(PER_BAND):
             there = np.flatnonzero(i < n)
             place = first[there] + (turn[there] + i) % n[there]
-            proposed.append(there * len(other) + order[place])
+            proposed.append(asking[there] * len(other) + order[place])
     pairs, times = np.unique(np.concatenate(proposed), return_counts=True)
     place = pairs // max(len(other), 1)
     order = np.lexsort((pairs, -times, place))
     nth = np.arange(len(order)) - np.searchsorted(place[order], place[order])
-    for pair in pairs[order[nth < MOST_LIKE]].tolist():
-        i, j = divmod(pair, len(other))
-        if likeness := share(one[i], other[j], threshold):
-            yield likeness, i, j
+    chosen = pairs[order[nth < MOST_LIKE]]
+    for start in range(0, len(chosen), TOGETHER):
+        i, j = np.divmod(chosen[start : start + TOGETHER], len(other))
+        shares = _shares(one.only(i), other.only(j))
+        for at in np.flatnonzero(shares >= threshold).tolist():
+            yield float(shares[at]), int(i[at]), int(j[at])
 
 
-def _turns(keys: Hashes) -> Places:
-    """Return the number of every key, (n,), among those equal to it: others are asked in turn."""
-    order = np.argsort(keys, kind="stable")
-    turns = np.empty(len(keys), np.int64)
-    turns[order] = np.arange(len(keys)) - np.searchsorted(keys[order], keys[order])
-    return turns
+def _shares(one: Shingles, other: Shingles) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the Jaccard similarity of each text of one with its partner, (n,); n <= `TOGETHER`.
+
+    Exact but for a collision of 52 bits: above them a number says whose shingle it is, so both
+    lists are sorted as they are, and merged.
+    """
+    sizes = [np.diff(texts.starts) for texts in (one, other)]
+    whose = [np.repeat(np.arange(len(one), dtype=np.uint64), size) for size in sizes]
+    keys = [
+        (pair << np.uint64(52)) | (texts.hashes >> np.uint64(12))
+        for pair, texts in zip(whose, (one, other), strict=True)
+    ]
+    merged = np.sort(np.concatenate(keys), kind="stable")
+    twice = merged[1:][merged[1:] == merged[:-1]] >> np.uint64(52)
+    both = np.bincount(twice.astype(np.int64), minlength=len(one))
+    shares: np.ndarray[Any, np.dtype[np.float64]] = both / (sizes[0] + sizes[1] - both)
+    return shares
 
 
 def bands(threshold: float) -> int:
