@@ -6,8 +6,10 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from gristmill import Recipe, run
 from gristmill.publishing import card, report, trainee
 from gristmill.publishing.files import RunFiles
+from tests.formats.test_exports import TOOLED
 
 WHOLE = (
     "{% for m in messages %}<u> {{ m.content }} </s>{% endfor %}"
@@ -38,18 +40,18 @@ def test_lengths_are_packed_best_fit_longest_first() -> None:
 
 
 def test_a_whole_template_finds_nothing_and_card_and_report_show_it(finished) -> None:
-    run = finished()
-    told = trainee.measure(RunFiles.open(run), tokenizer(WHOLE), "tiny")
+    path = finished()
+    told = trainee.measure(RunFiles.open(path), tokenizer(WHOLE), "tiny")
     assert told["found"] == {}
-    assert (told["rows"], len(told["lengths"])) == (len(RunFiles.open(run).kept),) * 2
-    card.write(run)
-    text = (run / "dataset" / "README.md").read_text()
+    assert (told["rows"], len(told["lengths"])) == (len(RunFiles.open(path).kept),) * 2
+    card.write(path)
+    text = (path / "dataset" / "README.md").read_text()
     assert "Measured with the tokenizer of `tiny`" in text
     assert "| 512 | 0 |" in text
-    assert "tokens by tiny" in report.write(run).read_text()
+    assert "tokens by tiny" in report.write(path).read_text()
     told["of"] = "another dataset"
-    (run / trainee.FILE).write_text(json.dumps(told))
-    assert "Measured with" not in card.render(RunFiles.open(run))
+    (path / trainee.FILE).write_text(json.dumps(told))
+    assert "Measured with" not in card.render(RunFiles.open(path))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +65,29 @@ def test_a_whole_template_finds_nothing_and_card_and_report_show_it(finished) ->
     ],
 )
 def test_what_a_template_does_to_rows_is_counted(template, what, finished) -> None:
-    run = RunFiles.open(finished())
-    found = trainee.measure(run, tokenizer(template), "tiny")["found"]
+    files = RunFiles.open(finished())
+    found = trainee.measure(files, tokenizer(template), "tiny")["found"]
     assert {name.partition(" (")[0] for name in found} == {what}
-    assert sum(found.values()) == len(run.kept)
-    assert what.lower() in card.render(run).lower()
+    assert sum(found.values()) == len(files.kept)
+    assert what.lower() in card.render(files).lower()
+
+
+CALLING = (
+    "{% for t in tools or [] %}<t> {{ t.function.name }} {% endfor %}"
+    "{% for m in messages %}<u> {{ m.content or '' }} "
+    "{% for c in m.tool_calls or [] %}{{ c.function.name }} {{ c.function.arguments }} {% endfor %}"
+    "</s>{% endfor %}{% if add_generation_prompt %}<u>{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("template", "tokens", "found"),
+    [(CALLING, 22, []), (WHOLE, 18, [trainee.LOST]), (None, 18, [trainee.NO_TEMPLATE])],
+)
+def test_calls_of_tools_and_the_tools_are_read_too(template, tokens, found, tmp_path) -> None:
+    tools = [{"type": "function", "function": {"name": "area", "parameters": {}}}]
+    row = {"messages": json.loads(json.dumps(TOOLED).replace('"f"', '"area"')), "tools": tools}
+    recipe = Recipe(name="calls", stages=[{"use": "filters.length", "min_chars": 1}])
+    files = RunFiles.open(run(recipe, [row], workspace=tmp_path).path)
+    told = trainee.measure(files, tokenizer(template), "tiny")
+    assert (told["lengths"], [*told["found"]]) == ([tokens], found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 from jinja2 import TemplateError
 
-from gristmill.formats.lines import pair, talk
+from gristmill.formats.lines import WRITERS, pair, talk
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.facts import Score
@@ -30,7 +30,10 @@ FILE = "trainee.json"
 MOST_ROWS = 20_000
 """Rows that are looked at: those with the smallest ids, so by chance."""
 SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
-READ = ("id", "instruction", "input", "output", "messages", "prompt", "chosen", "rejected", "meta")
+TEXTS = ("instruction", "input", "output", "messages", "prompt", "chosen", "rejected")
+READ = ("id", *TEXTS, "tools", "meta")
+Said = tuple[list[dict[str, Any]], Any]
+"""The turns of a row with what they carry, and the functions that may be called; None without."""
 NO_TEMPLATE = "no chat template: question and answer were joined"
 REFUSED = "the template refuses the row"
 LOST = "the template loses what a turn says"
@@ -145,12 +148,22 @@ def _rows(run: RunFiles) -> Iterator[Row]:
             yield from (row for row in part.to_dicts() if row["id"] in ids)
 
 
-def _said(row: Row) -> list[dict[str, str]]:
-    """Return the turns that are trained on: role and content alone."""
+def _said(row: Row) -> Said | None:
+    """Return what is trained on, as the export `messages` has it; of a pair the better answer."""
     turns, _ = talk(row)
-    if not turns and not isinstance(made := pair(row), str):
-        turns = [*made["prompt"], *made["chosen"]]
-    return [{"role": turn["role"], "content": turn["content"] or ""} for turn in turns]
+    if turns:
+        line = WRITERS["messages"](row, turns, False)
+        assert not isinstance(line, str)
+        return line["messages"], line.get("tools") or None
+    made = pair(row)
+    return None if isinstance(made, str) else ([*made["prompt"], *made["chosen"]], None)
+
+
+def _is_lost(turn: Mapping[str, Any], text: str) -> bool:
+    """Say whether a text lacks what a turn says, or a function that it calls."""
+    calls = turn.get("tool_calls") or ()
+    said = [turn.get("content") or "", *(call["function"]["name"] for call in calls)]
+    return any(isinstance(part, str) and part.strip() not in text for part in said)
 
 
 class _Reader:
@@ -168,24 +181,30 @@ class _Reader:
         is_plain = not self.tokenizer.chat_template
         return len(self.tokenizer(text, add_special_tokens=is_plain)["input_ids"])
 
-    def text(self, said: list[dict[str, str]]) -> str | None:
+    def text(self, said: Said) -> str | None:
         """Return what is read of a row; None where the template refuses it."""
         end = self.tokenizer.eos_token or ""
+        turns, tools = said
         if not self.tokenizer.chat_template:
             self.found[NO_TEMPLATE] += 1
-            return "\n\n".join(turn["content"] for turn in said) + end
-        render = partial(self.tokenizer.apply_chat_template, tokenize=False)
+            parts = ((turn.get("content"), turn.get("tool_calls")) for turn in turns)
+            return "\n\n".join(_plain(part) for both in parts for part in both if part) + end
+        render = partial(self.tokenizer.apply_chat_template, tools=tools, tokenize=False)
         try:
-            text: str = render(said)
-            start: str = render(said[:-1], add_generation_prompt=True)
+            text: str = render(turns)
+            start: str = render(turns[:-1], add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError, LookupError) as error:
             self.found[f"{REFUSED} ({line(str(error), 80)})"] += 1
             return None
         wrong = {
-            LOST: any(turn["content"].strip() not in text for turn in said),
+            LOST: any(_is_lost(turn, text) for turn in turns),
             OTHER_START: not text.startswith(start),
             TWICE: self.twice is not None and text.startswith(self.twice),
             NO_END: not text.rstrip().endswith(end),
         }
         self.found.update(what for what, is_so in wrong.items() if is_so)
         return text
+
+
+def _plain(part: Any) -> str:
+    return part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
