@@ -10,11 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from gristmill import Recipe, run
 from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.publishing import argilla, card
 from gristmill.publishing.review import Query, Review
 from gristmill.publishing.review_server import Server
+from tests.formats.test_exports import LONG, TOOLED
 
 
 @pytest.fixture
@@ -54,6 +56,14 @@ def test_rows_are_found_by_ending_stage_code_text_and_score(review) -> None:
     assert len(values) < len(all_of(review, score="ifd.value")) < len(all_of(review))
     with pytest.raises(InputError, match=r"no score 'x'; found \['ifd.ppl', 'ifd.value'\]"):
         review.page(Query(score="x"))
+
+
+def test_rows_are_found_by_the_tools_that_their_turns_call(tmp_path) -> None:
+    recipe = Recipe(name="calls", stages=[{"use": "filters.length", "min_chars": 1}])
+    rows = [{"messages": TOOLED}, {"messages": LONG}]
+    review = Review(run(recipe, rows, workspace=tmp_path).path)
+    for text, n in (('{\\"X\\": 1}', 1), ("be brief", 2), ('"name": "g"', 0), ("be brief", 2)):
+        assert len(all_of(review, text=text)) == n, text
 
 
 def test_what_nobody_should_see_is_neither_shown_nor_found_nor_kept(finished) -> None:

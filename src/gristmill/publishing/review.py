@@ -56,6 +56,7 @@ class Review:
         self.marks = dict(marks.read(path).by_id)
         self._writing = Lock()
         self._numbers: dict[str, pl.DataFrame] = {}
+        self._said: tuple[str, list[str], pl.DataFrame] = ("", [], pl.DataFrame())
         names = ["id", "root", "round", "end", "end_at", "end_code"]
         if not self.run.files:
             raise InputError(f"{path} has no rows to review")
@@ -231,12 +232,20 @@ class Review:
         """Return the rows that hold a text; those that nobody should see hold nothing."""
         if not len(rows):
             return rows
-        files = list(rows["file"].unique().cast(pl.String))  # a row has its last line there
+        files = sorted(rows["file"].unique().cast(pl.String))  # a row has its last line there
+        if self._said[:2] != (text, files):  # the next page asks the same
+            self._said = text, files, self._hits(text, files)
+        return rows.join(self._said[2], ["id", "file"], "semi")
+
+    def _hits(self, text: str, files: list[str]) -> pl.DataFrame:
+        """Return id and file of the lines of some shards that hold a text."""
         scan = pl.scan_parquet(files, include_file_paths="file")
         own = {*SYSTEM, *STRUCTS, *END, "meta", "source", "license", "lang"} - {"end_detail"}
         kinds = scan.collect_schema()
         names = [n for n, kind in kinds.items() if kind == pl.String and n not in {*own, "file"}]
-        said = pl.col("messages").list.eval(pl.element().struct.field("content")).list.join("\n")
+        turn = (pl.element().struct.field(part) for part in ("content", "extra"))
+        whole = pl.concat_str(*turn, separator="\n", ignore_nulls=True)
+        said = pl.col("messages").list.eval(whole).list.join("\n")
         wanted = text.lower()
         hits = [pl.col(name).str.to_lowercase().str.contains(wanted, literal=True)
                 for name in names]  # fmt: skip
@@ -244,10 +253,7 @@ class Review:
                  pl.col("id").str.starts_with(wanted)]  # fmt: skip
         shown = pl.col("end_code").is_in(UNSHOWN).fill_null(value=False).not_()
         lines = scan.filter(shown & pl.any_horizontal(h.fill_null(value=False) for h in hits))
-        found = lines.select("id", "file").collect()
-        return rows.join(
-            found.with_columns(pl.col("file").cast(pl.Categorical)), ["id", "file"], "semi"
-        )
+        return lines.select("id", pl.col("file").cast(pl.Categorical)).collect()
 
     def _counted(self, column: str) -> list[tuple[str, int]]:
         counts = self.rows[column].drop_nulls().value_counts(sort=True)
