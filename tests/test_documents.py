@@ -11,6 +11,7 @@ import importlib
 import json
 import re
 import shlex
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -234,3 +235,69 @@ def test_the_notebook_shows_what_its_cells_give() -> None:
 def test_a_link_that_leaves_the_pages_becomes_text() -> None:
     text = "[here](a.md#b), [out](../benchmarks/README.md), [there](https://example.org)"
     assert inside(text, DOCS) == "[here](a.md#b), out, [there](https://example.org)"
+
+
+def cluster(start: str) -> str:
+    """Return the block of the page on clusters that starts so."""
+    [text] = [b.text for b in blocks(DOCS / "how-to" / "cluster.md") if b.text.startswith(start)]
+    return text
+
+
+def test_the_slurm_script_starts_every_node_and_brings_the_answers_back(tmp_path) -> None:
+    """Run it with commands that only write down how they were called."""
+    programs, scratch, home = (tmp_path / name for name in ("bin", "scratch", "home"))
+    for folder in (programs, scratch, home / "datasets" / ".gristmill"):
+        folder.mkdir(parents=True)
+    says = {
+        "scontrol": 'printf "n1\\nn2\\nn3\\nn4\\n"',
+        "srun": 'echo "srun $*" >> "$LOG"',
+        "sleep": "wait",
+        "build-dataset": 'echo "build-dataset $*" >> "$LOG"; mkdir -p "$TMPDIR/runs/one"',
+    }
+    for name, text in says.items():
+        (programs / name).write_text(f"#!/bin/sh\n{text}\n")
+        (programs / name).chmod(0o755)
+    (home / "datasets" / ".gristmill" / "answers.sqlite").write_text("old")
+    told = {
+        "HOME": home,
+        "TMPDIR": scratch,
+        "LOG": tmp_path / "log",
+        "SLURM_JOB_NODELIST": "n[1-4]",
+    }
+    env = {
+        **{name: str(value) for name, value in told.items()},
+        "PATH": f"{programs}:/usr/bin:/bin",
+    }
+    script = cluster("#!/bin/bash")
+    done = subprocess.run(["bash", "-eu", "-c", script], env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    log = (tmp_path / "log").read_text().splitlines()
+    starts, [run] = log[:-1], log[-1:]
+    assert sorted(starts) == [
+        "srun --nodes=1 --ntasks=1 -w n1 ray start --head --port=6379 --block",
+        "srun --nodes=3 --ntasks=3 --exclude=n1 ray start --address=n1:6379 --block",
+    ]
+    words = shlex.split(run)[1:]
+    load(words)
+    assert (words[3], words[5]) == ("n1:6379", str(scratch))
+    assert (home / "datasets" / "runs" / "one").is_dir()
+    assert (scratch / ".gristmill" / "answers.sqlite").read_text() == "old"
+
+
+def test_the_job_for_kubernetes_mounts_what_it_has_and_starts_a_command_that_is_one() -> None:
+    job = yaml.safe_load(cluster("apiVersion: ray.io/v1"))
+    assert job["kind"] == "RayJob"
+    load(shlex.split(job["spec"]["entrypoint"])[1:])
+    told = job["spec"]["rayClusterSpec"]
+    for group in (told["headGroupSpec"], *told["workerGroupSpecs"]):
+        # KubeRay takes texts only: a number is refused when the job is applied.
+        assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+        pod = group["template"]["spec"]
+        volumes = {volume["name"] for volume in pod.get("volumes", ())}
+        for container in pod["containers"]:
+            assert {"name", "image"} <= container.keys()
+            assert {mount["name"] for mount in container.get("volumeMounts", ())} <= volumes
+    [head] = told["headGroupSpec"]["template"]["spec"]["containers"]
+    workspace = re.search(r"--workspace (\S+)", job["spec"]["entrypoint"])
+    assert workspace
+    assert head["volumeMounts"][0]["mountPath"] == workspace[1]
