@@ -46,7 +46,7 @@ def test_right_short_and_readable_conversations_are_preferred(ask, script) -> No
     good, bad = 1 - 0.6 * 25 / 50 + 1 / 2, 0 - 0.6 * 50 / 50 + 1 / 4
     assert row["value"] == pytest.approx(good)
     assert row["margin"] == pytest.approx(good - bad)
-    assert (row["chosen"], row["rejected"], row["nodes"]) == (GOOD, BAD, 6)
+    assert (row["chosen"], row["rejected"]) == (GOOD, BAD)
     assert row["chosen_from"] == row["rejected_from"] == "Alice, turn 1"
     assert row["messages"] is None
     assert row["prompt"].endswith("you are Alice")
@@ -57,6 +57,18 @@ def test_right_short_and_readable_conversations_are_preferred(ask, script) -> No
     (bob, *_) = [chat[0]["content"] for chat in chats if BOB in chat[0]["content"]]
     assert ROW["context_b"] in bob
     assert ROW["context_a"] not in bob
+
+
+def test_the_tree_comes_along_parents_first(ask, script) -> None:
+    (row,) = ask(Optima(**ONCE), ROW, engines(script))
+    task, *said = row["tree"]
+    assert (task["text"], task["parent"], task["visits"]) == (ROW["instruction"], None, 2)
+    assert [(one["text"], one["parent"]) for one in said] == [
+        (GOOD, 0), (RIGHT, 1), (RIGHT, 2), (BAD, 0), (WRONG, 4), (WRONG, 5),
+    ]  # fmt: skip
+    assert said[0]["value"] - said[3]["value"] == pytest.approx(row["margin"])
+    assert task["value"] == pytest.approx((said[0]["value"] + said[3]["value"]) / 2)
+    assert {one["visits"] for one in said} == {1}
 
 
 def test_the_tokens_to_measure_by_may_be_given(ask, script) -> None:

@@ -20,7 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import dialogue_tree as talk
-from gristmill.text.dialogue_tree import Node, Run, Utterance
+from gristmill.text.dialogue_tree import Node, Run, Told, Utterance
 from gristmill.text.known import bare, f1
 from gristmill.text.pairs import Pair, pair
 
@@ -54,8 +54,8 @@ class Ranked(Pair, total=False):
 
     value: float
     """Mean reward of the runs through the chosen one."""
-    nodes: int
-    """Utterances in the tree."""
+    tree: list[Told]
+    """The task, and every utterance with what it was worth; the same in all pairs of a task."""
 
 
 class Optima(RowStage):
@@ -99,8 +99,10 @@ class Optima(RowStage):
             if not root.visits:
                 return next((one for one in made if isinstance(one, Drop)), Drop("unscored"))
         pairs = talk.ranked(root, self.min_value, self.min_gap)
-        nodes = sum(1 for _ in root.walk()) - 1
-        return [_pair(row, *one, nodes) for one in pairs] or Drop("no_pair", f"{nodes} nodes")
+        tree = talk.told(root)
+        return [_pair(row, *one, tree) for one in pairs] or Drop(
+            "no_pair", f"{len(tree) - 1} nodes"
+        )
 
     async def _run(self, row: Task, start: Run, ctx: Context) -> Run | Drop:
         """Talk until both say the same answer."""
@@ -128,12 +130,12 @@ class Optima(RowStage):
         return right + self.tokens_weight * talk.tokens(run) / norm + self.loss_weight / worst
 
 
-def _pair(row: Task, best: Node, worst: Node, nodes: int) -> Ranked:
+def _pair(row: Task, best: Node, worst: Node, tree: list[Told]) -> Ranked:
     said = best.path()[:-1]
     chat, who = _chat(row, said), f"{NAMES[len(said) % 2]}, turn {len(said) + 1}"
     texts, gap = (best.said.text, worst.said.text), best.value - worst.value
     made = pair(chat[0]["content"], *texts, gap, (who, who), chat if len(chat) > 1 else None)
-    return {**made, "value": best.value, "nodes": nodes}
+    return {**made, "value": best.value, "tree": tree}
 
 
 def _chat(row: Task, said: Run) -> list[Message]:

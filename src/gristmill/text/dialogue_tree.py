@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import exp
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypedDict
 
 from gristmill.text.faults import likeness
 from gristmill.text.known import bare
@@ -78,6 +78,29 @@ class Node:
         up: Node | None = node
         while up:
             up.total, up.visits, up = up.total + reward, up.visits + 1, up.parent
+
+
+class Told(TypedDict):
+    """A node as a row keeps it; `parent` is its place in the list, None of the task, the first."""
+
+    text: str
+    parent: int | None
+    value: float
+    visits: int
+
+
+def told(root: Node) -> list[Told]:
+    """Return a tree as a list, parents first."""
+    places = {id(node): place for place, node in enumerate(root.walk())}
+    return [
+        Told(
+            text=node.said.text,
+            parent=places[id(node.parent)] if node.parent else None,
+            value=node.value,
+            visits=node.visits,
+        )
+        for node in root.walk()
+    ]
 
 
 def apart(one: str, other: str) -> float:
