@@ -102,17 +102,28 @@ def test_hostile_articles_are_text(ask, script) -> None:
     assert made["output"] == f"{evil}; [a](b)*"
 
 
-def test_the_recipe_draws_articles_that_differ(engine, tmp_path) -> None:
+def test_the_recipe_draws_articles_that_differ_and_drops_what_is_invented(engine, tmp_path) -> None:
+    pairs = {
+        "Gentiana": "Gentiana montana; amarin",
+        "Cladina": "C. rubra; rubrin",
+        "Halina": "Halina profunda; rubrin",
+    }
+
     def answer(prompt: str, draw: int) -> str:
         if "nothing else." in prompt:
             return "plants\nchemistry"
+        if prompt.startswith(EXTRACT):
+            return next(pair for name, pair in pairs.items() if name in prompt)
         findings = prompt.rpartition("Main findings: ")[2].removesuffix("\nAbstract:")
         return f"Much is known. {findings} More is not."
 
     recipe = Recipe.load(
         "synthetic_abstracts", ["export={formats: [alpaca], card: false, report: false}"]
     )
-    result = run(recipe, engines={"generator": engine(answer=answer)}, workspace=tmp_path)
+    engines = dict.fromkeys(recipe.engines, engine(answer=answer))
+    result = run(recipe, engines=engines, workspace=tmp_path)
     assert audit(result.path) == []
     assert result.ledger[0]["codes"] == {"not_selected": 1}
-    assert len({row["root"] for row in result.dataset.to_pylist()}) == 3
+    (line,) = [line for line in result.ledger if line["stage"] == "invented_relations"]
+    assert line["codes"] == {"invented": 3}
+    assert len({row["root"] for row in result.dataset.to_pylist()}) == 2

@@ -2,7 +2,8 @@
 
 Source: Delmas et al., "Relation Extraction in underexplored biomedical domains: A
 diversity-optimised sampling and synthetic data generation approach", arXiv:2311.06364, section 4.
-The released code is GPL-3.0, and nothing of it is here. `selectors.gme` draws the documents.
+The released code is GPL-3.0, and nothing of it is here. `selectors.gme` draws the documents,
+`filters.invented_relations` looks for findings of nobody's.
 Differs from the paper: our own prompts, sayings and banned words; a stock opening leaves.
 """
 

@@ -146,3 +146,40 @@ def _forms(organism: str) -> list[str]:
 def _names(text: str, *forms: str) -> bool:
     either = "|".join(re.escape(form) for form in forms)
     return bool(re.search(rf"(?i)(?<![\w-])(?:{either})(?![\w-])", text))
+
+
+def listed_pairs(text: str) -> list[tuple[str, str]]:
+    """Return the pairs of organism and compound in a reply, one a line with a semicolon between."""
+    lines = (re.sub(r"^[\s*\-]*(?:\d+[.)]\s)?", "", line) for line in text.splitlines())
+    pairs = (line.partition(";") for line in lines if ";" in line)
+    named = ((organism.strip(), label.strip(" .")) for organism, _, label in pairs)
+    return [(organism, label) for organism, label in named if organism and label]
+
+
+def unsupported(
+    said: Sequence[tuple[str, str]], known: Sequence[Relation], synonyms: Sequence[str]
+) -> list[str]:
+    """Return the pairs that are no known relation, each once, as "organism; compound".
+
+    A compound may go by its class, and an organism by "G. species". A synonym may stand for any
+    known name, since nobody says for which.
+    """
+    others = {_bare(name) for name in synonyms}
+    holds: dict[str, set[str]] = {}
+    for one in known:
+        for form in map(_bare, _forms(one.organism)):
+            names = holds.setdefault(form, set())
+            names |= {_bare(one.chemical), _bare(one.kind or one.chemical)}
+    every = set[str]().union(*holds.values())
+
+    def is_known(organism: str, label: str) -> bool:
+        if label in others:
+            return organism in holds or organism in others
+        return label in (every if organism in others else holds.get(organism, ()))
+
+    new = (pair for pair in said if not is_known(*map(_bare, pair)))
+    return [*dict.fromkeys("; ".join(pair) for pair in new)]
+
+
+def _bare(name: str) -> str:
+    return " ".join(name.casefold().split())
