@@ -271,6 +271,16 @@ def test_the_recipe_grows_its_pool_round_by_round(engine, tmp_path) -> None:
     assert again.note["calls"]["made"] == 0
 
 
+def test_a_target_is_of_new_rows_not_of_the_seeds_that_open_the_pool(engine, tmp_path) -> None:
+    recipe = Recipe.load("self_instruct", ["target=5", BARE])
+    result = run(recipe, engines={"generator": engine(answer=replies)}, workspace=tmp_path)
+    assert audit(result.path) == []
+    born = [row["round"] for row in result.dataset.to_pylist()]
+    assert (born.count(0), len(born), max(born)) == (12, 17, 1)
+    assert result.stop == "target"
+    assert result.ledger[-1]["codes"]["over_target"] > 0
+
+
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "self_instruct" / "seed_tasks.jsonl"
 
 

@@ -196,6 +196,8 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     told = summary(result)
     found = next(line["kept"] for line in result.ledger if line["stage"] == "target")
     wanted = f" of the {recipe.target:,} wanted" if recipe.target else ""
+    if recipe.target and found > recipe.target:
+        wanted += f" and the {found - recipe.target:,} that opened the pool"
     if wanted and told["kept"] != found:
         wanted = f", selected from {found:,}{wanted}"
     screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")

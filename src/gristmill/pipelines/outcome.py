@@ -68,6 +68,8 @@ class Outcome:
     tokens: int = 0
     asked: int = 0
     """Answers used, made or replayed."""
+    opening: int = 0
+    """Rounds until the first answer: what opens a pool is no part of a target."""
     files: list[str] = field(default_factory=list)
     state: str = ""
     """What the rows depend on besides their own ancestors: the code, and what barriers saw."""

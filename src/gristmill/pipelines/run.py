@@ -77,8 +77,7 @@ class Run:
         found.rows = self._cut(found)
         for i, use in enumerate(self.plan.selectors):
             name = f"select-{i:02d}"
-            what = Unit([use], self.recipe.seed, self.plan.types, self.roles)
-            before = found.rows
+            what, before = Unit([use], self.recipe.seed, self.plan.types, self.roles), found.rows
             shards = await self._step(name, what, before, self._barrier, {}, found.state)
             self._gather(found, shards)
             found.saw(use, before)
@@ -112,22 +111,19 @@ class Run:
         """Leave a ledger of what is finished, so that `status` and `trace` show what failed."""
         found = self._found
         found.take_all(self._under_way)
-        table = to_table([], self.plan.schema)
-        return self.save(found, table, "error_rate", len(self.seeds), {})
+        return self.save(found, to_table([], self.plan.schema), "error_rate", len(self.seeds), {})
 
     async def _waves(self) -> tuple[Outcome, Stop, int]:
         ends, found, n = [0], Outcome(), 0
         while True:
-            end = next_wave(self.recipe, ends[-1], len(self.seeds), n, found.tokens)
-            ends.append(end)
+            ends.append(next_wave(self.recipe, ends[-1], len(self.seeds), n, found.tokens))
             wave_of = {
                 row["id"]: wave
                 for wave, (start, end) in enumerate(pairwise(ends))
                 for row in self.seeds[start:end]
             }
             found = await self._pass(self.seeds[: ends[-1]], 0, len(ends) - 1, wave_of, None)
-            last = ends[-1] == len(self.seeds)
-            n = self.marks.count(found.rows)
+            n, last = self.marks.count(found.rows), ends[-1] == len(self.seeds)
             if stop := stop_after(self.recipe, n, found.tokens, is_last=last):
                 return found, stop, ends[-1]
 
@@ -146,8 +142,9 @@ class Run:
             total.asked += one.asked
             total.files += one.files
             total.state = digest(total.state, one.state)
+            total.opening += not total.asked
+            n = self.marks.count(row for row in total.rows if row["round"] >= total.opening)
             last = number + 1 == self.recipe.rounds.n
-            n = self.marks.count(total.rows)
             stop = stop_after(self.recipe, n, total.tokens, is_last=last)
             if stop := stop or stop_for_yield(self.recipe, len(seeds), len(one.rows)):
                 break
@@ -243,16 +240,17 @@ class Run:
 
     def _cut(self, found: Outcome) -> list[Row]:
         """Keep the first rows in canonical order, up to the target, without those marked to go."""
-        kept, shard = list[Row](), Shard()
-        limit = self.recipe.target or len(found.rows)
+        kept, shard, wanted = list[Row](), Shard(), self.recipe.target
+        left, opening = wanted or len(found.rows), found.opening if found.asked else 0
         for row in found.rows:
             if (note := self.marks.note_against(row)) is not None:
                 shard.end(row, "rejected", "target", code=DROPPED, detail=note)
-            elif len(kept) == limit:
-                shard.end(row, "rejected", "target", code="over_target", detail=f"target {limit}")
+            elif not left and row["round"] >= opening:
+                shard.end(row, "rejected", "target", code="over_target", detail=f"target {wanted}")
             else:
                 shard.end(row, "kept", "target")
                 kept.append(row)
+                left -= row["round"] >= opening
         n, total = len(kept), len(found.rows)
         shard.count("target", in_=total, entered_ok=n, rejected=total - n, made=n, kept=n)
         file = "shards/target/target.parquet"
