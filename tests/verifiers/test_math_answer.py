@@ -19,6 +19,11 @@ ALGEBRA = {"output": "So \\boxed{2\\sqrt{2}}.", "reference": "$\\sqrt{8}$"}
         ("72", "", None, "no_reference", None),
         ("72", None, None, "no_reference", None),
         ("\\boxed{__import__('os')}", "72", None, "unknown", None),
+        ("\\boxed{5 m}", "5 km", None, "unknown", None),
+        ("\\boxed{5 million}", "5", None, "unknown", None),
+        ("\\boxed{5 dollars}", "5", True, "pass", "exact"),
+        ("\\boxed{\u22125}", "5", False, "fail", "exact"),
+        ("7" * 100_000, "7" * 99_999 + "8", None, "unknown", None),
     ],
 )
 def test_numbers_and_texts_need_no_sandbox(

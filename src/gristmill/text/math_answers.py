@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
+from gristmill.text.measures import Measure, measure
+
 MAX_CHARS = 300
 """Longer answers are compared as texts only."""
 RELATIVE, ABSOLUTE = Fraction(1, 10**6), Fraction(1, 10**9)
@@ -141,11 +143,15 @@ def compare(
     a, b = clean(gold), clean(answer)
     if not a or not b:
         return Found(False if a else None, "empty")
+    agreed = _by_units(gold, answer)
+    if isinstance(agreed, Found):
+        return agreed
     if a == b:
         return Found(True, "text")
     if len(a) > MAX_CHARS or len(b) > MAX_CHARS:
         return Found(None, "length")
     a, b = (UNWRAP.fullmatch(t)[1].strip() if UNWRAP.fullmatch(t) else t for t in (a, b))  # type: ignore[index]
+    a, b = agreed or (a, b)
     x, y = number(a), number(b)
     if x and y:
         return _compare_numbers(x, y, a, allow_rounding=allow_rounding, in_percent=in_percent)
@@ -156,6 +162,26 @@ def compare(
     if WORDS.fullmatch(a) and WORDS.fullmatch(b):
         return Found(a.casefold() == b.casefold(), "text")
     return Found(None, "algebra")
+
+
+def _by_units(gold: str, answer: str) -> Found | tuple[str, str] | None:
+    """Return the numbers of two answers whose units agree; rung `unit` where nobody can tell."""
+    left, right = _measured(gold), _measured(answer)
+    if left and right:
+        if left.unit == right.unit:
+            return left.number, right.number
+        return Found(None, "unit") if left.is_word or right.is_word else None
+    a, b = clean(gold), clean(answer)
+    if not (one := left or right) or a == b or not number(b if left else a):
+        return None
+    if one.can_be_left_out:
+        return (one.number, b) if left else (a, one.number)
+    return Found(None, "unit") if one.is_word and one.is_apart else None
+
+
+def _measured(text: str) -> Measure | None:
+    found = measure(clean(TEXT.sub(r" \1 ", text))) if len(text) <= MAX_CHARS else None
+    return found if found and number(found.number) else None
 
 
 def _compare_numbers(

@@ -103,7 +103,7 @@ class MathAnswer(RowStage):
             gold, answer, allow_rounding=self.allow_rounding, in_percent=self.in_percent
         )
         why, profile = "", None
-        if found.same is None:
+        if found.same is None and found.rung != "unit":
             found, why, profile = await self.by_algebra(clean(gold), clean(answer), ctx)
         status = {True: "pass", False: "fail", None: why or "unknown"}[found.same]
         detail = f"{answer:.200} against {gold:.200}"
