@@ -262,7 +262,8 @@ def seeds_of(n: int) -> list[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in ALL if name not in OF_OTHERS])
 def test_order_shards_and_concurrency_keep_the_same_rows(name, tmp_path) -> None:
-    settings = built(name, tmp_path).model_dump(mode="json", exclude_unset=True)
+    stage = built(name, tmp_path)
+    settings = stage.model_dump(mode="json", include=stage.model_fields_set)
     use = {"use": f"filters.{name}", **settings, **WITHIN.get(name, {})}
     recipe = Recipe(name="one", stages=[*BEFORE.get(name, []), use])
     roles = ("generator", "judge", "embedder", "sandbox")
