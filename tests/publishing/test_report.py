@@ -138,6 +138,17 @@ def test_values_that_are_all_the_same_are_drawn() -> None:
     assert charts.scatter(np.zeros((4, 2), np.float32), [True] * 4)
 
 
+def test_names_on_a_map_stand_apart_at_every_width() -> None:
+    points = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
+    names = [(f"{i} heron{i}", (0.02 * i, 0.0)) for i in range(1, 13)]
+    svg = str(charts.scatter(points, [True] * 50, names))
+    at = [(float(x), float(y)) for x, y in re.findall(r'<text x="([\d.]+)" y="([\d.]+)"', svg)]
+    assert re.findall(r'>(\d+) <tspan class="term">heron', svg) == [str(i) for i in range(1, 13)]
+    assert all(20 < y < 430 for _, y in at)
+    for i, (x, y) in enumerate(at):
+        assert all(abs(x - a) >= 70 or abs(y - b) >= 28 for a, b in at[:i])
+
+
 @pytest.mark.parametrize(
     ("value", "shown"),
     [

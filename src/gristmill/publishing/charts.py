@@ -15,6 +15,8 @@ NOTHING = "\u2013"
 BINS = 28
 DENSE = 1200
 """Dots above which a map draws them smaller."""
+NAME_HIGH = 32
+"""Room for a name on a map, of its height of 430."""
 EDGE = 0.01
 """Share of the values (0..1) at each end that a histogram gathers in its outer bins."""
 
@@ -86,11 +88,34 @@ def scatter(
         for kind, which in (("others", ~chosen), ("chosen", chosen))
         if which.any()
     )
-    for name, place in names:
-        x, y = np.clip((np.array(place) - low) / span, 0, 1) * [width - 2 * edge, height - 2 * edge]
-        marks += _label(min(max(x + edge, 60), width - 60), max(y + edge, 14), name, "middle")
+    spots = [np.clip((np.array(at) - low) / span, 0, 1) * [width, height] for _, at in names]
+    said = [name for name, _ in names]
+    for (x, y), name in zip(_apart(spots, said, width, height), said, strict=True):
+        nth, _, term = name.partition(" ")
+        parts = f'{escape(nth)} <tspan class="term">{escape(term)}</tspan>'
+        marks += f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{parts}</text>'
     kind = "map dense" if len(points) > DENSE else "map"
     return _svg(width, height, "Map of the rows' embeddings", marks, kind)
+
+
+def _apart(
+    spots: Sequence[Array], names: Sequence[str], width: int, height: int
+) -> list[tuple[float, float]]:
+    """Return places of names, near their spots and none over another, in their order.
+
+    A narrow page shows the first word of a name alone, and larger: `NAME_HIGH` has room for both.
+    """
+    placed: list[tuple[float, float, float]] = []
+    for (x, y), name in zip(spots, names, strict=True):
+        half = max(9.5 * len(name), 50) / 2
+        x = min(max(float(x), half), width - half)
+        free = (
+            (abs(y - at), at)
+            for at in range(NAME_HIGH, height - 4, 4)
+            if all(abs(x - a) >= half + h or abs(at - b) >= NAME_HIGH for a, b, h in placed)
+        )
+        placed.append((x, float(min(free, default=(0, y))[1]), half))
+    return [(x, y) for x, y, _ in placed]
 
 
 def rate(times: Array, totals: Array, unit: str, n_steps: int = 36) -> Markup:
