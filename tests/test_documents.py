@@ -7,6 +7,7 @@ loaded with what is set, and its code is compiled.
 """
 
 import argparse
+import doctest
 import importlib
 import json
 import re
@@ -235,6 +236,19 @@ def test_the_notebook_shows_what_its_cells_give() -> None:
 def test_a_link_that_leaves_the_pages_becomes_text() -> None:
     text = "[here](a.md#b), [out](../benchmarks/README.md), [there](https://example.org)"
     assert inside(text, DOCS) == "[here](a.md#b), out, [there](https://example.org)"
+
+
+def test_every_name_of_the_reference_has_an_example() -> None:
+    """In its docstring, whose examples other tests run, or in a block of a page."""
+    page = DOCS / "reference" / "python.md"
+    shown_there = (block for path in PAGES for block in blocks(path) if block.kind == "python")
+    code = "\n".join(block.text for block in shown_there)
+    names = re.findall(r"(?m)^::: (\S+)\.(\w+)$", page.read_text(encoding="utf-8"))
+    assert {"run", "TableStage", "judge", "Verdict"} <= {name for _, name in names}
+    for module, name in names:
+        thing = getattr(importlib.import_module(module), name)
+        shown = any(test.examples for test in doctest.DocTestFinder().find(thing, name))
+        assert shown or re.search(rf"\b{name}\b", code), f"{module}.{name} has no example"
 
 
 def cluster(start: str) -> str:
