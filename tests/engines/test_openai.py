@@ -195,6 +195,16 @@ def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) ->
         (httpx.Response(400, text="unknown field"), "answered 400: unknown field"),
         (httpx.Response(400, text="top_p of 7"), r"answered 400: top_p of 7"),
         (httpx.Response(200, text="<html>"), "no JSON object"),
+        (httpx.Response(200, content=b"\x93\xff half a picture"), "no JSON object"),
+        (httpx.Response(200, content=b"[" * 100_000), "no JSON object"),
+        (httpx.Response(200, text='["choices"]'), "no JSON object"),
+        ({"choices": [None]}, r"another form: choices\.0"),
+        (
+            {"choices": [{"message": "Hi", "finish_reason": "stop"}]},
+            r"another form: choices\.0\.message",
+        ),
+        (chat(["Hi"]), r"another form: choices\.0\.message\.content"),  # type: ignore[arg-type]
+        (chat("Hi") | {"usage": {"prompt_tokens": "some"}}, "another form: usage.prompt_tokens"),
         ({"choices": []}, "without choices"),
         (chat("x", "abort"), "ended an answer by 'abort'"),
         (chat("x", "error"), "by 'error'"),
@@ -204,7 +214,7 @@ def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) ->
 def test_an_answer_that_is_none_is_an_engine_error(using: Any, reply: Any, words: str) -> None:
     with pytest.raises(EngineError, match=words) as caught:
         using(lambda *_: reply, Generate(ASK, HOT))
-    again = ("no JSON", "without choices", "'abort'", "'error'")
+    again = ("no JSON", "another form", "without choices", "'abort'", "'error'")
     assert isinstance(caught.value, EngineRefused) is not any(part in words for part in again)
 
 
@@ -293,6 +303,17 @@ def test_a_key_that_is_refused_in_mid_run_ends_the_run(using: Any, monkeypatch: 
     monkeypatch.setenv("SOME_KEY", "sk-secret")
     with pytest.raises(RequirementError, match="the key in SOME_KEY is refused") as refused:
         using(lambda *_: httpx.Response(403), Generate(ASK, HOT), api_key_env="SOME_KEY")
+    assert "sk-secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("status", [200, 400, 404])
+def test_a_server_that_repeats_the_key_is_not_quoted_with_it(
+    using: Any, monkeypatch: Any, status: int
+) -> None:
+    monkeypatch.setenv("SOME_KEY", "sk-secret")
+    reply = httpx.Response(status, json={"error": "Received API key = sk-secret, not valid"})
+    with pytest.raises(EngineError, match=r"Received API key = \*\*\*, not valid") as refused:
+        using(lambda *_: reply, Generate(ASK, HOT), api_key_env="SOME_KEY", attempts=1)
     assert "sk-secret" not in str(refused.value)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
 
 from gristmill.errors import EngineError, EngineRefused, PromptTooLong
 
@@ -21,16 +22,54 @@ TOO_LONG = (
 )
 """What servers say when a prompt does not fit; each has its own words for it."""
 FILTERED = "content_filter"
+HIDDEN = "***"
+
+
+class Usage(BaseModel, extra="allow"):
+    """What an answer cost, in tokens."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+
+
+class Message(BaseModel, extra="allow"):
+    """What was said in a chat."""
+
+    content: str | None = None
+
+
+class Made(BaseModel, extra="allow"):
+    """One answer: a message in a chat, else a text."""
+
+    message: Message | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class Reply(BaseModel, extra="allow"):
+    """The body, as far as it is read; whatever else it holds stays in it."""
+
+    choices: list[Made] | None = None
+    usage: Usage | None = None
+    model: str | None = None
 
 
 def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
-    """Return the body of an answer; a refusal becomes the error that fits."""
+    """Return the body of an answer; a refusal becomes the error that fits.
+
+    A server may repeat the key that it was sent: that is taken out before anybody reads on.
+    """
+    key = reply.request.headers.get("Authorization", "").removeprefix("Bearer ")
     if reply.is_success:
+        body = reply.content.replace(key.encode(), HIDDEN.encode()) if key else reply.content
         try:
-            return dict(reply.json())
-        except (json.JSONDecodeError, TypeError) as error:
-            raise EngineError(f"{url} answered with something that is no JSON object") from error
-    said = reply.text[:500]
+            return Reply.model_validate_json(body).model_dump(exclude_unset=True)
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(map(str, wrong["loc"]))
+            what = f"another form: {where} {wrong['msg']}" if where else "no JSON object"
+            raise EngineError(f"{url} answered with {what}") from error
+    said = (reply.text.replace(key, HIDDEN) if key else reply.text)[:500]
     if reply.status_code == 400 and FILTERED in said:
         return {"choices": [{"finish_reason": FILTERED}]}
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):

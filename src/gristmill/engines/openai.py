@@ -190,9 +190,9 @@ class OpenAI(Engine):
         return Completion(
             unwrapped(said.get("text" if said is made else "content") or "", shape),
             self._end(made),
-            int(used.get("prompt_tokens", 0)),
-            int(used.get("completion_tokens", 0)),
-            str(reply.get("model", self.model)),
+            used.get("prompt_tokens") or 0,
+            used.get("completion_tokens") or 0,
+            reply.get("model") or self.model,
             self.revision,
         )
 
@@ -262,7 +262,7 @@ class OpenAI(Engine):
             )
         used = reply.get("usage") or {}
         shares = {label: p / mass for label, p in sums.items()}
-        return Probs(shares, min(1.0, mass), int(used.get("prompt_tokens", 0)))
+        return Probs(shares, min(1.0, mass), used.get("prompt_tokens") or 0)
 
     async def _ask(self, prompt: Prompt, asked: dict[str, Any], key: str) -> dict[str, Any]:
         """Post, and post again with growing waits while the server is busy or away.
