@@ -110,7 +110,7 @@ def test_each_further_constraint_makes_another_problem(ask, script, sandbox) -> 
         (block("def solve():\n    return {'objective': float('inf'), 'x': 1.0}"), "not_solved"),
         (block("def solve():\n    while True: pass"), "not_solved"),
         (block("import sys\nsys.exit(0)"), "not_solved"),
-        (block("import pyscipopt\ndef solve(): pass"), "not_solved"),
+        (block("import pyscipopt\ndef solve(): pass"), "missing_package"),
         (
             block(
                 "import random\ndef solve():\n    found = random.SystemRandom().random()\n"

@@ -55,7 +55,7 @@ class ReSocraticSolve(RowStage):
     """Make a row of the problem with one constraint, one of it with two, and so on."""
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
-        {"no_constraint", "no_code", "not_solved", "unsteady"}
+        {"no_constraint", "no_code", "missing_package", "not_solved", "unsteady"}
     )
 
     of: str = Field(default="re_socratic", pattern=r"^\w+$")
@@ -124,7 +124,9 @@ async def solve(
     verdicts = await asyncio.gather(*map(ctx.sandbox.run, runs))
     first, second = map(solved, verdicts)
     if first is None or second is None:
-        return Drop("not_solved", f"{verdicts[0].status}: {verdicts[0].detail or code}")
+        lacks = verdicts[0].status == "missing_dependency"
+        why = "missing_package" if lacks else "not_solved"
+        return Drop(why, f"{verdicts[0].status}: {verdicts[0].detail or code}")
     if not same_results(first, second):
         return Drop("unsteady", f"{first}, then {second}")
     return code, first, reply.gen
