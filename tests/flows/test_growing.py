@@ -149,6 +149,13 @@ def test_marks_that_decided_a_part_are_told_by_the_card_of_the_whole(grow, place
     assert (GROWN / "dataset" / "marks.jsonl").exists()
 
 
+def test_whoever_marks_a_part_that_was_added_is_told_that_its_rows_stay(grow, capfd) -> None:
+    part = grow("my newt", "a cat")[1]["grown"]["run"]
+    assert main(["review", part, "--export", "rows.json"]) == 0
+    said = capfd.readouterr()[1]
+    assert f"{part} is a part of datasets/pets, whose rows stay: marks decide nothing" in said
+
+
 def test_another_recipe_does_not_grow_it_and_an_edited_one_is_named(grow, place) -> None:
     grow("the heron")
     code, _, err = grow("the heron", "the otter", argv=("--set", "stages.1.threshold=0.5"))

@@ -18,6 +18,7 @@ NEXT = "next: run its recipe again; what is marked decides then, and everything 
 
 def do_review(args: argparse.Namespace, screen: Screen) -> int:
     """Serve the review page until Ctrl-C; or bring marks from a file, or write them to one."""
+    from gristmill.publishing import growth
     from gristmill.publishing.review import Review
     from gristmill.storage.shards import lock
 
@@ -32,6 +33,11 @@ def do_review(args: argparse.Namespace, screen: Screen) -> int:
             raise InputError(
                 f"{run} is a dataset that grows: its rows stay, so marks would decide nothing; "
                 "review the run of a part before it is added"
+            )
+        for grown in growth.with_part(args.workspace, run):
+            screen.note(
+                f"{run.name} is a part of {grown}, whose rows stay: marks decide nothing there; "
+                "they do before a part is added, or when the dataset is built anew"
             )
         if args.origin is None and args.export is None:
             return _serve(review, args.port, screen)

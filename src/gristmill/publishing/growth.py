@@ -49,6 +49,17 @@ def opened(folder: Path) -> RunFiles | None:
     return RunFiles.open(folder)
 
 
+def with_part(workspace: Path, run: Path) -> list[Path]:
+    """Return the grown datasets of a workspace that a run was added to."""
+    notes = sorted(workspace.glob("datasets/*/ledger.json"))
+    told = ((note.parent, json.loads(note.read_text(encoding="utf-8"))) for note in notes)
+    return [
+        grown
+        for grown, note in told
+        if any(one["run"] == run.name for one in note.get("versions", ()))
+    ]
+
+
 def taken(run: RunFiles) -> set[str]:
     """Return the ids of the seeds that any version took, whatever became of them."""
     first = (pl.col("stage") == "seeds") & (pl.col("round") == 0)
