@@ -38,6 +38,7 @@ from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.pipelines import Recipe, run
 from gristmill.pipelines.runners import LocalRunner, RayRunner
 from gristmill.storage.answers import Answers
+from gristmill.storage.ids import digest
 
 PER_ROW = 4
 TEXT = "An answer of about a hundred words says one thing after the other. " * 9
@@ -149,14 +150,15 @@ def store_rates(sizes: list[int], n: int = 20_000) -> Iterator[tuple[str, int]]:
 
 
 def key(i: int) -> str:
-    """Return a key as random as a digest."""
-    return f"{i * 0x9E3779B97F4A7C15 % 2**128:032x}"
+    """Return a key as the store gets them: they come in no order."""
+    return digest(i)
 
 
 def fill(path: Path, first: int, end: int, answer: bytes) -> None:
     """Put answers straight into the file; nobody waits for these."""
     with sqlite3.connect(path) as store:
         store.execute("PRAGMA synchronous = OFF")
+        store.execute(f"PRAGMA cache_size = {-(2**20)}")
         for start in range(first, end, 100_000):
             rows = ((key(i), answer) for i in range(start, min(end, start + 100_000)))
             store.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
