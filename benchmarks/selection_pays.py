@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,54 +29,54 @@ import yaml
 from telling import machine, tell
 
 from gristmill.cli import main as build_dataset
+from gristmill.engines.named import built
+from gristmill.pipelines.stage import Stage
 
-VECTOR: dict[str, Any] = {"use": "scorers.embedding"}
-IFD: dict[str, Any] = {"use": "scorers.ifd"}
-STAGES: dict[str, list[dict[str, Any]]] = {
-    "longest_instruction": [{"use": "selectors.longest"}],
-    "longest_answer": [
-        {"use": "scorers.word_count"},
-        {"use": "selectors.top_k", "of": "scores.word_count.words"},
-    ],
-    "ifd": [IFD, {"use": "selectors.top_k", "of": "scores.ifd.ppl", "below": 1.0}],
-    "ic_ifd": [
-        {"use": "scorers.ic_ifd"},
-        {"use": "selectors.top_k", "of": "scores.ic_ifd.score"},
-    ],
-    "easiest": [
-        {"use": "scorers.perplexity"},
-        {"use": "selectors.top_k", "of": "scores.perplexity.nll", "best": "lowest"},
-    ],
-    "k_center": [VECTOR, {"use": "selectors.k_center"}],
-    "facility_location": [VECTOR, {"use": "selectors.facility_location"}],
-    "kmq": [VECTOR, IFD, {"use": "selectors.kmq", "quality": "scores.ifd.ppl", "clusters": [16]}],
+FOUND: dict[str, Any] = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+WAYS: dict[str, list[dict[str, Any]]] = FOUND["ways"]
+ENGINES: dict[str, dict[str, Any]] = {
+    "scorer": {"use": "logprobs"},
+    "judge": {"use": "logprobs"},
+    "probe": {"use": "attention"},
+    "models": {"use": "divergence", "dtype": "bfloat16"},
+    "embedder": {"use": "sentence_transformers", "model": "minilm"},
+    "trainer": {"use": "trainer", "epochs": 2, "batch_size": 8, "max_model_len": 128},
 }
+"""All but one run the model; `models` takes it in bfloat16 for a pruned one of itself."""
 
 
-def write_rows(path: Path, n: int) -> None:
-    """Write n rows, half from each source."""
-    folder, rng = Path(os.environ["GRISTMILL_DATA"]), Random(0)
-    lines = []
+def write_rows(folder: Path, n: int) -> None:
+    """Write n rows, half from each source, and as many prompts of other rows."""
+    data, rng, other = Path(os.environ["GRISTMILL_DATA"]), Random(0), Random(1)
+    lines, prompts = [], list[str]()
     for name in ("alpaca/random_9k", "dolly/dolly_3k"):
-        rows = json.loads((folder / f"{name}.json").read_text())
-        for row in rng.sample([row for row in rows if row["output"].strip()], n // 2):
+        source = name.partition("/")[0]
+        rows = json.loads((data / f"{name}.json").read_text())
+        drawn = rng.sample([row for row in rows if row["output"].strip()], n // 2)
+        for i, row in enumerate(drawn):
             texts = {column: row[column] for column in ("instruction", "input", "output")}
-            lines.append(json.dumps({**texts, "source": name.partition("/")[0]}))
-    path.write_text("\n".join(lines))
+            labels = {"source": source, "category": row.get("category", source)}
+            lines.append(json.dumps({**texts, **labels, "is_validation": i % 8 == 0}))
+        taken = {row["instruction"] for row in drawn}
+        left = sorted({row["instruction"] for row in rows} - taken)
+        prompts += [" ".join(text.split()) for text in other.sample(left, n // 2)]
+    (folder / "rows.jsonl").write_text("\n".join(lines))
+    (folder / "target.txt").write_text("\n".join(prompts))
 
 
 def write_recipe(folder: Path, name: str, k: int, model: str) -> str:
-    """Write the recipe of one selector."""
-    *before, last = STAGES[name]
-    stages = [{"use": "filters.exact_duplicates"}, *before, {**last, "k": k}]
-    asked = {stage["use"] for stage in before}
-    engines: dict[str, Any] = {}
-    if asked & {"scorers.ifd", "scorers.ic_ifd", "scorers.perplexity"}:
-        engines["scorer"] = {"use": "logprobs", "model": model}
-    if "scorers.embedding" in asked:
-        engines["embedder"] = {"use": "sentence_transformers", "model": "minilm"}
-    how = {"epochs": 2, "batch_size": 8, "max_model_len": 128}
-    engines["trainer"] = {"use": "trainer", "model": model, **how}
+    """Write the recipe of one line of the table."""
+    given = {"{k}": k, "{target}": str(folder / "target.txt")}
+    stages: list[dict[str, Any]] = [{"use": "filters.exact_duplicates"}]
+    for stage in WAYS[name]:
+        stages.append({key: given.get(str(value), value) for key, value in stage.items()})
+    roles = {"trainer"}  # of the proof
+    for stage in stages:
+        module = import_module(f"gristmill.{stage['use']}")
+        roles |= built(module, name, stage, Stage).needs().keys()
+    engines = {role: {"model": model, **ENGINES[role]} for role in roles}
+    if "models" in engines:
+        engines["models"]["original"] = model
     path = folder / f"{name}.yaml"
     path.write_text(yaml.safe_dump({"name": name, "engines": engines, "stages": stages}))
     return str(path)
@@ -91,18 +92,20 @@ def main() -> None:
     parser.add_argument("--k", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--only", nargs="+", choices=STAGES, default=list(STAGES))
+    parser.add_argument("--workspace", type=Path, help="keep what was trained here, to go on later")
+    parser.add_argument("--only", nargs="+", choices=WAYS, default=list(WAYS))
     args = parser.parse_args()
     if args.quick:
         args.rows, args.held_out, args.k, args.seeds = 60, 12, 12, 3
         args.only = ["longest_answer", "k_center"]
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        write_rows(folder / "rows.jsonl", args.rows)
+        folder = args.workspace or Path(made)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_rows(folder, args.rows)
         recipes = [write_recipe(folder, name, args.k, args.model) for name in args.only]
         command = [
-            "prove", *recipes, "--input", str(folder / "rows.jsonl"), "--workspace", made,
+            "prove", *recipes, "--input", str(folder / "rows.jsonl"), "--workspace", str(folder),
             "--held-out", str(args.held_out), "--seeds", str(args.seeds), "--json",
         ]  # fmt: skip
         with redirect_stdout(io.StringIO()) as out:
