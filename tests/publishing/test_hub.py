@@ -97,6 +97,15 @@ def test_a_dataset_that_was_edited_is_refused(ready, server) -> None:
     assert server.log == []
 
 
+def test_a_dataset_that_no_reader_takes_any_more_is_refused(ready, server) -> None:
+    path = ready()
+    file = path / "dataset" / "data" / "train-00001-of-00004.parquet"
+    file.write_bytes(file.read_bytes() + b"\n")
+    with pytest.raises(GateClosed, match=r"train-00001-of-00004.parquet cannot be read: edited"):
+        hub.publish(path, REPO, endpoint=server.url)
+    assert server.log == []
+
+
 def test_a_laxer_licence_than_the_sources_is_refused(ready, server) -> None:
     path = ready()
     file = path / "dataset" / "README.md"
