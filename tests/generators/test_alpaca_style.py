@@ -126,6 +126,18 @@ def test_hostile_seeds_are_text(grow, script) -> None:
     assert shown in engine.calls[0].prompt
 
 
+def test_a_seed_that_has_no_others_is_shown_alone(engine, tmp_path) -> None:
+    recipe = Recipe.load(
+        "alpaca_style", ["rounds.n=2", "export={formats: [], card: false, report: false}"]
+    )
+    model = engine(answer=lambda prompt, draw: "Name three rivers.\n2. Input:\n2. Output:\nNone.")
+    seed = {"instruction": "Add up all of these numbers.", "input": "1 and 1", "output": "2"}
+    result = run(recipe, [seed], engines={"generator": model}, workspace=tmp_path)
+    assert not any(line["failed"] for line in result.ledger), result.ledger
+    (request,) = model.calls
+    assert request.prompt.endswith("1. Output:\n2\n###\n2. Instruction:")
+
+
 def test_a_seed_without_an_answer_cannot_be_shown(ask, script) -> None:
     assert ask(AlpacaStyle(), {"instruction": "Add."}, script({})).code == "no_answer"
     row = {"instruction": "Add.", "instances": [{"input": "", "output": "2"}]}

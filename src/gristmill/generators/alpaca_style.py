@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import ClassVar, TypedDict
 
+import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
@@ -104,7 +105,8 @@ class AlpacaStyle(RowStage):
         is_other = pc.and_(pc.equal(pool["round"], 0), pc.not_equal(pool["instruction"], own))
         pool = pool.filter(is_other)
         places = ctx.rng.sample(range(len(pool)), k=min(self.shots - 1, len(pool)))
-        return [(r["instruction"], r["input"], r["output"]) for r in pool.take(places).to_pylist()]
+        others = pool.take(pa.array(places, pa.int64())).to_pylist()
+        return [(one["instruction"], one["input"], one["output"]) for one in others]
 
     def _task(self, block: str, shown: list[str], gen: Gen) -> Task | Drop:
         parts = FIELDS.split(block if FIELDS.match(block.lstrip()) else f"Instruction:{block}")
