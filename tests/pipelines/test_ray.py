@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import signal
 
 import pytest
@@ -9,7 +10,7 @@ from audit import audit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gristmill import run
+from gristmill import Recipe, run
 from gristmill.engines import cluster
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import TooManyErrors
@@ -43,6 +44,39 @@ def test_workers_shards_and_order_never_change_a_byte(
     rows = seeds(14)
     runner = RayRunner(workers, rows_per_shard=rows_per_shard, in_flight=in_flight)
     assert once([rows[i] for i in shuffled], runner, 0.002) == once(rows, LocalRunner(), 0)
+
+
+RULES = ("length", "quality", "script", "injection", "personal_data", "secrets", "language")
+COMPARING = ("exact_duplicates", "near_duplicates", "rouge_novelty", "same_names")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_filters_keep_the_same_rows_on_any_number_of_workers(workers, tmp_path) -> None:
+    rng = random.Random(3)
+    asked = [" ".join(rng.choices([f"word{i}" for i in range(300)], k=30)) for _ in range(40)]
+    asked += [*asked[:4], *(f"{text} more" for text in asked[4:8])]
+    asked += [text.replace(" ", " or ", 9) for text in asked[8:12]]
+    said = [
+        "An oak.",
+        "<nooutput>",
+        "Write to jo@mill.org.",
+        "```\ndef oak(): pass\n```",
+        "An elm.",
+    ]
+    rows = [{"instruction": text, "output": said[i % 5]} for i, text in enumerate(asked)]
+    uses = [{"use": f"filters.{name}"} for name in (*RULES, *COMPARING)]
+
+    def once(given, runner):
+        path = tmp_path / type(runner).__name__
+        made = run(Recipe(name="filters", stages=uses), given, {}, runner, path)
+        assert audit(made.path) == []
+        return bytes_of(made), made.ledger
+
+    there = once(rows[::-1], RayRunner(workers, rows_per_shard=7, in_flight=3))
+    assert there == once(rows, LocalRunner())
+    codes = {code for line in there[1] for code in line["codes"]}
+    expected = "no_output personal_data exact_duplicate near_duplicate not_novel same_names"
+    assert codes == {*expected.split()}
 
 
 def test_a_replay_starts_no_worker(recipe, engine, seeds, tmp_path) -> None:
