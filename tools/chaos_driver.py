@@ -132,7 +132,7 @@ def drive(folder: Path, address: str) -> None:
     engines = {role: Kept(engine=engine, address=address) for role, engine in hosted.items()}
     for line in sys.stdin:
         place = Path(line.strip())
-        runner = RayRunner(1, address, rows_per_shard=6, in_flight=6)
+        runner = RayRunner(1, address, rows_per_shard=6, in_flight=6, silence_s=10)
         runner.wake()
         run(recipe, seeds, engines, runner, place)
         (place / "done").touch()

@@ -8,11 +8,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError, field_validator
 
 from gristmill.engines.named import build_engines
 from gristmill.engines.openai import OpenAI
@@ -25,6 +25,9 @@ from gristmill.errors import (
     RequirementError,
     UsageError,
 )
+from gristmill.generators.responses import Responses
+from gristmill.pipelines import Context
+from gristmill.pipelines.replies import complete, fill
 
 ASK: list[Message] = [{"role": "user", "content": "Hi"}]
 HOT = Sampling(0.7, max_tokens=9, stop=("END",))
@@ -416,3 +419,45 @@ def test_a_real_vllm_server_answers_refuses_and_judges(server: str) -> None:
     assert text.finish_reason == "length"
     for answer in probs:
         assert "likeliest" in str(answer) or sum(answer.values.values()) == pytest.approx(1)
+
+
+class Colour(BaseModel):
+    word: Literal["red", "green"]
+
+
+class Blue(Colour):
+    @field_validator("word")
+    @classmethod
+    def _is_blue(cls, word: str) -> str:
+        if word != "blue":
+            raise ValueError("the server was told of red and green alone")
+        return word
+
+
+class Counted(OpenAI):
+    _posted: list[Any] = PrivateAttr(default_factory=list)
+
+    async def _post(self, url: str, body: dict[str, Any], key: str) -> httpx.Response:
+        self._posted.append(body["messages"])
+        return await super()._post(url, body, key)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_real_vllm_server_holds_replies_to_a_shape_and_is_asked_for_one_repair(
+    server: str, ask: Callable[..., Any]
+) -> None:
+    class Filled(Responses):
+        async def __call__(self, row: Any, ctx: Context) -> Any:
+            llm, how = ctx.llm("generator"), Sampling(0.0, max_tokens=48)
+            if row["shape"] is tuple:
+                return await complete(llm, ASK, how, ("seventeen", "green"))
+            return await fill(llm, ASK, how, row["shape"])
+
+    engine = Counted(model="tiny", base_url=server)
+    one, found, wrong = (ask(Filled(), {"shape": shape}, engine) for shape in (tuple, Colour, Blue))
+    assert one.text in ("seventeen", "green")
+    assert (found[0].word in ("red", "green"), found[1].finish_reason) == (True, "stop")
+    assert (wrong.code, len(engine._posted)) == ("bad_json", 4)
+    assert engine._posted[-1][:-2] == ASK
+    assert "red and green alone" in engine._posted[-1][-1]["content"]

@@ -30,6 +30,7 @@ class Slow(Engine):
     replicas: int = 1
     silence_s: float = 60.0
     stillbirths: int = 0
+    dies_by: int = signal.SIGKILL
     log: Path
 
     @property
@@ -39,7 +40,7 @@ class Slow(Engine):
     async def start(self) -> None:
         self.note("start")
         if self.log.read_text().split().count("start") <= self.stillbirths:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self.dies_by)
 
     async def stop(self) -> None:
         self.note("stop")
@@ -228,11 +229,14 @@ def test_an_actor_whose_process_hangs_is_replaced(using: Any, tmp_path: Path) ->
     assert text != f"second by {pid}"
 
 
-def test_an_actor_that_dies_while_it_starts_is_started_again(using: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP])
+def test_an_actor_that_dies_or_stops_while_it_starts_is_started_again(
+    using: Any, tmp_path: Path, fault: signal.Signals
+) -> None:
     async def do(remote: Remote) -> Any:
         return await ask(remote, "a")
 
-    assert using(do, stillbirths=1).text.startswith("a by ")
+    assert using(do, stillbirths=1, dies_by=fault, silence_s=0.1).text.startswith("a by ")
     assert (tmp_path / "log").read_text().split().count("start") == 2
 
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ class Method:
 def test_a_message_that_cannot_travel_loses_the_worker_not_the_run(breaks: str) -> None:
     import ray
 
+    killed: list[Any] = []
+
     async def broken(*_: Any) -> Any:
         await asyncio.sleep(0.01)
         raise ray.exceptions.RaySystemError("cannot be pickled")
@@ -36,7 +39,8 @@ def test_a_message_that_cannot_travel_loses_the_worker_not_the_run(breaks: str) 
 
     async def go() -> None:
         hand: Any = object.__new__(Hand)
-        hand._ray, hand.load, hand.lost, hand._jobs, hand._tasks = ray, 0, False, {}, set()
+        hand._ray = SimpleNamespace(exceptions=ray.exceptions, kill=killed.append)
+        hand.load, hand.lost, hand._jobs, hand._tasks = 0, False, {}, set()
 
         async def collect() -> Any:
             if breaks == "collect":
@@ -62,6 +66,7 @@ def test_a_message_that_cannot_travel_loses_the_worker_not_the_run(breaks: str) 
         with pytest.raises(WorkerLost, match="cannot be pickled"):
             await asyncio.wait_for(hand.run("shard", None, hand._roles), 10)
         assert hand.lost
+        assert killed == [hand._actor], "what is left of it would go on"
         hand._pump.cancel()
         await asyncio.gather(hand._pump, return_exceptions=True)
 

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 
+import psutil
 import pytest
 from audit import audit
 from hypothesis import HealthCheck, given, settings
@@ -96,8 +97,14 @@ def test_a_replay_starts_no_worker(recipe, engine, seeds, tmp_path) -> None:
     assert not warm
 
 
-def test_a_killed_worker_costs_nothing(recipe, engine, seeds, tmp_path) -> None:
-    runner = RayRunner(1, rows_per_shard=3, in_flight=3)
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [(signal.SIGKILL, "died unexpectedly"), (signal.SIGSTOP, "no sign of life for 15 s")],
+)
+def test_a_killed_or_stopped_worker_costs_nothing(
+    fault, said, recipe, engine, seeds, tmp_path, caplog
+) -> None:
+    runner = RayRunner(1, rows_per_shard=3, in_flight=3, silence_s=15)
     killed = []
 
     async def kill_once() -> None:
@@ -106,8 +113,8 @@ def test_a_killed_worker_costs_nothing(recipe, engine, seeds, tmp_path) -> None:
         actor = runner._hands[0]._actor
         pid = await actor.pid.remote()
         await asyncio.sleep(0.05)
-        os.kill(pid, signal.SIGKILL)
-        killed.append(pid)
+        killed.append(psutil.Process(pid))
+        os.kill(pid, fault)
 
     async def step(name, work):
         killer = asyncio.create_task(kill_once())
@@ -121,7 +128,11 @@ def test_a_killed_worker_costs_nothing(recipe, engine, seeds, tmp_path) -> None:
     )
     plain = run(recipe(), seeds(40), {"generator": engine()}, LocalRunner(), tmp_path / "plain")
     assert killed
+    assert said in caplog.text
     assert bytes_of(made) == bytes_of(plain)
+    assert audit(made.path) == []
+    for process in killed:
+        process.wait(20)
 
 
 def test_a_worker_that_was_gone_when_a_shard_came_gets_no_other() -> None:

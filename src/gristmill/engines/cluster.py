@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import threading
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gristmill import telemetry
+from gristmill.engines.loop import within
 from gristmill.errors import RequirementError
 
 OBJECTS_BYTES = 256 * 2**20
 """Shared memory of a local Ray: requests and answers are small and leave at once."""
 ATTEMPTS = 3
 """Ray gives its own daemons 30 seconds to start and cannot be told to give them more."""
+
+T = TypeVar("T")
+LISTENED = {"alive": 1}
+"""The concurrency groups of an actor that `listen` listens to."""
 
 _gate = threading.Lock()
 _users: list[bool] = []
@@ -88,6 +95,37 @@ def last_words(pid: int) -> str:
         said = [line.strip() for line in lines if line.strip() and line[0] != ":"]
         return said[-1] if said else ""  # Ray's own lines are `:actor_name:Host` and the like
     return ""
+
+
+async def listen(alive: Any, silence_s: float) -> None:
+    """Call `alive`, a method of an actor, again and again while its process lives.
+
+    It answers in a thread of its own (`LISTENED`): only a stopped process is silent, no busy one.
+    The first answer has no limit: until there is a process, Ray waits for a machine with room.
+
+    Raises:
+        TimeoutError: It said nothing for `silence_s` seconds.
+        ray.exceptions.RayError: It is dead.
+    """
+    alive = alive.options(concurrency_group="alive")
+    await alive.remote()
+    while True:
+        await asyncio.sleep(silence_s / 4)
+        await within(alive.remote(), silence_s)
+
+
+async def while_alive(call: Coroutine[Any, Any, T], alive: Any, silence_s: float) -> T:
+    """Await a call to an actor as long as `listen` hears from it; raise what `listen` raises."""
+    called = asyncio.create_task(call)
+    heard = asyncio.create_task(listen(alive, silence_s))
+    try:
+        await asyncio.wait({called, heard}, return_when=asyncio.FIRST_COMPLETED)
+        if heard.done() and not called.done():
+            await heard
+        return await called
+    finally:
+        for task in (called, heard):
+            task.cancel()
 
 
 def gpus() -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 K = TypeVar("K")
 V = TypeVar("V")
+LOOKS = 8
+"""How often `within` looks whether its call has ended."""
 
 
 @contextmanager
@@ -87,6 +89,24 @@ async def windowed(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def within(call: Awaitable[T], limit_s: float) -> T:
+    """Await a call; it has `limit_s` seconds, each of which this loop has to be awake for.
+
+    A driver that was itself stopped, or busy, finds the answers that came meanwhile.
+
+    Raises:
+        TimeoutError: It did not end.
+    """
+    task = asyncio.ensure_future(call)
+    try:
+        for _ in range(LOOKS):
+            if (await asyncio.wait({task}, timeout=limit_s / LOOKS))[0]:
+                return await task
+    finally:
+        task.cancel()
+    raise TimeoutError(f"no sign of life for {limit_s:g} s")
 
 
 def first(group: BaseExceptionGroup[BaseException]) -> BaseException:

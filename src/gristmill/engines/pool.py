@@ -19,9 +19,9 @@ from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.host import Outcome, result
 from gristmill.engines.leases import Withdrawn, fail
-from gristmill.engines.loop import first
+from gristmill.engines.loop import first, within
 from gristmill.engines.planner import Waiting
-from gristmill.engines.replica import RESTARTS, Replica
+from gristmill.engines.replica import PAUSE_S, RESTARTS, Replica
 from gristmill.engines.requests import Request
 from gristmill.errors import EngineError, EngineLost, GristmillError, RequirementError
 
@@ -29,10 +29,6 @@ log = logging.getLogger(__name__)
 
 BATCH, WAIT_S = 64, 0.005
 """A message holds up to so many requests; it leaves when what arrives had so many seconds."""
-PAUSE_S = 5.0
-"""How long the last poll of an actor may take; one that is silent for longer hangs."""
-SILENCE_S = 120.0
-"""More that an engine gets which names no `silence_s` of its own: some hold their process up."""
 JOIN_S = 2.0
 """How often it looks for machines that have joined the cluster."""
 ALONE_S = 60.0
@@ -217,10 +213,9 @@ class Pool:
         """Take answers as they come; when the actor dies, put another in its place."""
         import ray
 
-        patience_s = PAUSE_S + getattr(self.engine, "silence_s", SILENCE_S)
         while not (self._is_paused or replica.is_given_up):
             try:
-                for number, made in await asyncio.wait_for(replica.actor.poll.remote(), patience_s):
+                for number, made in await within(replica.actor.poll.remote(), replica.patience_s):
                     replica.deaths = 0
                     if number in replica.in_hand:
                         request, future = replica.in_hand.pop(number)

@@ -20,6 +20,11 @@ STARTS = 3
 RESTARTS = 6
 """Deaths without an answer between; then it stays dead. `suspects.py` needs fewer to find why."""
 
+PAUSE_S = 5.0
+"""How long the last poll of an actor may take; one that is silent for longer hangs."""
+SILENCE_S = 120.0
+"""More that an engine gets which names no `silence_s` of its own: some hold their process up."""
+
 
 @dataclass(slots=True)
 class Replica:
@@ -54,7 +59,7 @@ class Replica:
         for _ in range(STARTS):
             try:
                 return await self._begin()
-            except ray.exceptions.RayError as error:
+            except (ray.exceptions.RayError, TimeoutError) as error:
                 said = await self.last_words() or str(error)
                 log.error("engine=%s died_starting=%s", self.name, said)  # noqa: TRY400
                 ray.kill(self.actor)
@@ -72,7 +77,7 @@ class Replica:
         while not (self.is_ready or self.is_given_up):
             try:
                 await self._begin()
-            except (ray.exceptions.RayError, EngineError) as error:
+            except (ray.exceptions.RayError, TimeoutError, EngineError) as error:
                 ray.kill(self.actor)
                 self.deaths += 1
                 log.error("engine=%s restart_failed=%s", self.name, error)  # noqa: TRY400
@@ -82,6 +87,11 @@ class Replica:
     def give_up(self) -> None:
         """Expect nothing of it any more."""
         self.deaths = RESTARTS + 1
+
+    @property
+    def patience_s(self) -> float:
+        """How long its actor may be silent; then it hangs."""
+        return PAUSE_S + getattr(self.engine, "silence_s", SILENCE_S)
 
     @property
     def name(self) -> str:
@@ -98,10 +108,13 @@ class Replica:
 
     async def _begin(self) -> None:
         self.pid, self.actor = 0, self._created()
+        await cluster.while_alive(self._load(), self.actor.pids, self.patience_s)
+        self.is_ready = True
+
+    async def _load(self) -> None:
         self.pid = (await self.actor.pids.remote())[0]
         result(await self.actor.start.remote())
         self.window = await self.actor.window.remote()
-        self.is_ready = True
 
     def _created(self) -> Any:
         import ray
@@ -112,8 +125,9 @@ class Replica:
             "num_cpus": 0,
             "num_gpus": wanted if cluster.gpus() >= wanted else 0,
             "max_concurrency": 1000,
+            "concurrency_groups": cluster.LISTENED,
             "runtime_env": {"env_vars": cluster.environment()},
         }
         if self.node:
             options["scheduling_strategy"] = NodeAffinitySchedulingStrategy(self.node, soft=False)
-        return ray.remote(Host).options(**options).remote(self.engine)
+        return ray.remote(**options)(Host).remote(self.engine)

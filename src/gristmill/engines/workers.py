@@ -22,24 +22,26 @@ from gristmill.storage.batches import Batches
 Job = Callable[[Mapping[str, "Outbox"]], Awaitable[Any]]
 """Picklable work, given what asks on its behalf, by role."""
 
+SILENCE_S = 120.0
+"""A worker that gives no sign of life for so long is stopped: it is ended and given up."""
 BATCH, WAIT_S = 64, 0.005
 """Answers per message, and how long the first one waits for others."""
 
 
 class WorkerLost(Exception):
-    """The worker's process ended."""
+    """The worker's process ended, or was stopped."""
 
 
 class Hand:
     """One worker, as the driver sees it."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence_s: float = SILENCE_S) -> None:
         import ray
 
         self.load, self.lost = 0, False
         self._ray = ray
         self._actor = (
-            ray.remote(num_cpus=0, max_concurrency=1000)(Palm)  # type: ignore[call-overload]  # Ray's stubs know functions only
+            ray.remote(num_cpus=0, max_concurrency=1000, concurrency_groups=cluster.LISTENED)(Palm)  # type: ignore[call-overload]  # Ray's stubs know functions only
             .options(runtime_env={"env_vars": cluster.environment()})
             .remote()
         )
@@ -48,6 +50,7 @@ class Hand:
         self._tasks: set[asyncio.Task[None]] = set()
         self._replies = Batches(self._deliver, BATCH, WAIT_S, at_once=4)
         self._pump = asyncio.create_task(self._collect())
+        self._watch = asyncio.create_task(self._listen(silence_s))
 
     async def run(self, name: str, job: Job, roles: Mapping[str, Any]) -> Any:
         """Run one job there; raise WorkerLost when the worker dies first."""
@@ -68,12 +71,12 @@ class Hand:
 
     async def close(self) -> None:
         """End the worker and what was under way for it."""
-        self._pump.cancel()
-        for task in self._tasks:
+        tasks = [self._pump, self._watch, *self._tasks]
+        for task in tasks:
             task.cancel()
         self._ray.kill(self._actor)
         # Ray may leave a cancelled call waiting: a clean stop is bounded.
-        await asyncio.wait([self._pump, *self._tasks], timeout=5)
+        await asyncio.wait(tasks, timeout=5)
 
     async def _collect(self) -> None:
         try:
@@ -92,9 +95,16 @@ class Hand:
             self._lose(error)
             raise
 
+    async def _listen(self, silence_s: float) -> None:
+        try:
+            await cluster.listen(self._actor.pid, silence_s)
+        except (self._ray.exceptions.RayError, TimeoutError) as error:
+            self._lose(error)
+
     def _lose(self, error: BaseException) -> None:
-        """Give up this worker: its shards start again elsewhere."""
+        """Give up this worker and end what may be left of it: its shards start again elsewhere."""
         self.lost = True
+        self._ray.kill(self._actor)
         for name in list(self._jobs):
             lost = WorkerLost(str(error))
             lost.__cause__ = error

@@ -21,7 +21,7 @@ from gristmill.engines.remote import Remote
 from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.sandbox.node import NodeSandbox
 from gristmill.engines.turns import in_turn
-from gristmill.engines.workers import Hand, WorkerLost
+from gristmill.engines.workers import SILENCE_S, Hand, WorkerLost
 from gristmill.errors import EngineError
 from gristmill.pipelines.unit import Unit
 from gristmill.storage.rows import Row
@@ -137,11 +137,12 @@ class RayRunner(LocalRunner):
         address: str | None = None,
         rows_per_shard: int = 1024,
         in_flight: int = 4096,
+        silence_s: float = SILENCE_S,
     ) -> None:
         super().__init__(rows_per_shard, in_flight)
         # A worker on a small machine would take the core that the engine needs.
         self.workers = (os.cpu_count() or 1) // 4 if workers is None else workers
-        self.address = address
+        self.address, self.silence_s = address, silence_s
         self._awake = False
         self._hands: list[Hand] = []
         self._starting, self._connected = asyncio.Lock(), False
@@ -176,13 +177,12 @@ class RayRunner(LocalRunner):
         for _ in range(ATTEMPTS):
             if not (self._awake and self.workers):
                 return await super()._place(unit, key, families, gate)
-            hand = await self._hand()
+            job = ShardJob(replace(unit, roles={}), families, self.in_flight * self.crowd)
             try:
-                job = ShardJob(replace(unit, roles={}), families, self.in_flight * self.crowd)
-                shard = await hand.run(key, job, unit.roles)
-            except WorkerLost:
+                shard = await (await self._hand()).run(key, job, unit.roles)
+            except WorkerLost as error:
                 # What its rows were answered is stored: elsewhere they replay up to the loss.
-                log.warning("worker lost, shard=%s starts again", key)
+                log.warning("worker lost (%s), shard=%s starts again", error, key)
                 continue
             self.done += sum(map(len, families))
             return key, shard
@@ -196,5 +196,5 @@ class RayRunner(LocalRunner):
                 await asyncio.to_thread(cluster.connect, self.address)
                 self._connected = True
             while len(self._hands) < self.workers:
-                self._hands.append(Hand())
+                self._hands.append(Hand(self.silence_s))
         return min(self._hands, key=lambda hand: hand.load)
