@@ -1,19 +1,30 @@
 import json
 import random
+import re
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from demo_model import corpus, tasks
+from demo_model import acting, corpus, problems, tasks, testing
+from demo_model.mixes import MIXES
 from demo_model.syntax import concepts_of, is_held_out, tree_hash
 from demo_model.templates import RETRAIN, templates
 from demo_yield import trained
 
 import gristmill
+from gristmill.engines.sandbox import Program, Sandbox
+from gristmill.text.interpreter_steps import observed
 
 SHIPPED = Path(gristmill.__file__).parent / "models" / "demo"
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(2) as sandbox:
+        yield sandbox
 
 
 def front() -> dict[str, Any]:
@@ -37,6 +48,21 @@ def test_a_changed_prompt_has_another_hash(monkeypatch) -> None:
     monkeypatch.setitem(evol_instruct.TEMPLATES, "breadth", "Another {instruction}")
     changed = {name for name, text in templates().items() if before[name] != text}
     assert changed == {"self_code_align.tests", "evol_instruct.breadth"}
+
+
+def test_what_more_training_teaches_has_hashes_too_and_its_card_tells() -> None:
+    from train_demo import card, continued, told
+
+    shipped, more = templates(), templates(more=True)
+    assert {name.partition(".")[0] for name in shipped} == {"evol_instruct", "self_code_align"}
+    added = {name.partition(".")[0] for name in more.keys() - shipped.keys()}
+    assert added == {"code_act", "infinity_math", "unit_coder", "unit_coder_refine"}
+    info = told(SHIPPED)
+    assert "code_act" not in card(info)
+    longer = card(continued(info, info), more=True)
+    assert "{" not in longer
+    assert "`code_act`" in longer
+    assert f"{2 * info['steps']} steps" in longer
 
 
 def test_the_shipped_model_keeps_its_size() -> None:
@@ -106,12 +132,56 @@ def test_concepts_are_read_off_the_syntax() -> None:
     ]
 
 
+def test_more_training_draws_what_the_first_did_not_and_no_program_held_out() -> None:
+    drawn = list(islice(corpus.documents(4, MIXES["more recipes"]), 150))
+    assert drawn == list(islice(corpus.documents(4, MIXES["more recipes"]), 150))
+    starts = {document[0][0] for document, _ in drawn}
+    assert any(start.startswith("<|system|>\nSolve a task in turns") for start in starts)
+    assert not any(is_held_out(tree) for _, tree in drawn if tree)
+
+
+@pytest.mark.parametrize("episode", [acting.episode, problems.episode])
+def test_what_the_interpreter_shows_in_an_episode_is_what_the_sandbox_shows(
+    episode, sandbox
+) -> None:
+    for seed in range(5):
+        text = "".join(part for part, _ in episode(random.Random(seed))[0]).split("<|user|>")[1:]
+        ran = re.findall(r"(?s)<execute>\n(.*?)\n</execute>", "".join(text))
+        seen = [re.findall(r"(?s)Observation: (.*?)\n\(\d turns", part)[0] for part in text[1:]]
+        (verdict,) = sandbox.run_all([Program("", cells=tuple(ran))])
+        assert [observed(cell) for cell in verdict.cells] == seen[: len(ran)]
+
+
+def test_a_repair_is_told_what_the_sandbox_says(sandbox) -> None:
+    for seed in range(8):
+        asked = testing.repair(random.Random(seed))[0][0][0]
+        if "expected {" in asked:  # the sandbox sorts what a dictionary holds
+            continue
+        tests, code, said = re.findall(
+            r"(?s)### Tests\n(.*?)\n\n### Code\n(.*?)\n\n### What happened\n(.*?)\n\n### C", asked
+        )[0]
+        (verdict,) = sandbox.run_all([Program(code, tests)])
+        assert f"{verdict.status}: {verdict.detail}\n{verdict.stderr}" == said
+
+
+def test_every_way_to_solve_a_word_problem_gives_one_answer() -> None:
+    rng = random.Random(0)
+    for _ in range(300):
+        worded, space = problems.drawn(rng), dict[str, Any]()
+        exec(problems._solve(rng, worded), space)
+        wholes = [eval(worded.filled(whole)) for whole in worded.kind["wholes"]]
+        assert [*wholes, space["solve"](**worded.values)] == pytest.approx(
+            [wholes[0]] * (len(wholes) + 1)
+        )
+
+
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights(tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_weights_in_one_training_or_two(tmp_path: Path) -> None:
     from demo_model.training import SEED, Phase, train
 
-    phases = [Phase(2, SEED, 0.015, 1, 1), Phase(1, SEED + 1, 0.008, 1, 1, easy=True)]
-    for name in ("one", "other"):
-        train(tmp_path / name, phases, fused=False)
+    phases = [Phase(2, SEED, 0.015, 1, 1), Phase(1, SEED + 1, 0.008, 1, 1, mix="short tests")]
+    train(tmp_path / "one", phases, fused=False)
+    train(tmp_path / "first", phases[:1], fused=False)
+    train(tmp_path / "other", phases[1:], fused=False, start=tmp_path / "first")
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "other" / path.name).read_bytes(), path.name

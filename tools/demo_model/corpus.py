@@ -10,7 +10,7 @@ import ast
 import random
 import sysconfig
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,18 +21,20 @@ from gristmill.generators import self_code_align as sca
 from gristmill.text.few_shot import Form
 
 Document = list[tuple[str, float]]
+Mix = Sequence[tuple[Callable[[random.Random], tuple[Document, str | None]], float]]
+"""What makes documents, and how often."""
 ASKED = 0.15
 """Weight of the loss on text that the recipes give and the model never writes."""
 END = "<|endoftext|>"
-USER, ASSISTANT, DONE = "<|user|>", "<|assistant|>", "<|end|>"
+SYSTEM, USER, ASSISTANT, DONE = "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"
 POOL = [*KINDS, *CALLS, "string manipulation"]
 MAX_CONCEPTS = 5
 
 
-def documents(seed: int, *, easy: bool = False) -> Iterator[tuple[Document, str | None]]:
+def documents(seed: int, mix: Mix | None = None) -> Iterator[tuple[Document, str | None]]:
     """Yield documents without end, each with the tree hash of the program in it, if any."""
     rng = random.Random(seed)
-    makers, weights = zip(*(EASY_MIX if easy else MIX), strict=True)
+    makers, weights = zip(*(mix or MIX), strict=True)
     while True:
         (maker,) = rng.choices(makers, weights)
         yield maker(rng)
@@ -83,12 +85,16 @@ def listed(rng: random.Random, code: str) -> list[str]:
     return found
 
 
-def chat(*turns: str) -> Document:
-    """Render a conversation in the chat template; turns alternate, the user's first."""
-    parts: Document = []
+def chat(*turns: str, system: str = "", learnt: Sequence[bool] = ()) -> Document:
+    """Render a conversation in the chat template; turns alternate, the user's first.
+
+    `learnt` says of each answer whether it is one to be learnt; left out, all are.
+    """
+    parts: Document = [(f"{SYSTEM}\n{system}{DONE}\n", 0.0)] if system else []
     for i, turn in enumerate(turns):
         if i % 2:
-            parts += [(ASSISTANT + "\n", ASKED), (turn + DONE + "\n", 1.0)]
+            weight = 1.0 if not learnt or learnt[i // 2] else 0.0
+            parts += [(ASSISTANT + "\n", ASKED), (turn + DONE + "\n", weight)]
         else:
             parts.append((f"{USER}\n{turn}{DONE}\n", ASKED))
     return parts
@@ -221,7 +227,7 @@ def paragraphs() -> list[str]:
     return sorted(found)
 
 
-MIX = [
+MIX: Mix = [
     (response, 0.57),
     (instruction, 0.20),
     (concepts, 0.08),
@@ -232,7 +238,7 @@ MIX = [
     (code, 0.03),
     (prose, 0.03),
 ]
-EASY_MIX = [
+EASY_MIX: Mix = [
     (easy_response, 0.76),
     (instruction, 0.12),
     (concepts, 0.03),

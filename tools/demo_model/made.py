@@ -24,6 +24,8 @@ class Made:
     """Tuples of arguments for a function; lists of lines for a class."""
     steps: int = 1
     kind: str = "function"
+    imports: tuple[str, ...] = ()
+    """Lines above a function."""
 
 
 def digits(rng: random.Random, low: int = 1, high: int = 4) -> list[int]:

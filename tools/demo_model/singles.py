@@ -41,7 +41,7 @@ WORDS_OUT = [
 ]
 
 
-def _single(stem: str, kind: str, task: dict[str, Any]) -> Family:
+def single(stem: str, kind: str, task: dict[str, Any]) -> Family:
     """Return the family of one task on one argument: a list, number, text or dictionary."""
 
     def family(rng: random.Random) -> Made:
@@ -50,6 +50,7 @@ def _single(stem: str, kind: str, task: dict[str, Any]) -> Family:
         made = Made(stem, task["does"].format(**fill), body, task["say"].format(**fill))
         made.args, made.steps = (fill["a"],), min(len(body), 2)
         made.cases = cases()
+        made.imports = tuple(task.get("imports", ()))
         return made
 
     return family
@@ -228,7 +229,7 @@ def fizz(rng: random.Random) -> Made:
 
 FAMILIES: dict[str, Family] = {
     **{
-        stem: _single(stem, kind, task)
+        stem: single(stem, kind, task)
         for kind, table in TABLES.items()
         for stem, task in table.items()
     },

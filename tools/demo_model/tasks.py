@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 import random
 from dataclasses import dataclass
+from typing import Any
 
-from demo_model import classes, judging, pipelines, singles
+from demo_model import classes, judging, packages, pipelines, singles
 from demo_model.made import Made
 from demo_model.pipelines import Family
 from demo_model.syntax import is_held_out, tree_hash
@@ -17,6 +18,7 @@ FAMILIES: dict[str, dict[str, Family]] = {
     "function": FUNCTIONS,
     "class": classes.FAMILIES,
     "program": judging.PROGRAMS,
+    "package": packages.FAMILIES,
 }
 PIPELINE_RATE = 0.5
 """Share of the function tasks that are pipelines: they have the most parameters."""
@@ -35,6 +37,8 @@ class Task:
     tests: str
     tree: str
     """Hash of the solution's normalised syntax tree."""
+    tried: tuple[tuple[str, object], ...] = ()
+    """Calls of a function, and the values that they gave."""
 
     @property
     def response(self) -> str:
@@ -67,7 +71,11 @@ def _draw(rng: random.Random, category: str, easy: bool) -> Task | None:
     family = rng.choice(sorted(families))
     made = families[family](rng)
     name, code = _code(rng, made)
-    tests = _tests(rng, made, name, code, easy)
+    try:
+        tried = _tried(made, name, code)
+        tests = _tests(rng, tried, easy) if made.kind != "class" else _class_tests(made, name, code)
+    except (ValueError, IndexError, TypeError, ZeroDivisionError):
+        return None
     if tests is None:
         return None
     difficulty = ("easy", "medium", "hard")[min(max(made.steps, 1), 3) - 1]
@@ -80,6 +88,7 @@ def _draw(rng: random.Random, category: str, easy: bool) -> Task | None:
         made.say,
         tests,
         tree_hash(code),
+        tried,
     )
 
 
@@ -91,21 +100,24 @@ def _code(rng: random.Random, made: Made) -> tuple[str, str]:
     name = made.stem
     if made.kind == "function" and rng.random() < 0.3:
         name = rng.choice(("solve", "compute", "transform", "apply", "f"))
+    above = [*made.imports, "", ""] if made.imports else []
     return name, "\n".join(
-        [f"def {name}({', '.join(made.args)}):", *(f"    {line}" for line in made.body)]
+        [*above, f"def {name}({', '.join(made.args)}):", *(f"    {line}" for line in made.body)]
     )
 
 
-def _tests(rng: random.Random, made: Made, name: str, code: str, easy: bool) -> str | None:
-    space: dict[str, object] = {}
-    try:
-        exec(code, space)
-        if made.kind == "class":
-            return _class_tests(made, name, space)
-        tried = [(case, space[name](*copy.deepcopy(case))) for case in made.cases]  # type: ignore[operator]
-    except (ValueError, IndexError, TypeError, ZeroDivisionError):
-        return None
-    lines = [f"assert {name}({', '.join(map(repr, case))}) == {value!r}" for case, value in tried]
+def _tried(made: Made, name: str, code: str) -> tuple[tuple[str, object], ...]:
+    if made.kind == "class":
+        return ()
+    space: dict[str, Any] = {}
+    exec(code, space)
+    calls = (f"{name}({', '.join(map(repr, case))})" for case in made.cases)
+    values = [space[name](*copy.deepcopy(case)) for case in made.cases]
+    return tuple(zip(calls, values, strict=True))
+
+
+def _tests(rng: random.Random, tried: tuple[tuple[str, object], ...], easy: bool) -> str | None:
+    lines = [f"assert {call} == {value!r}" for call, value in tried]
     telling = [
         i for i, (_, value) in enumerate(tried) if value and value not in [v for _, v in tried[:i]]
     ]
@@ -125,7 +137,9 @@ def _tests(rng: random.Random, made: Made, name: str, code: str, easy: bool) -> 
     return "\n".join(chosen) if sum(map(len, chosen)) < 200 else None
 
 
-def _class_tests(made: Made, name: str, space: dict[str, object]) -> str:
+def _class_tests(made: Made, name: str, code: str) -> str:
+    space: dict[str, object] = {}
+    exec(code, space)
     variable = made.stem[0].lower()
     lines = [f"{variable} = {name}()"]
     exec(lines[0], space)

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gristmill.generators import code_act, infinity_math, unit_coder, unit_coder_refine
 from gristmill.generators import evol_instruct as evol
 from gristmill.generators import self_code_align as sca
 from gristmill.pipelines import Recipe
 from gristmill.storage.ids import digest
 
 RETRAIN = "python tools/train_demo.py"
+OTHERS = {
+    code_act: ("RULES", "EXAMPLE", "WRONG_ANSWER", "LEFT"),
+    infinity_math: ("MASK", "PROGRAM"),
+    unit_coder: ("TESTS", "FIX"),
+    unit_coder_refine: ("REFINE",),
+}
+"""Prompts of the recipes that `--more` teaches, as they stand in their modules."""
 
 
-def templates() -> dict[str, str]:
-    """Return the hash of every prompt that the demo recipes send, by name."""
-    return {name: digest(text)[:16] for name, text in sorted(_texts())}
+def templates(*, more: bool = False) -> dict[str, str]:
+    """Return the hash of every prompt that was taught, by name; `more` adds other recipes'."""
+    texts = [*_texts(), *(_others() if more else [])]
+    return {name: digest(text)[:16] for name, text in sorted(texts)}
 
 
 def _texts() -> Iterator[tuple[str, str]]:
@@ -31,3 +40,9 @@ def _texts() -> Iterator[tuple[str, str]]:
                 yield f"self_code_align.{form.parts[-1]}", said
     for name in (*evol.PUBLIC, "judge", "answer"):
         yield f"evol_instruct.{name}", evol.TEMPLATES[name]
+
+
+def _others() -> Iterator[tuple[str, str]]:
+    for module, names in OTHERS.items():
+        for name in names:
+            yield f"{module.__name__.rpartition('.')[2]}.{name.lower()}", getattr(module, name)
