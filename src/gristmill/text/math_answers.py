@@ -20,17 +20,20 @@ RELATIVE, ABSOLUTE = Fraction(1, 10**6), Fraction(1, 10**9)
 TAGGED = re.compile(r"(?is)<answer>(.*?)</answer>")
 LINES = (re.compile(r"(?m)^#### *(.+)$"), re.compile(r"(?m)^A: *(.+)$"))
 PHRASE = re.compile(r"(?i)\banswer\s+is:?\s*(.+?)(?:\.(?=\s|$)|$)", re.MULTILINE)
+_GROUPED = r"\d{1,3}(?:(?:[\u00a0\u2009\u202f]|\\[,;: !]|\{,\})\d{3})+(?!\d)"
+"""Groups of three between narrow or no-break spaces, those of LaTeX, or its comma in braces."""
 _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 LAST = re.compile(
     r"(?:(?<![\w)\]}])[-\u2212]\$?)?(?:"
     rf"(?:\d+ ?)?\\(?:[dt]?frac(?:{_BRACES}{_BRACES}|\d\d)|sqrt{_BRACES})|"
-    r"(?<![\w^.])(?<!\^[{-])(?<!\^\{-)(?:\d+(?:,\d+)*(?:\.\d+)?|\.\d+)"
+    rf"(?<![\w^.])(?<!\^[{{-])(?<!\^\{{-)(?:(?:{_GROUPED}|\d+(?:,\d+)*)(?:\.\d+)?|\.\d+)"
     r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?%?)"
 )
 """A number as people write one: with its sign, its power, as a fraction; `2` of `cm^2` is none."""
 NOISE = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\displaystyle|\$|\^\{?\\circ\}?|°")
 TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|mathbf)\{([^{}]*)\}")
 SHORT_FRACTION = re.compile(r"\\frac(?:(\d)(\d)|\{([^{}]*)\}\{([^{}]*)\})")
+GROUPED = re.compile(rf"(?<![\d.,]){_GROUPED}")
 COMMAS = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
 NUMBER = re.compile(
     r"(?P<sign>[+-]?)(?:(?P<whole>\d+) )?(?P<top>(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d{1,3})?)"
@@ -108,6 +111,7 @@ def clean(text: str) -> str:
     """Return an answer without what changes nothing: marks, units, thousands commas, spaces."""
     text = text.strip().replace("\u2212", "-").replace("\\%", "%")
     text = text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac")
+    text = GROUPED.sub(lambda found: re.sub(r"\D", "", found[0]), text)
     text = NOISE.sub("", text).strip()
     bare = TEXT.sub("", text).strip()
     text = bare if re.search(r"\d", bare) else TEXT.sub(r"\1", text)
