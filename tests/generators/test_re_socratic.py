@@ -28,6 +28,8 @@ def solve():
     return {{"objective": -found.fun, "x": found.x[0], "y": found.x[1]}}"""
 ONE = SIMPLEX.format(rows="[[1, 1]]", most="[10]")
 TWO = SIMPLEX.format(rows="[[1, 1], [0, 1]]", most="[10, 4]")
+SOLVED = "from scipy.optimize import linprog\nlinprog([1])\n"
+"""What comes before programs that fail for another reason."""
 UNBOUNDED = SIMPLEX.format(rows="[[-1, 0]]", most="[0]")
 INFEASIBLE = SIMPLEX.format(rows="[[1, 1], [-1, -1]]", most="[1, -2]")
 TABLE = (
@@ -106,14 +108,18 @@ def test_each_further_constraint_makes_another_problem(ask, script, sandbox) -> 
     [
         (block(UNBOUNDED), "not_solved"),
         (block(INFEASIBLE), "not_solved"),
-        (block("def solve():\n    return {'objective': 1.0}"), "not_solved"),
-        (block("def solve():\n    return {'objective': float('inf'), 'x': 1.0}"), "not_solved"),
+        (block("def solve():\n    return {'objective': 50.0, 'x': 0.0, 'y': 10.0}"), "not_solved"),
+        (block(SOLVED + "def solve():\n    return {'objective': 1.0}"), "not_solved"),
+        (
+            block(SOLVED + "def solve():\n    return {'objective': float('inf'), 'x': 1.0}"),
+            "not_solved",
+        ),
         (block("def solve():\n    while True: pass"), "not_solved"),
         (block("import sys\nsys.exit(0)"), "not_solved"),
         (block("import pyscipopt\ndef solve(): pass"), "missing_package"),
         (
             block(
-                "import random\ndef solve():\n    found = random.SystemRandom().random()\n"
+                f"{SOLVED}import random\ndef solve():\n    found = random.SystemRandom().random()\n"
                 "    return {'objective': found, 'x': 1.0}"
             ),
             "unsteady",

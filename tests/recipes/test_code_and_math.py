@@ -9,6 +9,14 @@ def block(code: str) -> str:
     return f"```python\n{code}\n```"
 
 
+SOLVE = """from scipy.optimize import linprog
+
+
+def solve():
+    found = linprog([2], bounds=[(1, None)])
+    return {"objective": found.fun, "x": found.x[0]}"""
+
+
 def optimization(prompt: str, draw: int) -> str:
     """Answer what ReSocratic asks."""
     if prompt.startswith("Invent one optimization problem"):
@@ -16,7 +24,7 @@ def optimization(prompt: str, draw: int) -> str:
         return f"## Variables{shown}".replace("1", str(draw % 3))
     if prompt.endswith("### Question"):
         return "| a |\n|---|" if "Markdown table" in prompt else "How much is it?"
-    return block("def solve():\n    return {'objective': 2.0, 'x': 1.0}")
+    return block(SOLVE)
 
 
 FEATURES = """<features>{"workflow": ["read", "check"], "algorithm": ["sort"]}</features>"""
@@ -147,7 +155,7 @@ def answer(prompt: str, draw: int) -> str:
 QUICK = {
     "infinity_math": [],
     "fun_coder": ["stages.1.n=3"],
-    "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=40"],
+    "effi_code": ["stages.0.runs=1", "stages.0.rounds=2", "stages.0.min_ms=150"],
     "enriched_math": [],
     "re_socratic": ["stages.0.singles=2", "stages.0.pairs=1"],
     "mario": ["stages.0.profile=bare"],

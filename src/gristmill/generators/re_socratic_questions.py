@@ -48,6 +48,7 @@ class Told(TypedDict):
 class ReSocraticQuestions(RowStage):
     """Make a row of each style of question; one program serves both."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"not_a_question", "not_the_same"}
 
     of: str = Field(default="re_socratic_solve", pattern=r"^\w+$")

@@ -4,8 +4,8 @@ Source: Yang et al., "OptiBench Meets ReSocratic: Measure and Improve LLMs for O
 Modeling", arXiv:2407.09887, section 4; `yangzhch6/ReSocratic` (Apache-2.0) for the rules.
 `re_socratic_questions` comes next.
 Differs from the paper: our own prompt; a program is a function over SciPy's solvers in the place of
-SCIP; what a solver does not call a success fails, and so does a program that runs too long, which
-the released runner keeps.
+SCIP; what a solver does not call a success fails, and so does a program that asks no solver, or
+one that runs too long, which the released runner keeps.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Solved(TypedDict):
 class ReSocraticSolve(RowStage):
     """Make a row of the problem with one constraint, one of it with two, and so on."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_constraint", "no_code", "missing_package", "not_solved", "unsteady"}
     )
