@@ -46,8 +46,13 @@ def test_candidates_are_scored_by_what_they_print(ask, script, sandbox) -> None:
 
 
 def test_without_inputs_or_a_runner_likeness_decides(ask, script, sandbox) -> None:
-    row = rank(ask, script, sandbox, [block(REFERENCE + "0")], {**ROW, "stdin": None})
-    assert row["scores"] == [pytest.approx(1 - 1 / 31), 1.0]
+    bare = {**ROW, "stdin": None, "bench": None}
+    replies = [block(REFERENCE + "0"), block(REFERENCE + ")"), block("half = 1 / 0")]
+    row = rank(ask, script, sandbox, replies, bare)
+    assert row["scores"] == [pytest.approx(1 - 1 / 31), 0.0, 0.0, 1.0], "two do not run"
+    fragment = {**bare, "output": block(REFERENCE + ")")}
+    row = rank(ask, script, sandbox, replies, fragment)
+    assert row["scores"][:2] == [pytest.approx(1 - 1 / 31), 1.0], "nor does the reference"
     assert row["scored_by"] == "similarity"
     lacks = Verdict("missing_dependency", "iverilog")
     verilog = {**ROW, "output": block("module m; endmodule", "verilog")}

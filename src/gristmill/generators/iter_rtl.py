@@ -4,19 +4,21 @@ Source: Wu et al., "ITERTL: An Iterative Framework for Fine-tuning LLMs for RTL 
 arXiv:2407.12022, section 3; no code was released. How far a model ranks them otherwise is the
 scorer `iter_rtl`.
 Differs from the paper: our own prompt; where the language has a runner here, the score is the share
-of inputs for which a candidate prints what the reference prints, else 1 minus the edit distance by
-the longer length; a round of a recipe trains on the reference alone.
+of inputs for which a candidate prints what the reference prints; without inputs, 0 for one that
+does not run where the reference does, else 1 minus the edit distance by the longer length; a round
+of a recipe trains on the reference alone, without the ranking loss.
 """
 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.engines.sandbox.scripts import Script, printed, share_right
+from gristmill.engines.sandbox.scripts import Script, printed, runs, share_right
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -65,6 +67,7 @@ class Ranked(TypedDict):
 class IterRtl(RowStage):
     """Ask for candidates, and score them against the reference."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "no_reference", "bad_source", "flaky", "weak_tests", "no_code", "missing_tool",
     }  # fmt: skip
@@ -87,8 +90,9 @@ class IterRtl(RowStage):
         if not reference:
             return Drop("no_reference", f"no closed {self.language} block in the output")
         bench, inputs = row.get("bench") or "", row.get("stdin") or []
-        script = Script(f"{reference}\n{bench}", self.language, inputs, self.timeout_s)
+        script = Script(f"{reference}\n{bench}", self.language, inputs or [""], self.timeout_s)
         outputs = await printed(ctx.sandbox.run, script) if inputs else ("missing_tool", "")
+        has_to_run = not inputs and await runs(ctx.sandbox.run, script)
         if isinstance(outputs, tuple) and outputs[0] != "missing_tool":
             return Drop(*outputs)
         told = {"language": NAMES[self.language], "instruction": row["instruction"]}
@@ -98,19 +102,17 @@ class IterRtl(RowStage):
         said = [reply for reply in replies if not isinstance(reply, Drop)]
         if not said:
             return next(reply for reply in replies if isinstance(reply, Drop))
-        texts = [(code_in(self.language, reply.text), reply.gen) for reply in said]
-        found = [(code, gen) for code, gen in texts if code]
+        found = [(c, reply.gen) for reply in said if (c := code_in(self.language, reply.text))]
         if not found:
             return Drop("no_code", said[0].text)
-
         scored = list[tuple[str, float, Gen]]()
         for code, gen in found:
-            score: float | None
-            if isinstance(outputs, tuple):
-                score = likeness(code, reference)
-            else:
-                one = Script(f"{code}\n{bench}", self.language, inputs, self.timeout_s)
+            score: float | None = likeness(code, reference)
+            one = replace(script, code=f"{code}\n{bench}")
+            if isinstance(outputs, list):
                 score = await share_right(ctx.sandbox.run, one, outputs)
+            elif has_to_run and await runs(ctx.sandbox.run, one) is False:
+                score = 0.0
             if score is not None:
                 scored.append((code, score, gen))
         if not scored:

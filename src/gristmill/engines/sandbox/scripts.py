@@ -83,6 +83,13 @@ async def share_right(run: Run, script: Script, outputs: Sequence[str]) -> float
     return sum(verdict.status == "pass" for verdict in verdicts) / len(verdicts)
 
 
+async def runs(run: Run, script: Script) -> bool | None:
+    """Say whether a script ends well on its first input; None where it cannot be run here."""
+    verdict = await run(script.program(0, ""))
+    # It was to print nothing: `fail` is a good end with some output, `weak_tests` one without.
+    return None if verdict.status in UNJUDGED else verdict.status in ("fail", "weak_tests")
+
+
 async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[Verdict]:
     asked = (run(script.program(i, output)) for i, output in enumerate(outputs))
     return await asyncio.gather(*asked)
