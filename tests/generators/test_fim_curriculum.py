@@ -89,6 +89,15 @@ def test_context_never_holds_the_middle(ask) -> None:
     assert with_context, "others may have it"
 
 
+def test_context_holds_no_line_of_the_middle_that_tells_it(ask) -> None:
+    copy = "def total(basket, rate):\n    if rate > 0:\n        return sums['net'] * (1 + rate)"
+    cut_off = {"path": "copy.py", "symbol": "total", "text": copy.replace("'", '"')}
+    rows = rows_of(ask, CODE, [json.dumps(cut_off)], n=99, min_symbols=0)
+    found = {row["output"].splitlines()[0]: bool(row["context"]) for row in rows}
+    assert found["if rate > 0:"] is False
+    assert found["len(basket)"] is True
+
+
 def test_context_never_has_a_token_of_the_form(ask) -> None:
     fair = {"path": "shop.py", "symbol": "price_of", "text": "def price_of(basket): ..."}
     evil = [{**fair, "text": fair["text"] + " # <fim_middle>"}, {**fair, "path": "<fim_suffix>"}]

@@ -21,6 +21,8 @@ from gristmill.text.fim_spans import Span, cut, identifiers, spans
 
 NEAR = 5
 """Lines before and after a middle in which the names count too. Our choice."""
+TELLING = 20
+"""Characters besides spaces from which a line is one that a context would give away. Our choice."""
 LINE_END = "\n"
 
 
@@ -49,6 +51,7 @@ class Filled(TypedDict):
 class FimCurriculum(RowStage):
     """Leave out nodes of a file, each in a row of its own; no model is asked."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"unparsed", "long_lines", "fim_token", "no_node"})
 
     code: str = Field(default="code", pattern=r"^\w+(\.\w+)*$")
@@ -120,11 +123,15 @@ class FimCurriculum(RowStage):
     def context(
         self, prefix: str, middle: str, suffix: str, known: Sequence[Snippet]
     ) -> list[Snippet]:
-        """Return the definitions that fit a middle best, and do not hold it."""
+        """Return the definitions that fit a middle best, and hold neither it nor a line of it."""
         around = prefix.splitlines()[-NEAR:] + suffix.splitlines()[:NEAR]
         names = identifiers(LINE_END.join([middle, *around]))
-        bare = "".join(middle.split())
-        apart = [each for each in known if bare not in "".join(each["text"].split())]
+        lines = {"".join(line.split()) for line in middle.splitlines()}
+        bare = {"".join(middle.split()), *(line for line in lines if len(line) >= TELLING)}
+        texts = ["".join(each["text"].split()) for each in known]
+        apart = [
+            e for e, text in zip(known, texts, strict=True) if not any(b in text for b in bare)
+        ]
         scores = bm25(names, [identifiers(each["text"]) for each in apart])
         best = sorted(range(len(apart)), key=lambda i: (-scores[i], i))
         chosen, left = list[Snippet](), self.context_chars
