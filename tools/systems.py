@@ -5,6 +5,8 @@ Usage: python tools/systems.py. A test fails when the page is not what this writ
 
 from __future__ import annotations
 
+import re
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -41,10 +43,24 @@ def entry(system: System) -> str:
         lines.append(f"- **Differs:** {system.differs}")
     if system.recipes:
         lines.append(f"- **Recipes:** {', '.join(f'`{recipe}`' for recipe in system.recipes)}")
-    test = Path("tests") / folder / f"test_{name}.py"
-    if (ROOT / test).is_file():
-        lines.append(f"- **Tests:** [`{test}`](../{test})")
+    if found := [f"[`{test}`](../{test})" for test in holding(folder, name)]:
+        lines.append(f"- **Tests:** {', '.join(found)}")
     return "\n".join(lines) + "\n"
+
+
+def holding(folder: str, name: str) -> list[str]:
+    """Return the test files that import a stage: those of its folder, or if none does, others."""
+    imported = re.compile(rf"(?m)^(?:from|import) gristmill\.{folder}\.{name}\b")
+    found = [file for file, text in tests().items() if imported.search(text)]
+    near = [file for file in found if file.startswith(f"tests/{folder}/")]
+    return sorted(near or found, key=lambda file: (not file.endswith(f"/test_{name}.py"), file))
+
+
+@cache
+def tests() -> dict[str, str]:
+    """Return every test file with what is in it."""
+    files = sorted((ROOT / "tests").rglob("test_*.py"))
+    return {file.relative_to(ROOT).as_posix(): file.read_text("utf-8") for file in files}
 
 
 if __name__ == "__main__":

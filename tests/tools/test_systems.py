@@ -1,7 +1,7 @@
 """The page of systems: what the docstrings say, and no older."""
 
 from gristmill.commands.systems import systems
-from tools.systems import PAGE, page
+from tools.systems import PAGE, holding, page
 
 
 def test_the_page_is_current() -> None:
@@ -19,6 +19,14 @@ def test_a_system_is_read_from_its_docstring() -> None:
     assert found["scorers.ifd"].papers == ["2308.12032", "2402.00530"]
 
 
-def test_every_published_generator_has_a_recipe() -> None:
-    without = [s.name for s in systems() if s.name.startswith("generators.") and not s.recipes]
-    assert without == []
+def test_every_generator_has_a_recipe_and_a_test() -> None:
+    every = [system for system in systems() if system.name.startswith("generators.")]
+    assert [system.name for system in every if not system.recipes] == []
+    assert [system.name for system in every if not holding(*system.name.split("."))] == []
+
+
+def test_a_test_holds_what_it_imports_whatever_it_is_called() -> None:
+    assert holding("generators", "auto_evol") == ["tests/generators/test_evol_small.py"]
+    assert holding("generators", "evol_small")[0] == "tests/generators/test_evol_small.py"
+    assert holding("verifiers", "irac") == ["tests/generators/test_irac.py"]
+    assert holding("scorers", "no_such") == []
