@@ -94,6 +94,7 @@ def test_a_removed_node_takes_what_is_below_it(ask, script) -> None:
         ({LIST: [" "], AGAIN: []}, ["empty"]),
         ({LIST: [Completion("1. Len", "length", 9, 3)], AGAIN: []}, ["cut_off"]),
         ({LIST: [PromptTooLong("9 > 8")], AGAIN: []}, ["prompt_too_long"]),
+        ({LIST: ["I'm sorry, but I can't help with that."], AGAIN: []}, ["refusal"]),
         ({AGAIN: ["I'm sorry, but I can't."]}, "no_subjects"),
         ({AGAIN: ['{"subject_name": 3 }']}, ["no_lessons"]),
         ({AGAIN: ['{"name": "Lenses"}']}, ["bad_json"]),
@@ -107,6 +108,13 @@ def test_what_is_no_subject_says_why(changes, codes, ask, script) -> None:
     rows = ask(GlanSyllabus(queries=1), ROW, script(table))
     assert (rows.code if isinstance(rows, Drop) else [row.code for row in rows]) == codes
     assert {codes if isinstance(codes, str) else codes[0]} <= GlanSyllabus.codes
+
+
+def test_a_syllabus_that_declines_is_none(ask, script) -> None:
+    table = {**syllabi(), "### Subject\nLenses\n": ["I'm sorry, but I can't help with that."]}
+    del table["### Subject\nLenses\nLevel: first year\nSub-topics: focus, glass\n"]
+    engine = script({**table, LESSONS_AGAIN: [LESSONS]})
+    assert ask(GlanSyllabus(queries=1), ROW, engine)[0].code == "refusal"
 
 
 def test_combinations_are_those_of_the_paper() -> None:

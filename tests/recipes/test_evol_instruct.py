@@ -66,3 +66,20 @@ def test_the_shipped_recipe_runs_on_its_own_seeds(engine, tmp_path) -> None:
     assert len(result.dataset) == 20
     assert {row["license"] for row in result.dataset.to_pylist()} == {"Apache-2.0"}
     assert audit(result.path) == []
+
+
+def test_a_chain_that_grows_to_more_than_four_times_its_seed_is_cut(script, tmp_path) -> None:
+    long = "Name a river and " + "a bridge and " * 5 + "a lake."  # 21 words after 4
+    table = {
+        ("### Base instruction\nName a big river.\n\n###", "instruction"): [long],
+        ("### Same or different", long): ["different"],
+        long: ["The Rhine, five bridges, and the lake of Constance."],
+    }
+    recipe = Recipe.load("evol_instruct", ["engines={}"])
+    evolve, cut, *_ = recipe.stages
+    stages = [{**evolve, "rounds": 1, "operators": ["constraint"]}, cut]
+    recipe = recipe.model_copy(update={"stages": stages})
+    seeds = [{"instruction": "Name a big river.", "output": "The Rhine."}]
+    result = run(recipe, seeds, {"generator": script(table)}, workspace=tmp_path)
+    assert [row["instruction"] for row in result.dataset.to_pylist()] == ["Name a big river."]
+    assert result.ledger[1]["codes"] == {"overgrown": 1}

@@ -2,8 +2,9 @@
 
 Source: Xu et al., "WizardLM: Empowering Large Language Models to Follow Complex Instructions",
 arXiv:2304.12244, section 3 and appendix A.
-Differs from the paper: our own prompts; a child that plainly repeats its parent goes without a
-judge, and one that is judged out without an answer; a seed that brings its answer keeps it.
+Differs from the paper: our own prompts; a child that declines, answers or plainly repeats its
+parent goes without a judge, and one that is judged out without an answer; a seed that brings its
+answer keeps it.
 """
 
 from __future__ import annotations
@@ -19,10 +20,9 @@ from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete, judge
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
-from gristmill.text.rouge import repeats
-from gristmill.text.words import words
+from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
 
 DEPTH = """You make instructions harder. Rewrite the base instruction so that it asks for somewhat \
 more than before, yet stays reasonable: people must understand it and be able to answer it. Keep \
@@ -83,19 +83,21 @@ class Seed(TypedDict):
 
 
 class Version(TypedDict):
-    """What it writes; `lineage` names the operators applied since the seed, in order."""
+    """What it writes; `lineage` names the operators since the seed, `original` what that asks."""
 
     instruction: str
     input: str | None
     output: str
     gen: Gen | None
     lineage: list[str]
+    original: str
 
 
 class EvolInstruct(RowStage):
     """Make rows of a row: itself (child 0), then child r in round r, a Drop if eliminated."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"template_leak", "no_gain", *NON_ANSWERS}
+    version: ClassVar[int] = 2
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | NON_ANSWERS
 
     rounds: int = Field(default=4, ge=1)
     """Evolutions tried one after the other, each from the last version that held."""
@@ -112,13 +114,17 @@ class EvolInstruct(RowStage):
         """Answer the seed if it brings no answer, then evolve and answer round by round."""
         llm, given, output = ctx.llm("generator"), row.get("input"), row.get("output")
         text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
-        seed = _version(row["instruction"], lineage := list[str](), given, output or "")
+        seed = Version(
+            instruction=row["instruction"], input=given, output=output or "", gen=None,
+            lineage=(lineage := list[str]()), original=text,
+        )  # fmt: skip
         versions = [seed if output else await self._answer(seed, text, llm)]
         for _ in range(self.rounds):
             operator = ctx.rng.choice(self.operators)
             made: str | Version | Drop = await self._evolve(text, operator, llm)
             if isinstance(made, str):
-                made = await self._answer(_version(made, [*lineage, operator]), made, llm)
+                child: Version = {**seed, "instruction": made, "input": None}
+                made = await self._answer({**child, "lineage": [*lineage, operator]}, made, llm)
             if not isinstance(made, Drop):
                 text, lineage = made["instruction"], made["lineage"]
             versions.append(made)
@@ -128,10 +134,8 @@ class EvolInstruct(RowStage):
         reply = await complete(llm, render(operator, instruction=text), self.sampling)
         if isinstance(reply, Drop):
             return reply
-        if mark := leak(child := reply.text.strip(), MARKERS):
-            return Drop("template_leak", f"'{mark}' in: {child}")
-        if repeats(words(child), words(text)):
-            return Drop("no_gain", f"repeats its parent: {child}")
+        if flaw := rewrite_flaw(child := reply.text.strip(), text, MARKERS):
+            return Drop(*flaw)
         said = await judge(llm, render("judge", parent=text, child=child), {"same", "different"})
         if said == "same":
             return Drop("no_gain", f"judged the same: {child}")
@@ -144,7 +148,3 @@ class EvolInstruct(RowStage):
         if code := non_answer(reply.text):
             return Drop(code, reply.text)
         return {**version, "output": reply.text.strip(), "gen": reply.gen}
-
-
-def _version(text: str, lineage: list[str], given: str | None = None, out: str = "") -> Version:
-    return {"instruction": text, "input": given, "output": out, "gen": None, "lineage": lineage}

@@ -17,7 +17,9 @@ from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text import detectors
 from gristmill.text.json_lines import json_lines, texts
+from gristmill.text.turns import user
 
 SUBJECTS = """You are an expert in how a discipline is taught. List the subjects that a student of \
 it should learn, from the first year to the most advanced: not chapters, but what could be a \
@@ -74,8 +76,9 @@ class Subject(TypedDict):
 class GlanSyllabus(RowStage):
     """Make rows of a discipline, one per subject, each with a syllabus."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "removed_node", "repeated", "no_subjects", "no_lessons"
+        "refusal", "removed_node", "repeated", "no_subjects", "no_lessons"
     }  # fmt: skip
 
     queries: int = Field(default=10, ge=1)
@@ -95,9 +98,8 @@ class GlanSyllabus(RowStage):
         if gone := {node.casefold() for node in path} & {node.casefold() for node in self.removed}:
             return Drop("removed_node", min(gone))
         asked = SUBJECTS.format(discipline=row["discipline"])
-        lists = await asyncio.gather(
-            *(self._twice(asked, AS_JSON, ctx.branch(i)) for i in range(self.queries))
-        )
+        listing = (self._twice(asked, AS_JSON, ctx.branch(i)) for i in range(self.queries))
+        lists = await asyncio.gather(*listing)
         seen, made, todo = set[str](), list[Subject | Drop](), list[dict[str, Any]]()
         for found in lists:
             for said in [found] if isinstance(found, Drop) else json_lines(found[1]):
@@ -134,12 +136,11 @@ class GlanSyllabus(RowStage):
 
     async def _twice(self, asked: str, then: str, ctx: Context) -> tuple[str, str, Gen] | Drop:
         """Ask freely, then in the same conversation for JSON: at once, lists are worse."""
-        llm, first = ctx.llm("teacher"), Message(role="user", content=asked)
+        llm, first = ctx.llm("teacher"), user(asked)
         free = await complete(llm, [first], self.sampling)
-        if isinstance(free, Drop):
-            return free
-        listed = Message(role="assistant", content=free.text)
-        again = [first, listed, Message(role="user", content=then)]
+        if isinstance(free, Drop) or detectors.declines(free.text):
+            return free if isinstance(free, Drop) else Drop("refusal", free.text)
+        again = [first, Message(role="assistant", content=free.text), user(then)]
         lines = await complete(llm, again, Sampling(0.0, 1.0, self.sampling.max_tokens))
         return lines if isinstance(lines, Drop) else (free.text.strip(), lines.text, free.gen)
 
