@@ -121,6 +121,8 @@ def test_the_recipe_orders_what_is_related(knowing, tmp_path) -> None:
             return f"1. Origins of {name}\n2. {name[::-1]} in numbers"
         if prompt.endswith("### Related or unrelated"):
             return ("related", "Related.", "unrelated", "maybe")[len(prompt) % 4]
+        if prompt.endswith("### Remember, understand or apply"):
+            return next(level for level in KINDS if KINDS[level][0] in prompt)
         what = prompt.partition("### Concept\n")[2].partition(",")[0]
         asked = f"Question: {prompt.rpartition('Kind')[2].strip()} {what}, part {draw % 997}?"
         return f"{asked}\nAnswer: It takes {draw % 89} steps: {prompt[::-1]}"
@@ -138,6 +140,7 @@ def test_the_recipe_orders_what_is_related(knowing, tmp_path) -> None:
     lines = {line["stage"]: line for line in result.ledger}
     assert (lines["corgi"]["in"], lines["corgi"]["made"]) == (10, 30)
     assert set(lines["related_passage"]["codes"]) == {"unrelated", "unparsed_judge"}
+    assert lines["bloom_level"]["kept"] == lines["bloom_level"]["in"] > 3
     rows = sorted(result.dataset.to_pylist(), key=lambda row: row["picks"]["interleaved"]["rank"])
     levels = [json.loads(row["meta"])["corgi"]["bloom"] for row in rows]
     ranks = [
