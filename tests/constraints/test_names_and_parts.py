@@ -92,6 +92,28 @@ def test_every_part_has_to_pass_and_there_has_to_be_one() -> None:
     assert not check(short, "no bullet").passed
 
 
+def test_more_parts_than_can_be_judged_in_time_are_an_error() -> None:
+    each = constraint(COMMA, {}, "each_line")
+    assert check(each, "a\n" * 10_000).passed
+    assert check(each, "a\n" * 10_001) == ("error", "more than 10000 texts to judge")
+    assert check(each, "a,b\n" + "a\n" * 10_001).outcome == "fail"
+    starred = constraint(
+        "keywords:letter_frequency",
+        {"letter": "*", "let_frequency": 1, "let_relation": "less than"},
+        "each_line",
+    )
+    assert check(starred, "*a\n" * 5_000, strict=False).passed
+    assert check(starred, "*a\n" * 5_001, strict=False).outcome == "error"
+
+
+def test_a_language_is_told_of_a_hundred_parts() -> None:
+    pytest.importorskip("langdetect")
+    each = constraint("language:response_language", {"language": "en"}, "each_line")
+    line = "The weather in the north of England is cold and wet.\n"
+    assert check(each, line * 100).passed
+    assert check(each, line * 101).outcome == "error"
+
+
 def test_a_table_has_a_head_and_a_rule_of_the_same_width() -> None:
     assert tables_of("a | b\n--|:--\n1 | 2\n\n3 | 4") == [[["a", "b"], ["1", "2"]]]
     assert tables_of("a | b\n--|--|--\n1 | 2") == []

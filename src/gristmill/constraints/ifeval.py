@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from gristmill.constraints.cases import count, has, has_whole, lower
 from gristmill.constraints.kinds import Count, Found, Phrase, Phrases
 from gristmill.constraints.languages import language_of
 from gristmill.constraints.sentences import count_capital_words, count_sentences
@@ -37,19 +38,18 @@ WORD_ENDS = frozenset(".,?!'\"")
 
 def existence(text: str, *, keywords: Phrases) -> Found:
     """Every keyword stands somewhere, in any case, also inside a word."""
-    missing = [word for word in keywords if not _has(word, text)]
+    missing = [word for word in keywords if not has(word, text)]
     return Found(not missing, _listed("without", missing))
 
 
 def frequency(text: str, *, keyword: Phrase, frequency: Count, relation: Relation) -> Found:
     """The keyword stands there so often, in any case, also inside a word."""
-    return _counted(_count(keyword.strip(), text), relation, frequency)
+    return _counted(count(keyword.strip(), text), relation, frequency)
 
 
 def forbidden_words(text: str, *, forbidden_words: Phrases) -> Found:
     """None of the words stands there as a word, in any case."""
-    inside = [word for word in forbidden_words if _has(word, text)]  # fast, and rare
-    found = [word for word in inside if _whole(word).search(text)]
+    found = [word for word in forbidden_words if has_whole(word, text)]
     return Found(not found, _listed("with", found))
 
 
@@ -61,7 +61,7 @@ def letter_frequency(
     let_relation: Relation,
 ) -> Found:
     """The letter stands there so often, in any case."""
-    return _counted(_lower(text).count(letter.lower()), let_relation, let_frequency)
+    return _counted(lower(text).count(letter.lower()), let_relation, let_frequency)
 
 
 def response_language(text: str, *, language: Phrase) -> Found:
@@ -114,8 +114,8 @@ def number_placeholders(text: str, *, num_placeholders: Count) -> Found:
 def postscript(text: str, *, postscript_marker: Phrase) -> Found:
     """The marker stands somewhere, in any case; `P. S.` counts as `P.S.`."""
     pattern = POSTSCRIPTS.get(postscript_marker)
-    lower = _lower(text)
-    holds = bool(pattern.search(lower)) if pattern else postscript_marker.lower() in lower
+    small = lower(text)
+    holds = bool(pattern.search(small)) if pattern else postscript_marker.lower() in small
     return Found(holds, "there" if holds else "not there")
 
 
@@ -171,13 +171,13 @@ def two_responses(text: str) -> Found:
 
 def repeat_prompt(text: str, *, prompt_to_repeat: Phrase) -> Found:
     """The response begins with the prompt, in any case."""
-    holds = _lower(text).strip().startswith(prompt_to_repeat.strip().lower())
+    holds = lower(text).strip().startswith(prompt_to_repeat.strip().lower())
     return Found(holds, "repeated" if holds else "not repeated")
 
 
 def end_checker(text: str, *, end_phrase: Phrase) -> Found:
     """The response ends with the phrase, in any case; quotes after it do not count."""
-    end = _lower(text).strip().strip('"')
+    end = lower(text).strip().strip('"')
     return Found(end.endswith(end_phrase.strip().lower()), end[-40:])
 
 
@@ -256,35 +256,6 @@ def _in_english(is_cased: bool, text: str, name: str) -> Found:
 
 def _listed(word: str, texts: Iterable[str]) -> str:
     return f"{word} {', '.join(texts) or 'none'}"
-
-
-def _count(word: str, text: str) -> int:
-    """Count a word in any case, also inside of words."""
-    if text.isascii() and word.isascii():
-        return _lower(text).count(word.lower())
-    return len(_literal(word).findall(text))
-
-
-def _has(word: str, text: str) -> bool:
-    if text.isascii() and word.isascii():
-        return word.lower() in _lower(text)
-    return _literal(word).search(text) is not None
-
-
-@lru_cache(8)
-def _lower(text: str) -> str:
-    """Return a text in small letters: most types ask for that of the same response."""
-    return text.lower()
-
-
-@lru_cache(4096)
-def _literal(text: str) -> re.Pattern[str]:
-    return re.compile(re.escape(text), re.IGNORECASE)
-
-
-@lru_cache(4096)
-def _whole(text: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<!\w){re.escape(text)}(?!\w)", re.IGNORECASE)
 
 
 @lru_cache(4096)

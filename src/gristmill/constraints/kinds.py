@@ -21,7 +21,9 @@ Outcome = Literal["pass", "fail", "error"]
 Count = Annotated[int, Field(ge=0)]
 Phrase = Annotated[str, Field(pattern=r"\S")]
 """A text that is not blank."""
-Phrases = Annotated[list[Phrase], Field(min_length=1)]
+Phrases = Annotated[list[Phrase], Field(min_length=1, max_length=100)]
+MOST = 10_000
+"""Parts of a response (lines, cells, ...) in all their forms that one check judges."""
 
 
 class Found(NamedTuple):
@@ -51,6 +53,7 @@ class Kind:
         check: Callable[..., Found],
         template: str | Mapping[str, str],
         refuse: Callable[[Mapping[str, Any]], str | None] = lambda _: None,
+        most: int = MOST,
     ) -> None:
         """Take a check, its sentence, and what parameters that fit one by one may lack together.
 
@@ -58,6 +61,7 @@ class Kind:
             check: `(text, *, ...) -> Found`, linear in the length of the text.
             template: A sentence with the keywords in braces; one per `op` where there are several.
             refuse: Gives the complaint about parameters, or None.
+            most: Texts that one check judges; more of them are an error.
         """
         hints = get_type_hints(check, include_extras=True)
         fields: dict[str, Any] = {
@@ -68,6 +72,7 @@ class Kind:
         self.check = check
         self.template = template
         self.refuse = refuse
+        self.most = most
         self.schema: type[BaseModel] = create_model(
             check.__name__, __config__=ConfigDict(extra="forbid"), **fields
         )

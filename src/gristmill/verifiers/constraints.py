@@ -7,7 +7,7 @@ response without a run.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 from gristmill.constraints.catalogue import Constraint, check, check_ifeval
 from gristmill.constraints.kinds import Verdict
@@ -35,6 +35,7 @@ class Judged(TypedDict):
 class Constraints(RowStage):
     """Check every constraint of the row on `output`; all must hold."""
 
+    version: ClassVar[int] = 2
     of: str = "constraints"
     """Column with a list of constraints, `cid` and `params` each, `scope` where not all of
     the output is meant. It, or any part of it, may be JSON."""
