@@ -75,6 +75,13 @@ def test_a_refinement_that_breaks_what_a_program_checks_is_not_taken(ask, script
     assert (made["output"], made["rounds"]) == ("Walls and doors.", 2)
 
 
+def test_what_no_program_can_check_is_not_taken_for_met(ask, script) -> None:
+    row = {**ROW, "constraints": [NO_COMMA, {"cid": "punctuation:no_coma", "params": {}}]}
+    found, _ = refined(ask, script, USES, ["A wall."], row=row, of="constraints")
+    assert found.code == "bad_constraint"
+    assert "did you mean 'punctuation:no_comma'" in found.detail
+
+
 def test_a_program_needs_no_critic(ask, script) -> None:
     row = {**ROW, "constraints": json.dumps([NO_COMMA])}
     answers = ["Walls, doors."], [], ["Walls and doors."]

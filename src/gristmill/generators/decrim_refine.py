@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal, TypedDict
 from pydantic import Field
 
 from gristmill.constraints.catalogue import Constraint, check
+from gristmill.constraints.kinds import Verdict
 from gristmill.constraints.wanted import listed, read
 from gristmill.engines.handles import Llm
 from gristmill.engines.requests import Gen, Op, Sampling
@@ -65,7 +66,12 @@ class Refined(TypedDict):
 class DecrimRefine(RowStage):
     """Refine an answer until nobody finds a constraint missed, or `rounds` times."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_constraints", "not_satisfied"}
+    version: ClassVar[int] = 2
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {
+        "no_constraints",
+        "bad_constraint",
+        "not_satisfied",
+    }
 
     of: str = ""
     """Column with constraints that a program checks, `cid` and `params` each, if there is one."""
@@ -87,6 +93,8 @@ class DecrimRefine(RowStage):
         """A critic's call for each constraint and a refinement, in turn."""
         found = [read(one, None) for one in listed(row[self.of])] if self.of else []
         checked = [one for one in found if isinstance(one, Constraint)]
+        if wrong := [one.measured for one in found if isinstance(one, Verdict)]:
+            return Drop("bad_constraint", wrong[0])
         if not checked and not row[TOLD]:
             return Drop("no_constraints", "neither quoted from the instruction nor as parameters")
         text, done, gen = row["output"], 0, None
