@@ -1,5 +1,6 @@
 """A real run over rows of which some repeat a benchmark: its card, and the gate of `publish`."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gristmill.publishing.versions import Version
 
 TINY = Path(__file__).parents[1] / "data" / "benchmarks.json"
 GEESE = "Mina keeps seven grey geese and eleven white ducks behind the old mill."
+SHORT = "{use: filters.length, field: output, min_chars: 1, max_chars: 60}"
 ROWS = [
     {"instruction": f"Name tree number {i}.", "output": GEESE if i < 2 else "Oak."}
     for i in range(10)
@@ -79,8 +81,7 @@ def test_the_card_says_what_was_written_after_the_comparison(finished) -> None:
 
 @pytest.mark.parametrize("action", ["drop", "flag"])
 def test_card_and_report_never_say_again_what_repeats_a_benchmark(ran, action) -> None:
-    short = "{use: filters.length, field: output, min_chars: 1, max_chars: 60}"
-    path = ran(f"{use(action=action, max_rate=1)}, {short}")
+    path = ran(f"{use(action=action, max_rate=1)}, {SHORT}")
     texts = card.write(path).read_text() + report.write(path).read_text()
     assert "grey geese" not in texts
     assert "not shown: it repeats a benchmark" in texts
@@ -92,3 +93,25 @@ def test_a_comparison_does_not_say_it_either(ran) -> None:
     old, new = (ran(stage) for stage in ("{use: filters.length}", use()))
     found = diff(Version.of_run(old), Version.of_run(new))
     assert [text for _, text in found.examples["removed"]] == ["not shown: contaminated"] * 2
+
+
+def test_a_row_that_left_before_the_comparison_is_not_shown_either(ran) -> None:
+    path = ran(f"{SHORT}, {use()}")
+    texts = card.write(path).read_text() + report.write(path).read_text()
+    assert "grey geese" not in texts
+    assert "not shown: it repeats a benchmark" in texts
+
+
+def test_a_row_that_left_before_and_repeats_nothing_is_shown(ran) -> None:
+    path = ran(f"{{use: filters.length, field: output, min_chars: 5}}, {use()}")
+    assert "`Name tree number" in card.write(path).read_text()
+
+
+def test_without_the_benchmark_no_row_that_left_before_is_shown(ran, tmp_path) -> None:
+    for file in (TINY, TINY.with_name("tiny_benchmark.jsonl")):
+        shutil.copy(file, tmp_path)
+    path = ran(f"{SHORT}, {use(registry=tmp_path / TINY.name)}")
+    (tmp_path / "tiny_benchmark.jsonl").unlink()
+    text = card.write(path).read_text()
+    assert "grey geese" not in text
+    assert "not shown: no benchmark is here to compare it with" in text

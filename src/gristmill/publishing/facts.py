@@ -14,7 +14,7 @@ import pyarrow as pa
 from gristmill.publishing import prices
 from gristmill.publishing.escape import cut
 from gristmill.publishing.files import RunFiles, texts
-from gristmill.publishing.masking import mask_of
+from gristmill.publishing.masking import mask_of, repeats_of
 from gristmill.storage.rows import Row
 from gristmill.text.overlaps import CONTAMINATED
 from gristmill.text.redaction import UNSHOWN
@@ -130,7 +130,7 @@ def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]
 
 def _publishable(run: RunFiles) -> Callable[[Row], Example]:
     """Return what shows a row to everybody: benchmarks stay unsaid, and what filters mask."""
-    mask = mask_of(run)
+    mask, repeats = mask_of(run), repeats_of(run)
 
     def show(row: Row) -> Example:
         shown = example(row)
@@ -139,6 +139,8 @@ def _publishable(run: RunFiles) -> Callable[[Row], Example]:
             said = [("text", "not shown: it repeats a benchmark")]
             where, _, _ = shown.detail.partition(": ")  # what is shared stands behind it
             return replace(shown, texts=said, detail=where if has_left else "")
+        if why := repeats(row, shown.detail):
+            return replace(shown, texts=[("text", f"not shown: {why}")], detail="")
         said = [(name, mask(text)) for name, text in shown.texts]
         return replace(shown, texts=said, detail=mask(shown.detail))
 
