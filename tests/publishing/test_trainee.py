@@ -82,7 +82,12 @@ CALLING = (
 
 @pytest.mark.parametrize(
     ("template", "tokens", "found"),
-    [(CALLING, 22, []), (WHOLE, 18, [trainee.LOST]), (None, 18, [trainee.NO_TEMPLATE])],
+    [
+        (CALLING, 22, []),
+        (CALLING.replace("m.content or ''", "m.content"), 23, [trainee.NONE]),
+        (WHOLE, 18, [trainee.LOST, trainee.NONE]),
+        (None, 18, [trainee.NO_TEMPLATE]),
+    ],
 )
 def test_calls_of_tools_and_the_tools_are_read_too(template, tokens, found, tmp_path) -> None:
     tools = [{"type": "function", "function": {"name": "area", "parameters": {}}}]

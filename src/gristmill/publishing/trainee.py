@@ -19,7 +19,7 @@ from jinja2 import TemplateError
 
 from gristmill.formats.lines import WRITERS, pair, talk
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span, line
+from gristmill.publishing.escape import code_span, counted, line
 from gristmill.publishing.facts import Score
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.ids import digest
@@ -37,6 +37,7 @@ Said = tuple[list[dict[str, Any]], Any]
 NO_TEMPLATE = "no chat template: question and answer were joined"
 REFUSED = "the template refuses the row"
 LOST = "the template loses what a turn says"
+NONE = "the template writes 'None' for a turn without words"
 OTHER_START = "the template writes the question another way once it is answered"
 TWICE = "the tokenizer adds a first token that the template has written"
 NO_END = "the text does not end with the tokenizer's end token"
@@ -117,10 +118,10 @@ def section(run: RunFiles) -> Iterator[str]:
         return
     yield (
         f"Measured with the tokenizer of {code_span(told['tokenizer'], 100)} on "
-        f"{number(told['rows'])} rows.\n"
+        f"{counted(told['rows'])}.\n"
     )
     for what, n in told["found"].items():
-        yield f"- {what[0].upper()}{what[1:]}: {number(n)} rows."
+        yield f"- {what[0].upper()}{what[1:]}: {counted(n)}."
     if not told["found"]:
         yield "- The chat template renders every row whole, begins as the question does, and ends."
     if told["lengths"]:
@@ -166,6 +167,10 @@ def _is_lost(turn: Mapping[str, Any], text: str) -> bool:
     return any(isinstance(part, str) and part.strip() not in text for part in said)
 
 
+def _worded(turn: dict[str, Any]) -> dict[str, Any]:
+    return {**turn, "content": ""} if turn.get("content") is None else turn
+
+
 class _Reader:
     """Renders rows as a trainee reads them, and counts what is wrong with them."""
 
@@ -198,6 +203,7 @@ class _Reader:
             return None
         wrong = {
             LOST: any(_is_lost(turn, text) for turn in turns),
+            NONE: text.count("None") > render([*map(_worded, turns)]).count("None"),
             OTHER_START: not text.startswith(start),
             TWICE: self.twice is not None and text.startswith(self.twice),
             NO_END: not text.rstrip().endswith(end),
