@@ -5,7 +5,7 @@ def test_a_set_is_pinned_and_listed(place, call) -> None:
     (place / "set.jsonl").write_text('{"question": "Why is the sky blue?"}\n')
     code, out, _ = call("benchmarks", "add", "mine", "set.jsonl")
     assert code == 0
-    assert "mine: 1 rows, sha256 " in out
+    assert "mine: 1 row, sha256 " in out
     assert "benchmarks: [mine]" in out
     found = json.loads(call("benchmarks", "list", "--json")[1])["benchmarks"]
     assert [(b["name"], b["rows"], b["source"], b["state"]) for b in found] == [

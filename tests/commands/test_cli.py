@@ -123,7 +123,7 @@ def test_an_export_without_a_place_for_some_rows_says_so(call, place) -> None:
     (place / "own.yaml").write_text(json.dumps({**recipe, "export": {"formats": ["alpaca"]}}))
     code, out, _ = call("run", "own.yaml", "--input", "rows.jsonl", *BARE)
     assert code == 0
-    assert "\nexports/alpaca/train.jsonl lacks 1 rows of the dataset: no answer 1\n" in out
+    assert "\nexports/alpaca/train.jsonl lacks 1 row of the dataset: no answer 1\n" in out
 
 
 def test_preview_shows_rows_and_the_full_run_does_not_pay_for_them_again(call, place) -> None:

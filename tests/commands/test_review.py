@@ -35,7 +35,7 @@ def test_a_mark_on_the_page_decides_the_next_run_and_the_card_counts_it(call, pl
         code, _, err = call("review", "last", "--export", "x.json")
         assert (code, "under review in another terminal" in err) == (4, True)
         served.send_signal(signal.SIGINT)
-        assert "1 rows marked; 1 marks in all\nnext: run its recipe again" in (
+        assert "1 row marked; 1 mark in all\nnext: run its recipe again" in (
             served.stderr.read().decode()
         )
     assert served.returncode == 0
@@ -48,7 +48,7 @@ def test_a_mark_on_the_page_decides_the_next_run_and_the_card_counts_it(call, pl
     assert "- Rows taken out, with the code `reviewed`: 1." in text
     assert "reviewed rejected" not in call("trace", "last", gone)[1]
     assert "rejected  reviewed: says | nothing" in call("trace", "last", gone)[1]
-    assert "MB, with 1 rows marked by hand" in call("runs", "remove", first["run_dir"])[1]
+    assert "MB, with 1 row marked by hand" in call("runs", "remove", first["run_dir"])[1]
 
 
 def test_marks_travel_to_another_workspace_and_by_argillas_records(call, place) -> None:

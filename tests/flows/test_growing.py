@@ -99,7 +99,7 @@ def test_the_card_tells_every_version_and_how_to_build_it(grow) -> None:
     text = (GROWN / "dataset" / "README.md").read_text()
     assert "3 rows, built from 4 seeds" in text
     newest, oldest = (
-        text.index("**v2**: 1 rows added, 0 changed, 0 removed; 3 in all"),
+        text.index("**v2**: 1 row added, 0 changed, 0 removed; 3 in all"),
         text.index("**v1**: 2"),
     )
     assert newest < oldest

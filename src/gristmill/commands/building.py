@@ -23,7 +23,7 @@ from gristmill.formats.exports import NOTES
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.workspace import Prepared, prepare
-from gristmill.publishing.escape import printable
+from gristmill.publishing.escape import counted, printable
 
 STOPPED = 3
 WHY = {
@@ -107,7 +107,7 @@ def _tell_grown(
     if args.json:
         screen.result({**told, **({"grown": grown} if grown else {})})
     elif grown:
-        n = f"{grown['diff']['added']:,} rows added to make {grown['rows']:,}"
+        n = f"{counted(grown['diff']['added'])} added to make {grown['rows']:,}"
         screen.line(f"{'grown':8} {grown['folder']} is at v{grown['version']}: {n}")
     return 0
 
@@ -200,7 +200,7 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
         wanted += f" and the {found - recipe.target:,} that opened the pool"
     if wanted and told["kept"] != found:
         wanted = f", selected from {found:,}{wanted}"
-    screen.line(f"{told['kept']:,} rows{wanted}: {WHY[result.stop]}")
+    screen.line(f"{counted(told['kept'])}{wanted}: {WHY[result.stop]}")
     limit = recipe.budget.tokens
     if limit and told["tokens"] > limit:
         screen.line(
@@ -236,7 +236,7 @@ def _lacking(folder: Path) -> Iterator[str]:
     for name, note in notes.items():
         if gone := note["left_out"]:
             why = ", ".join(f"{why} {n:,}" for why, n in gone.items())
-            yield f"{name} lacks {sum(gone.values()):,} rows of the dataset: {why}"
+            yield f"{name} lacks {counted(sum(gone.values()))} of the dataset: {why}"
 
 
 def _next(result: Result, told: dict[str, Any]) -> str:
@@ -276,7 +276,8 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
         screen.line(line)
     note = summary(result)
     gone = list(_gone(result))
-    screen.line(f"{note['kept']} rows from {len(few.rows)} seeds{'; these left:' if gone else ''}")
+    these = "; these left:" if gone else ""
+    screen.line(f"{counted(note['kept'])} from {counted(len(few.rows), 'seed')}{these}")
     for line in gone:
         screen.line(line)
     seconds, calls = note["wall_s"], note["calls"]

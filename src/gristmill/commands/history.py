@@ -15,6 +15,7 @@ from gristmill.commands.finding import ended, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
 from gristmill.commands.status import alive
 from gristmill.errors import InputError, RunLocked
+from gristmill.publishing.escape import counted
 
 
 def tell_runs(args: argparse.Namespace, screen: Screen) -> None:
@@ -140,9 +141,9 @@ def _clean(args: argparse.Namespace, screen: Screen) -> int:
         return 0
     what = "removed" if args.yes else "would remove"
     for path, n in sizes.items():
-        by_hand = f", with {marks[path]:,} rows marked by hand" if marks[path] else ""
+        by_hand = f", with {counted(marks[path])} marked by hand" if marks[path] else ""
         screen.line(f"{what} {path}  {n / 1e6:,.1f} MB{by_hand}")
-    screen.line(f"{what} {len(sizes):,} folders, {sum(sizes.values()) / 1e6:,.1f} MB")
+    screen.line(f"{what} {counted(len(sizes), 'folder')}, {sum(sizes.values()) / 1e6:,.1f} MB")
     if sizes and args.yes:
         screen.hint(f"next: {typed('store', 'prune', *_where(args.workspace))} (their answers)")
     elif sizes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gristmill.commands.finding import find_finished, find_run
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RunLocked
+from gristmill.publishing.escape import counted
 
 if TYPE_CHECKING:
     from gristmill.publishing.review import Review
@@ -73,7 +74,7 @@ def _serve(review: Review, port: int, screen: Screen) -> int:
             server.serve_forever()
         except KeyboardInterrupt:
             n = sum(review.marks.get(i) != before.get(i) for i in {*review.marks, *before})
-            screen.note(f"{n} rows marked; {len(review.marks)} marks in all")
+            screen.note(f"{counted(n)} marked; {counted(len(review.marks), 'mark')} in all")
             if n:
                 screen.note(NEXT)
     return 0

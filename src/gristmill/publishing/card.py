@@ -32,7 +32,7 @@ from gristmill.publishing import (
     verified,
 )
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span, line
+from gristmill.publishing.escape import code_span, counted, line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.seal import seal
 from gristmill.storage.shards import write_text
@@ -173,9 +173,9 @@ def _configs(run: RunFiles) -> list[dict[str, Any]]:
 
 def _summary(run: RunFiles) -> Iterator[str]:
     note, target = run.note, run.recipe.get("target")
-    first = number(run.stages[0]["in"]) if run.stages else "0"
-    yield f"{number(len(run.kept))} rows, built from {first} seeds by gristmill."
-    aim = f" (target: {number(target)} rows before the selection)" if target else ""
+    first = counted(run.stages[0]["in"] if run.stages else 0, "seed")
+    yield f"{counted(len(run.kept))}, built from {first} by gristmill."
+    aim = f" (target: {counted(target)} before the selection)" if target else ""
     if known := changelog.versions(run):
         yield f"This is v{len(known)} of a dataset that grows; older rows stay as they are."
     by_hand = "" if (run.path / marks.FILE).exists() else " Nothing here was checked by hand."

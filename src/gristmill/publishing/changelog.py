@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span
+from gristmill.publishing.escape import code_span, counted
 from gristmill.publishing.files import RunFiles
 
 
@@ -20,10 +20,10 @@ def section(run: RunFiles) -> Iterator[str]:
     for told in reversed(versions(run)):
         diff = told["diff"]
         yield (
-            f"**v{told['version']}**: {number(diff['added'])} rows added, "
+            f"**v{told['version']}**: {counted(diff['added'])} added, "
             f"{number(diff['changed'])} changed, {number(diff['removed'])} removed; "
-            f"{number(told['rows'])} in all. From {number(told['seeds'])} new seeds of the input "
-            f"`{told['digest']}`, in the run {code_span(told['run'], 100)}."
+            f"{number(told['rows'])} in all. From {counted(told['seeds'], 'new seed')} of the "
+            f"input `{told['digest']}`, in the run {code_span(told['run'], 100)}."
         )
         if told["lost"]:
             yield "What left: " + ", ".join(

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from gristmill.errors import InputError
 from gristmill.publishing import licences
-from gristmill.publishing.escape import line
+from gristmill.publishing.escape import counted, line
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
 
@@ -68,7 +68,7 @@ def metadata(run: RunFiles, url: str | None = None) -> dict[str, Any]:
         "@type": "sc:Dataset",
         "conformsTo": SPEC,
         "name": line(run.name, 100),
-        "description": f"{len(run.kept):,} rows for instruction tuning, built by gristmill; "
+        "description": f"{counted(len(run.kept))} for instruction tuning, built by gristmill; "
         "README.md tells how, from what, and what was left out.",
         "license": _licence(run),
         "url": url or f"urn:gristmill:{run.name}-{name}",

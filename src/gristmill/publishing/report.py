@@ -12,7 +12,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from gristmill.publishing import charts, facts, maps, rebuilding, spent, trainee, verified
-from gristmill.publishing.escape import cut, printable
+from gristmill.publishing.escape import counted, cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
 
@@ -58,7 +58,7 @@ def environment() -> SandboxedEnvironment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.filters |= {"number": _number, "shown": _shown, "share": _share}
+    found.filters |= {"number": _number, "counted": counted, "shown": _shown, "share": _share}
     return found
 
 
