@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.text.conditions import MAX_DEPTH, parse
+from gristmill.text.conditions import MAX_CHARS, MAX_DEPTH, parse
 
 ROW = {"n": 7, "x": 0.5, "name": "a b", "ok": True, "none": None, "tags": ["p", "q"], "in.side": 3}
 
@@ -56,6 +56,21 @@ def value(text: str, **changes: object) -> bool | None:
     ],
 )
 def test_a_condition_has_its_value(text, wanted) -> None:
+    assert value(text) is wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("n in [" + "1," * 1990 + "7]", True),
+        ("<=".join(["n"] * 1330), True),
+        (" or ".join(["n>8"] * 569), False),
+        (" and ".join(["n>6"] * 499), True),
+    ],
+    ids=["in", "chain", "or", "and"],
+)
+def test_the_longest_conditions_have_values_too(text, wanted) -> None:
+    assert MAX_CHARS - 30 < len(text) <= MAX_CHARS
     assert value(text) is wanted
 
 
