@@ -21,7 +21,7 @@ class PersonalData(Secrets):
     A masked row has `[EMAIL]` and the like in its texts.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"personal_data"})
 
     kinds: tuple[Kind, ...] = Field(default=KINDS, min_length=1)
