@@ -20,6 +20,9 @@ RESERVED = ("[MARK]", "[INST]", "[INPT]", "[RESP]", "[COLN]")
 """Five special tokens of a trainee's tokenizer: marker, instruction, input, response, colon."""
 MARK, INST, INPT, RESP, COLN = RESERVED
 FORBIDDEN = re.compile("|".join(map(re.escape, RESERVED)) + r"|#{2,}")
+MAX_NESTED = 50
+"""Passes over data; deeper nesting is an attack on the time it takes, and loses all that begins a
+token."""
 STYLES = (
     "== {name} ==", "<{name}>", "{name}:", "-- {name} --", "[{name}]", "*** {name} ***",
     "{name} >>", "@{name}", "|{name}|", "({name})",
@@ -52,9 +55,11 @@ class Chance(Protocol):
 
 def front_end(data: str) -> str:
     """Return data without reserved tokens and hash-style marks, however they are nested."""
-    while (cleaned := FORBIDDEN.sub("", data)) != data:
+    for _ in range(MAX_NESTED):
+        if (cleaned := FORBIDDEN.sub("", data)) == data:
+            return data
         data = cleaned
-    return data
+    return re.sub(r"[\[#]", "", data)
 
 
 def structured(instruction: str, data: str) -> str:
