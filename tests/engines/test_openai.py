@@ -359,6 +359,9 @@ def server(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
     log = (tmp_path_factory.mktemp("server") / "log").open("w")
     options = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", "tiny"]
     options += ["--max-model-len", "256", "--max-num-seqs", "16", "--enforce-eager"]
+    # Random weights would fill an answer with the white space that a schema leaves open.
+    tight = {"backend": "xgrammar", "disable_any_whitespace": True}
+    options += ["--structured-outputs-config", json.dumps(tight)]
     quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
     process = subprocess.Popen(
         # What `vllm serve` runs; that command itself asks for a package named vllm, not vllm-cpu.
@@ -450,14 +453,21 @@ def test_a_real_vllm_server_holds_replies_to_a_shape_and_is_asked_for_one_repair
     class Filled(Responses):
         async def __call__(self, row: Any, ctx: Context) -> Any:
             llm, how = ctx.llm("generator"), Sampling(0.0, max_tokens=48)
-            if row["shape"] is tuple:
-                return await complete(llm, ASK, how, ("seventeen", "green"))
-            return await fill(llm, ASK, how, row["shape"])
+            try:
+                if row["shape"] is tuple:
+                    return await complete(llm, ASK, how, ("seventeen", "green"))
+                return await fill(llm, ASK, how, row["shape"])
+            finally:
+                await row["engine"].stop()  # every row here has a loop of its own
 
-    engine = Counted(model="tiny", base_url=server)
-    one, found, wrong = (ask(Filled(), {"shape": shape}, engine) for shape in (tuple, Colour, Blue))
+    asked = {shape: Counted(model="tiny", base_url=server) for shape in (tuple, Colour, Blue)}
+    one, found, wrong = (
+        ask(Filled(), {"shape": shape, "engine": engine}, engine) for shape, engine in asked.items()
+    )
     assert one.text in ("seventeen", "green")
     assert (found[0].word in ("red", "green"), found[1].finish_reason) == (True, "stop")
-    assert (wrong.code, len(engine._posted)) == ("bad_json", 4)
-    assert engine._posted[-1][:-2] == ASK
-    assert "red and green alone" in engine._posted[-1][-1]["content"]
+    assert wrong.code == "bad_json"
+    assert [len(engine._posted) for engine in asked.values()] == [1, 1, 2]
+    repair = asked[Blue]._posted[-1]
+    assert repair[:-2] == ASK
+    assert "red and green alone" in repair[-1]["content"]

@@ -240,7 +240,14 @@ BEFORE: dict[str, list[dict[str, Any]]] = {
 }
 """Stages that write what a filter reads."""
 WITHIN = {name: {"of": "final_number"} for name in ("first_passing", "verdict")}
-OF_OTHERS = ("auto_if_checks", "back_translation", "skill_mix_grades", "wave_coder_judge")
+OF_OTHERS = (
+    "auto_if_checks",
+    "back_translation",
+    "bloom_level",
+    "invented_relations",
+    "skill_mix_grades",
+    "wave_coder_judge",
+)
 """Filters that only read what one generator wrote; each looks at a row alone."""
 
 
