@@ -5,7 +5,7 @@ import re
 import pytest
 
 from gristmill.engines.requests import Completion
-from gristmill.generators.spar import ALL, Spar
+from gristmill.generators.spar import ALL, Spar, between
 from gristmill.generators.spar_search import SparSearch
 from gristmill.pipelines import Drop
 from gristmill.text.judgements import judged
@@ -143,3 +143,18 @@ def test_two_readable_judgements_decide_nothing() -> None:
     found = judged("x", [*said, "It is\nfinal judgment - yes, no doubt"])
     assert found is not None
     assert (found.value, found.critique) == (2 / 3, "Final Judgement: No")
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        ("Here:\n[[start]] Sort it. [[end]] Done. [[end]]", "Sort it."),
+        ("[[start]] [[end]] [[start]]Sort it.[[end]]", "Sort it."),
+        ("[[start]][[start]]Sort it.[[end]]", "[[start]]Sort it."),
+        ("[[end]] Sort it. [[start]]", ""),
+        ("[[start]]" * 50_000, ""),
+        ("[[start]] [[end]]" * 50_000, ""),
+    ],
+)
+def test_what_stands_first_between_the_markers_is_the_instruction(reply, found) -> None:
+    assert between(reply) == found

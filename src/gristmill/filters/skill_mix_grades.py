@@ -31,7 +31,7 @@ criterion: its number, a vertical bar, and 1 or 0. A skill that is used wrongly 
 {text}
 
 ### Grades"""
-POINT = re.compile(r"(?m)^\W*(\d+)\b[^|\n]*\|\s*([01])\s*\|?\s*$")
+POINT = re.compile(r"(?m)^[^\w\n]*(\d+)\b[^|\n]*\|[ \t]*([01])[ \t]*\|?[ \t]*$")
 Mixed = TypedDict(
     "Mixed",
     {

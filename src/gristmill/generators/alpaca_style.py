@@ -34,7 +34,7 @@ What a good list is like:
 
 The {n} tasks:
 """
-FENCE = re.compile(r"(?m)^\s*###.*$")
+FENCE = re.compile(r"(?m)^[ \t]*###.*$")
 FIELDS = re.compile(r"(?m)^[ \t]*(?:\d+\s*\.\s*)?(Instruction|Input|Output)[ \t]*:")
 ALPACA = (*MODALITIES, "video", "audio", "music", "flowchart", "diagram")
 

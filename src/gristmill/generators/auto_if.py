@@ -28,7 +28,7 @@ each different from all others, each on a line of its own after a dash. Write no
 {known}
 
 ### New instructions"""
-LINE = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+(\S.*?)\s*$", re.MULTILINE)
+LINE = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s+(\S(?:.*\S)?)[^\S\n]*$", re.MULTILINE)
 
 
 class Known(TypedDict):

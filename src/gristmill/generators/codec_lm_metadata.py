@@ -39,8 +39,8 @@ Abilities: careful arithmetic, clear explanation
 ### Instruction
 {instruction}
 """
-CASE = re.compile(r"(?im)^[\s*#]*(?:use case|task)[\s*]*:[\s*]*(.+)$")
-SKILLS = re.compile(r"(?im)^[\s*#]*abilities[\s*]*:[\s*]*(.+)$")
+CASE = re.compile(r"(?im)^[ \t*#]*(?:use case|task)[\s*]*:[\s*]*(.+)$")
+SKILLS = re.compile(r"(?im)^[ \t*#]*abilities[\s*]*:[\s*]*(.+)$")
 MOST = 3
 """Skills of an entry."""
 

@@ -67,7 +67,7 @@ SYSTEMS = (
     "You are the author of a textbook. You are precise, and use words that students know.",
     "You prepare exercises for students who work alone: nothing may stay unclear.",
 )
-PARTS = re.compile(r"(?ims)^[\s*#]*question[\s*]*:[\s*]*(.+?)^[\s*#]*answer[\s*]*:[\s*]*(.+)")
+PARTS = re.compile(r"(?ims)^[ \t*#]*question[\s*]*:[\s*]*(.+?)^[ \t*#]*answer[\s*]*:[\s*]*(.+)")
 MARKERS = markers([PROMPT])
 
 

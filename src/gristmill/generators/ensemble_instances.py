@@ -31,7 +31,7 @@ from gristmill.text.turns import question
 END = "|EoI|"
 WITH_INPUT = f"Give an input for each instruction, and the right output. {END} ends each.\n\n"
 WITHOUT = f"Give the right output for each instruction. {END} ends each.\n\n"
-BOTH = re.compile(r"(?is)^\s*input:(.*?)^[ \t]*output:(.*)", re.MULTILINE)
+BOTH = re.compile(r"(?is)\A\s*input:(.*?)^[ \t]*output:(.*)", re.MULTILINE)
 ONE = re.compile(r"(?is)^\s*output:(.*)")
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 Task = TypedDict(

@@ -32,8 +32,8 @@ EDIT = """Carry out an instruction for a change to Python code, in the situation
 First write realistic code that still needs the change, after `Input:`, then the same code with \
 exactly this change, after `Output:`, each as one Python block."""
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
-NUMBERED = re.compile(r"(?m)^\s*(\d+)[.)]\s+(\S.*?)\s*$")
-PARTS = re.compile(r"(?s)^\s*Input:(.*?)^\s*Output:(.*)$", re.MULTILINE)
+NUMBERED = re.compile(r"(?m)^[ \t]*(\d+)[.)]\s+(\S(?:.*\S)?)[^\S\n]*$")
+PARTS = re.compile(r"(?s)\A\s*Input:(.*?)^[ \t]*Output:(.*)$", re.MULTILINE)
 
 
 class Asked(TypedDict):

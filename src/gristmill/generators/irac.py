@@ -33,7 +33,7 @@ conclusion begins with the letter of the right choice.
 {explanation}
 
 ### Four parts"""
-LABEL = re.compile(rf"(?im)^[\s*#]*({'|'.join(PARTS)})[\s*]*:[\s*]*")
+LABEL = re.compile(rf"(?im)^[ \t*#]*({'|'.join(PARTS)})[\s*]*:[\s*]*")
 LETTER = re.compile(r"^[\W_]*(?:(?:choice|option|answer)\W+)?([A-D])\b", re.I)
 
 

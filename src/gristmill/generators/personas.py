@@ -49,7 +49,7 @@ reply with "Logic problem:", and write nothing after the problem.""",
 )
 PRODUCTS = {"instruction": INSTRUCTION, "math": MATH, "logic": LOGIC}
 ENDING = "\n\n### Person\n{persona}\n\n### Reply"
-SOLVED = re.compile(r"(?im)^\W*(?:solution|answer|hint)\W*:|\bthe (?:final )?answer is\b")
+SOLVED = re.compile(r"(?im)^[^\w\n]*(?:solution|answer|hint)[^\w\n]*:|\bthe (?:final )?answer is\b")
 RUN = 6
 """Words in a row that a prompt may not share with its persona: a role and its article are fewer."""
 

@@ -41,7 +41,7 @@ Task type: {task_type}
 Reason: {reason}
 """
 PARTS = re.compile(
-    r"(?is)^(.*?)^[\s*]*task type[\s*]*:[\s*]*(.*?)$\s*[\s*]*reason[\s*]*:[\s*]*(.+)", re.M
+    r"(?is)\A(.*?)^[ \t*]*task type[\s*]*:[\s*]*(.*?)\n[ \t*]*reason[\s*]*:[\s*]*(.+)", re.M
 )
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 

@@ -49,7 +49,7 @@ Principles
 
 Human: {query}"""
 STOPS = ("\nHuman:", "\n#")
-MARK = re.compile(r"\[[^\]\n]*\]|^\W*(?:principles|assistant|human)\W*$", re.I | re.M)
+MARK = re.compile(r"\[[^\[\]\n]*\]|^[^\w\n]*(?:principles|assistant|human)[^\w\n]*$", re.I | re.M)
 """What is left of the layout: something in brackets, or a heading of it on a line of its own."""
 PRINCIPLES = Path(__file__).with_suffix(".examples.jsonl")
 

@@ -28,7 +28,7 @@ CLASSIFICATION = (
     "Below is a list of classification tasks, each with a small set of possible labels, which the "
     "task names where it can. No two of them are alike.\n\n"
 )
-NEXT = re.compile(r"\n\s*\d+\s?\.\s")
+NEXT = re.compile(r"\n[ \t]*\d+\s?\.\s")
 LAST = 16
 """The number at which a list is long enough."""
 

@@ -34,7 +34,7 @@ Skills:
 {skills}"""
 IMPROVE = """Improve your answer: every skill should be easy to find, the text should make sense \
 and stay on the topic, in at most {limit} sentences. Use the same two labels."""
-PARTS = re.compile(r"(?ims)^[\s*#]*answer[\s*]*:[\s*]*(.+?)^[\s*#]*explanation[\s*]*:[\s*]*(.*)")
+PARTS = re.compile(r"(?ims)^[ \t*#]*answer[\s*]*:[\s*]*(.+?)^[ \t*#]*explanation[\s*]*:[\s*]*(.*)")
 COPIED = 0.7
 """ROUGE-L from which on a text is a skill's own example."""
 SKILLS = Path(__file__).with_suffix(".examples.jsonl")

@@ -8,7 +8,6 @@ Differs from the paper: our own prompt and descriptions of the kinds.
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, NotRequired, TypedDict
 
 from gristmill.engines.requests import Gen, Op, Sampling
@@ -57,7 +56,7 @@ KINDS = {
     },
 }
 ALL = {name: what for some in KINDS.values() for name, what in some.items()}
-BETWEEN = re.compile(r"\[\[start\]\]\s*(?!\[\[end)(\S.*?)\s*\[\[end\]\]", re.DOTALL)
+START, END = "[[start]]", "[[end]]"
 
 
 class Seed(TypedDict):
@@ -98,10 +97,18 @@ class Spar(RowStage):
         )
         if isinstance(reply, Drop):
             return reply
-        if not (found := BETWEEN.search(reply.text)):
+        if not (made := between(reply.text)):
             is_none = words(reply.text) == ["none"]
             return Drop("not_suited" if is_none else "no_marker", reply.text)
-        made = found[1]
         if repeats(words(made), words(text)):
             return Drop("no_gain", f"repeats its parent: {made}")
         return {"instruction": made, "input": None, "kinds": kinds, "gen": reply.gen}
+
+
+def between(reply: str) -> str:
+    """Return what stands first between the two markers; nothing if nothing does."""
+    at = 0
+    while (start := reply.find(START, at)) >= 0 and (at := reply.find(END, start)) >= 0:
+        if text := reply[start + len(START) : at].strip():
+            return text
+    return ""

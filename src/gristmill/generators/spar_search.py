@@ -17,7 +17,7 @@ from pydantic import Field
 
 from gristmill.engines.handles import Llm
 from gristmill.engines.requests import Message, Op, Sampling
-from gristmill.generators.spar import BETWEEN
+from gristmill.generators.spar import between
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -122,8 +122,8 @@ class SparSearch(RowStage):
         for _ in range(RETRIES + 1):
             asked = [complete(llm, _refining(instruction, node), self.judge) for node in todo]
             replies = await asyncio.gather(*asked)
-            found = [None if isinstance(one, Drop) else BETWEEN.search(one.text) for one in replies]
-            made |= dict.fromkeys(one[1] for one in found if one)
+            found = [None if isinstance(one, Drop) else between(one.text) for one in replies]
+            made |= dict.fromkeys(filter(None, found))
             todo = [node for node, one in zip(todo, found, strict=True) if not one]
         return made
 

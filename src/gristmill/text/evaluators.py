@@ -61,9 +61,9 @@ FINAL = (
     "Write the last lines alone, exactly in the form that was asked for, out of {top} if scored."
 )
 SCORE = re.compile(
-    r"(?im)^[\s*#>-]*score(?: *(a|b))?[\s*]*:[\s*]*(\d+(?:\.\d+)?)\s*(?:/\s*(\d+))?[\s*.]*$"
+    r"(?im)^[ \t*#>-]*score(?: *(a|b))?[\s*]*:[\s*]*(\d+(?:\.\d+)?)\s*(?:/\s*(\d+))?[\s*.]*$"
 )
-WINNER = re.compile(r"(?im)^[\s*#>-]*winner[\s*]*:[\s*]*(?:answer\s+)?(a|b|tie)\b[\s*.]*$")
+WINNER = re.compile(r"(?im)^[ \t*#>-]*winner[\s*]*:[\s*]*(?:answer\s+)?(a|b|tie)\b[\s*.]*$")
 
 
 def both_scores(text: str, top: int) -> tuple[float, float] | None:

@@ -10,8 +10,8 @@ from gristmill.text.fences import fences, python_code
 
 SEEN = "Observation:"
 """What the interpreter says comes after it; a model that goes on there invents it."""
-FINAL = re.compile(r"(?mi)^\W*final answer:[ \t*]*([^\s*].*?)[\s*]*$")
-THOUGHT = re.compile(r"(?mi)^\W*(?:action|final answer):|^(?:```|~~~)")
+FINAL = re.compile(r"(?mi)^[^\w\n]*final answer:[ \t*]*([^\s*](?:.*[^\s*])?)[ \t*]*$")
+THOUGHT = re.compile(r"(?mi)^[^\w\n]*(?:action|final answer):|^(?:```|~~~)")
 MAX_SEEN = 2000
 """Characters of an observation."""
 CUT = "... (cut)"

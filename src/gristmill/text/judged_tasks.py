@@ -20,8 +20,8 @@ KEYS = re.compile(
     r"information:(?P<information>.*?)\n\s*solution:(?P<solution>.*)$"
 )
 CHECK = re.compile(r"(?is)<answer:\s*(yes|no)\b[\s,.:]*(.*?)>[ \t]*(?=\n|$)")
-OVERALL = re.compile(r"(?im)^\W*overall answer:\W*(yes|no)\b")
-REASONS = re.compile(r"(?ims)^\W*reasons:\s*(\S.*)$")
+OVERALL = re.compile(r"(?im)^[^\w\n]*overall answer:\W*(yes|no)\b")
+REASONS = re.compile(r"(?ims)^[^\w\n]*reasons:\s*(\S.*)$")
 NOTHING = re.compile(r"(?i)\W*(?:none|no ?input|n/a)?\W*")
 N_CHECKS = 5
 MAX_SENTENCES = 2
@@ -64,7 +64,7 @@ class Analysis:
 
 def task_in(text: str) -> Task | None:
     """Return the task of a text; None where a key is missing, twice there or out of order."""
-    names = re.findall(r"(?m)^\W*(task_name|instruction|information|solution):", text)
+    names = re.findall(r"(?m)^[^\w\n]*(task_name|instruction|information|solution):", text)
     match = KEYS.match(text.strip()) if len(names) == len(set(names)) else None
     if not match:
         return None
