@@ -102,6 +102,12 @@ class Victim(Engine):
                 waits.set_exception(EngineLost(GONE))
 
 
+class Watched(NodeSandbox):
+    """Is given up sooner than a sandbox that may be short of time: every stop waits for this."""
+
+    silence_s: float = 15.0
+
+
 class Kept(Remote):
     """Outlives a run: the next one, in another event loop, goes on with its actors."""
 
@@ -128,7 +134,7 @@ def drive(folder: Path, address: str) -> None:
         {"instruction": f"Write f() that returns {i}", "tests": f"assert f() == {i}"}
         for i in range(SEEDS)
     ]
-    hosted = {"generator": Victim(folder=folder), "sandbox": NodeSandbox.of(Sandbox(workers=1))}
+    hosted = {"generator": Victim(folder=folder), "sandbox": Watched.of(Sandbox(workers=1))}
     engines = {role: Kept(engine=engine, address=address) for role, engine in hosted.items()}
     for line in sys.stdin:
         place = Path(line.strip())
