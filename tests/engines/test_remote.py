@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.pool import ALONE_S, Pool
@@ -73,8 +74,6 @@ Do = Callable[[Remote], Coroutine[Any, Any, Any]]
 @pytest.fixture(scope="module", autouse=True)
 def ray_once():
     """Ray itself starts once for these tests."""
-    from gristmill.engines import cluster
-
     cluster.connect()
     yield
     cluster.release()
@@ -238,6 +237,36 @@ def test_an_actor_that_dies_or_stops_while_it_starts_is_started_again(
 
     assert using(do, stillbirths=1, dies_by=fault, silence_s=0.1).text.startswith("a by ")
     assert (tmp_path / "log").read_text().split().count("start") == 2
+
+
+class Stopped(Slow):
+    """Stops the first process that it comes to, before that has said a word."""
+
+    home: int
+
+    def __setstate__(self, state: Any) -> None:
+        super().__setstate__(state)
+        if os.getpid() != self.home and not self.log.exists():
+            self.note("stopped")
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def test_an_actor_that_stops_before_its_first_word_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "START_S", 20.0)
+
+    async def go() -> str:
+        engine = Stopped(log=tmp_path / "log", home=os.getpid(), silence_s=0.1)
+        remote = Remote(engine=engine)
+        await asyncio.wait_for(remote.start(), 100)
+        try:
+            return (await ask(remote, "a")).text
+        finally:
+            await remote.stop()
+
+    assert asyncio.run(go()).startswith("a by ")
+    assert (tmp_path / "log").read_text().split()[:2] == ["stopped", "start"]
 
 
 def test_an_actor_that_always_dies_while_it_starts_ends_the_run(using: Any) -> None:

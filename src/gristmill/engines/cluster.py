@@ -21,6 +21,8 @@ ATTEMPTS = 3
 T = TypeVar("T")
 LISTENED = {"alive": 1}
 """The concurrency groups of an actor that `listen` listens to."""
+START_S = 120.0
+"""How much longer than any other the first word of an actor may take: its process starts."""
 
 _gate = threading.Lock()
 _users: list[bool] = []
@@ -97,27 +99,30 @@ def last_words(pid: int) -> str:
     return ""
 
 
-async def listen(alive: Any, silence_s: float) -> None:
+async def listen(alive: Any, silence_s: float, *, needs_room: bool = False) -> None:
     """Call `alive`, a method of an actor, again and again while its process lives.
 
     It answers in a thread of its own (`LISTENED`): only a stopped process is silent, no busy one.
-    The first answer has no limit: until there is a process, Ray waits for a machine with room.
+    The first answer may take START_S more. It has no limit where the actor needs room: Ray
+    waits for a machine with a GPU that is free, and has no process until then.
 
     Raises:
         TimeoutError: It said nothing for `silence_s` seconds.
         ray.exceptions.RayError: It is dead.
     """
     alive = alive.options(concurrency_group="alive")
-    await alive.remote()
+    await (alive.remote() if needs_room else within(alive.remote(), START_S + silence_s))
     while True:
         await asyncio.sleep(silence_s / 4)
         await within(alive.remote(), silence_s)
 
 
-async def while_alive(call: Coroutine[Any, Any, T], alive: Any, silence_s: float) -> T:
+async def while_alive(
+    call: Coroutine[Any, Any, T], alive: Any, silence_s: float, *, needs_room: bool
+) -> T:
     """Await a call to an actor as long as `listen` hears from it; raise what `listen` raises."""
     called = asyncio.create_task(call)
-    heard = asyncio.create_task(listen(alive, silence_s))
+    heard = asyncio.create_task(listen(alive, silence_s, needs_room=needs_room))
     try:
         await asyncio.wait({called, heard}, return_when=asyncio.FIRST_COMPLETED)
         if heard.done() and not called.done():

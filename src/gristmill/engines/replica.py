@@ -108,7 +108,9 @@ class Replica:
 
     async def _begin(self) -> None:
         self.pid, self.actor = 0, self._created()
-        await cluster.while_alive(self._load(), self.actor.pids, self.patience_s)
+        await cluster.while_alive(
+            self._load(), self.actor.pids, self.patience_s, needs_room=self._gpus > 0
+        )
         self.is_ready = True
 
     async def _load(self) -> None:
@@ -116,14 +118,19 @@ class Replica:
         result(await self.actor.start.remote())
         self.window = await self.actor.window.remote()
 
+    @property
+    def _gpus(self) -> float:
+        """How many GPUs its actor takes: none where the cluster has too few."""
+        wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
+        return wanted if cluster.gpus() >= wanted else 0.0
+
     def _created(self) -> Any:
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
         options: dict[str, Any] = {
             "num_cpus": 0,
-            "num_gpus": wanted if cluster.gpus() >= wanted else 0,
+            "num_gpus": self._gpus,
             "max_concurrency": 1000,
             "concurrency_groups": cluster.LISTENED,
             "runtime_env": {"env_vars": cluster.environment()},
