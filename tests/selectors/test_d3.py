@@ -61,6 +61,26 @@ def test_a_negative_score_is_refused() -> None:
         D3(k=1).decide(table([0, 1], [-0.5, 1], [1.0, 1.0]))
 
 
+def test_two_negative_scores_make_no_positive_one() -> None:
+    with pytest.raises(ValueError, match=r"scores.upd.score is -2; both are 0 or more"):
+        D3(k=1).decide(table([0, 1], [-2, 1], [-3, 1.0]))
+
+
+@pytest.mark.parametrize("scale", [1e25, 1e150, 1e-25, 1e-150])
+def test_scores_of_any_size_are_told_apart(scale) -> None:
+    difficulty = np.array([0.9, 0.8, 0.5, 0.5])
+    plain = D3(k=3).decide(table([0, 60, 180, 90], difficulty, [1, 0.5, 0.4, 0.2]))
+    scaled = D3(k=3).decide(table([0, 60, 180, 90], difficulty * scale, [1, 0.5, 0.4, 0.2]))
+    assert scaled["rank"].to_pylist() == plain["rank"].to_pylist() == [0, 1, 2, None]
+    wanted = [None if gain is None else gain * scale for gain in plain["gain"].to_pylist()]
+    assert scaled["gain"].to_pylist() == [x and pytest.approx(x) for x in wanted]
+
+
+def test_a_product_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"scores.dependability.score is above 1.8e308"):
+        D3(k=1).decide(table([0, 1], [1e200, 1.0], [1e200, 1.0]))
+
+
 def test_a_later_round_keeps_away_from_the_picks_before_it() -> None:
     made = table([0, 90, 170], [0.9, 0.2, 0.1], [1.0] * 3)
     first = D3(k=1).decide(made, None).to_pylist()

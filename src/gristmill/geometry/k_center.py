@@ -96,7 +96,7 @@ class _Greedy:
     def __init__(self, points: Array, weights: Numbers | None) -> None:
         self.points = points
         self.weights = weights
-        self.worth = None if weights is None else (weights**2).astype(np.float32)
+        self.worth = None if weights is None else _squared(weights)
         self.squares = np.einsum("ij,ij->i", points, points)  # (n,)
         self.original = _originals(points)  # (n,)
         self.bounds = np.full(len(points), np.inf, np.float32)  # (n,)
@@ -194,6 +194,16 @@ class _Greedy:
         close = chosen[near <= near.min() + 1e-5 * (1 + self.squares[index])]
         found = float(np.linalg.norm(close.astype(np.float64) - point, axis=1).min())
         return found if self.weights is None else found * float(self.weights[index])
+
+
+def _squared(weights: Numbers) -> Array:
+    """Return squares in proportion, (n,) -> (n,) float32, of which the largest is at most 1.
+
+    Weights as they are may be too large, or too small, for a square in float32.
+    """
+    scaled = np.ldexp(weights, -int(np.frexp(weights.max(initial=0))[1]))  # a power of 2: exact
+    squares: Array = (scaled**2).astype(np.float32)
+    return squares
 
 
 def _originals(points: Array) -> Indices:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from gristmill.geometry.k_center import k_center
-from gristmill.geometry.picks import numbers, picked
+from gristmill.geometry.picks import Numbers, numbers, picked
 from gristmill.geometry.vectors import located, unit, vectors
 from gristmill.pipelines.stage import VectorStage
 
@@ -61,12 +61,7 @@ class D3(VectorStage):
     def decide(self, table: pa.Table, pool: pa.Table | None = None) -> Annotated[pa.Table, Pick]:
         """(n, 4) -> (n, 7); `pool` has the picks of earlier rounds, with their vectors."""
         points, order = located(table, self.column)
-        value = numbers(table[self.difficulty]) * numbers(table[self.dependability])
-        if (value < 0).any():
-            raise ValueError(
-                f"{self.difficulty} times {self.dependability} is {np.nanmin(value):g}; "
-                "both are 0 or more"
-            )
+        value = self._values(table)
         codes = np.full(len(table), "no_vector", object)
         codes[order] = np.where(np.isnan(value[order]), "unscored", "not_selected")
         best = np.argsort(-value[order], kind="stable")  # NaN stands last
@@ -89,3 +84,16 @@ class D3(VectorStage):
             "unscored": f"{self.difficulty} or {self.dependability} is null",
         }
         return picked(table, picks, codes, told, value=value, gain=gain)
+
+    def _values(self, table: pa.Table) -> Numbers:
+        """Return difficulty times dependability, (n,); NaN where one of the two is null."""
+        value = np.ones(len(table))
+        for name in (self.difficulty, self.dependability):
+            factor = numbers(table[name])
+            if (factor < 0).any():
+                raise ValueError(f"{name} is {np.nanmin(factor):g}; both are 0 or more")
+            with np.errstate(over="ignore"):
+                value = value * factor
+        if np.isinf(value).any():
+            raise ValueError(f"{self.difficulty} times {self.dependability} is above 1.8e308")
+        return value
