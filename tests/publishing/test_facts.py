@@ -1,3 +1,5 @@
+from typing import ClassVar
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -6,6 +8,9 @@ import pytest
 import yaml
 
 from gristmill import Recipe, run
+from gristmill.engines.attending import Attend, Attended
+from gristmill.engines.base import Engine
+from gristmill.engines.requests import Op
 from gristmill.publishing import card, facts, maps, report
 from gristmill.publishing.files import RunFiles, texts
 
@@ -76,6 +81,27 @@ def test_the_map_keeps_the_distances_along_the_main_directions(finished) -> None
     assert found.shown == pytest.approx(values[:2].sum() / values.sum(), rel=1e-3)
     kept = set(pq.read_table(files.data[0])["id"].to_pylist())
     assert found.is_kept == [i in kept for i in table["id"]]
+
+
+class Looks(Engine):
+    """Looks at the first question of two."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"attend"})
+
+    @property
+    def identity(self) -> str:
+        return "looks"
+
+    async def attend(self, request: Attend) -> Attended:
+        return Attended([0.5, None], 9, cut=True)
+
+
+def test_scores_of_turns_are_no_embedding(tmp_path) -> None:
+    said = [{"role": role, "content": "Yes."} for role in ("user", "assistant")] * 2
+    made = Recipe(name="turns", stages=[{"use": "scorers.context_dependency"}])
+    rows = [{"messages": [*said, {"role": "user", "content": str(i)}]} for i in range(12)]
+    result = run(made, rows, {"probe": Looks()}, workspace=tmp_path)
+    assert maps.embeddings(RunFiles.open(result.path)) is None
 
 
 def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> None:

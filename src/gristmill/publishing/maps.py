@@ -60,7 +60,7 @@ def embeddings(run: RunFiles) -> Map | None:
     """Return a map of the first embedding; None when there is none to draw."""
     for label, fields in run.fields("scores").items():
         for name, kind in fields.items():
-            if pa.types.is_list(kind) and pa.types.is_floating(kind.value_type):
+            if name == "vector" and pa.types.is_list(kind):  # other lists are scores of turns
                 return _map(run, label, name)
     return None
 
