@@ -35,6 +35,7 @@ from gristmill.engines.requests import (
 )
 from gristmill.engines.sandbox.program import Program, Verdict
 from gristmill.engines.training import LOSSES, Train, Trained
+from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines import Context, RowStage, TableStage
 from gristmill.pipelines.stage import Stage
 from gristmill.storage.answers import Answers
@@ -249,6 +250,32 @@ def test_a_row_that_could_not_be_scored_has_null_and_a_flag(name, client) -> Non
         scores = [found.get(column) for column in ("score", "ppl") if column in found]
         assert all(score is None for score in scores) == (not found["n_scored"]) or found["flags"]
         assert found["n_scored"] or found["flags"]
+
+
+class Unable(Ruled):
+    """Cannot read a prompt, for one of two reasons."""
+
+    too_long: bool
+
+    async def fail(self, request: Any) -> Any:
+        raise PromptTooLong("9 > 8") if self.too_long else PromptRefused("no such role")
+
+    score = entropy = diverge = rate = choice = fail
+
+
+OPS = {"score", "entropy", "diverge", "rate", "choice"}
+READERS = [name for name in ROWS if set() < {*scorer(name).needs().values()} <= OPS]
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("too_long", [True, False])
+def test_a_row_that_the_model_cannot_read_stays_without_a_score(name, too_long, tmp_path) -> None:
+    answers = Answers(tmp_path / "answers.sqlite")
+    stage = scorer(name)
+    found = call(stage, rows_of(stage)[0], Client(Unable(too_long=too_long), answers))
+    answers.close()
+    assert found["flags"]
+    assert not floats(found)
 
 
 @pytest.mark.parametrize("name", TABLES)

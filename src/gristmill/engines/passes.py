@@ -8,7 +8,7 @@ from typing import Any, NotRequired, TypedDict, TypeVar
 
 from gristmill.engines.diverging import Divergences
 from gristmill.engines.entropies import Entropies
-from gristmill.engines.requests import LogProbs
+from gristmill.engines.requests import LogProbs, Probs
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.text.turns import Turn, turns
 
@@ -57,8 +57,7 @@ async def read(calls: Sequence[Awaitable[Scored]]) -> tuple[list[Scored], set[st
     flags, found = set[str](), list[Scored]()
     for answer in await asyncio.gather(*calls, return_exceptions=True):
         if isinstance(answer, PromptTooLong | PromptRefused):
-            is_long = isinstance(answer, PromptTooLong)
-            flags.add("prompt_too_long" if is_long else "prompt_refused")
+            flags.add(unread(answer))
         elif isinstance(answer, BaseException):
             raise answer
         else:
@@ -70,6 +69,22 @@ async def read(calls: Sequence[Awaitable[Scored]]) -> tuple[list[Scored], set[st
     if not flags and not any(answer.values for answer in found):
         flags.add("empty_response" if calls else "empty_prompt")
     return found, flags
+
+
+async def judged(call: Awaitable[Probs]) -> tuple[Probs | None, float | None, str]:
+    """Return a judgement, its mass, and "" or why there is none: `judge_parse_fail` or unread."""
+    try:
+        found = await call
+    except (PromptTooLong, PromptRefused) as error:
+        return None, None, unread(error)
+    if not found.is_complete:
+        return None, found.mass, "judge_parse_fail"
+    return found, found.mass, ""
+
+
+def unread(error: PromptTooLong | PromptRefused) -> str:
+    """Return the flag of a row that a model could not read whole."""
+    return "prompt_too_long" if isinstance(error, PromptTooLong) else "prompt_refused"
 
 
 def mean_nll(found: Collection[LogProbs | Entropies]) -> float | None:

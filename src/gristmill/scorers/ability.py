@@ -10,11 +10,11 @@ are our own. Audit a hundred labels per ability before you build quotas on them.
 from __future__ import annotations
 
 from string import ascii_uppercase
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, flagged
+from gristmill.engines.passes import Answered, flagged, judged
 from gristmill.engines.requests import Message, Op
 from gristmill.formats.text_lines import Lines
 from gristmill.pipelines.context import Context
@@ -48,11 +48,13 @@ class Named(TypedDict, total=False):
     mass: float | None
     """Probability (0..1) that the judge wrote a letter at all; near 0 it did not understand."""
     flags: list[str]
-    """`empty_prompt` and `judge_parse_fail` are added."""
+    """`empty_prompt`, `prompt_too_long`, `prompt_refused` and `judge_parse_fail` are added."""
 
 
 class Ability(RowStage):
     """Ask a judge once about what stands before the first answer."""
+
+    version: ClassVar[int] = 2
 
     abilities: Lines = Field(default=ABILITIES, min_length=2, max_length=len(ascii_uppercase))
     """The closed list, or the path of a file with a name on each line."""
@@ -77,9 +79,8 @@ class Ability(RowStage):
         asked: list[Message] = [
             {"role": "user", "content": PROMPT.format(abilities=listed, task=task)}
         ]
-        probs = await ctx.llm("judge").choice(asked, tuple(letters))
-        if not probs.is_complete:
-            unsaid = flagged(row, {"judge_parse_fail"})
-            return {"label": None, "score": None, "mass": probs.mass, **unsaid}
+        probs, mass, flag = await judged(ctx.llm("judge").choice(asked, tuple(letters)))
+        if not probs:
+            return {"label": None, "score": None, "mass": mass, **flagged(row, {flag})}
         best = max(letters, key=lambda letter: probs.values[letter])
-        return {"label": letters[best], "score": probs.values[best], "mass": probs.mass}
+        return {"label": letters[best], "score": probs.values[best], "mass": mass}

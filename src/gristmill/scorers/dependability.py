@@ -8,11 +8,11 @@ the share of yes in the probability of both, in every way that the judge may beg
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, BothSides, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged, judged
 from gristmill.engines.requests import Message, Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -39,11 +39,14 @@ class Trust(TypedDict, total=False):
     mass: float | None
     """Probability (0..1) that the judge wrote yes or no at all; near 0 it did not understand."""
     flags: list[str]
-    """`empty_response`, `empty_prompt` and `judge_parse_fail` are added."""
+    """`empty_response`, `empty_prompt`, `prompt_too_long`, `prompt_refused` and
+    `judge_parse_fail` are added."""
 
 
 class Dependability(BothSides, RowStage):
     """Ask a judge about the last answer, given everything before it."""
+
+    version: ClassVar[int] = 2
 
     floor: float = Field(default=0.01, ge=0, le=1)
     """Least score: D3 multiplies its three parts, and a 0 would be a veto. Our choice."""
@@ -64,7 +67,7 @@ class Dependability(BothSides, RowStage):
             task = "\n\n".join(f"[{turn['role']}]\n{turn['content']}" for turn in before)
         asked = PROMPT.format(task=task, answer=last["content"])
         messages: list[Message] = [{"role": "user", "content": asked}]
-        probs = await ctx.llm("judge").choice(messages, LABELS)
-        if not probs.is_complete:
-            return {"score": None, "mass": probs.mass, **flagged(row, {"judge_parse_fail"})}
-        return {"score": max(self.floor, probs.values["yes"]), "mass": probs.mass}
+        probs, mass, flag = await judged(ctx.llm("judge").choice(messages, LABELS))
+        if not probs:
+            return {"score": None, "mass": mass, **flagged(row, {flag})}
+        return {"score": max(self.floor, probs.values["yes"]), "mass": mass}

@@ -11,11 +11,11 @@ did not answer has no score.
 from __future__ import annotations
 
 from math import sqrt
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Flags, flagged
+from gristmill.engines.passes import Flags, flagged, judged
 from gristmill.engines.requests import Message, Op
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
@@ -45,11 +45,13 @@ class Hardness(TypedDict, total=False):
     mass: float | None
     """Probability (0..1) that the judge wrote a label at all; None of a pass rate."""
     flags: list[str]
-    """`empty_prompt` and `judge_parse_fail` are added."""
+    """`empty_prompt`, `prompt_too_long`, `prompt_refused` and `judge_parse_fail` are added."""
 
 
 class Difficulty(RowStage):
     """Count failures in two columns, or ask a judge where there are none."""
+
+    version: ClassVar[int] = 2
 
     by: Literal["judge", "pass_rate"] = "judge"
     """What decides. pass_rate falls back on nothing: a row without answers has no score."""
@@ -86,10 +88,10 @@ class Difficulty(RowStage):
             return _judged(None, None, flagged(row, {"empty_prompt"}))
         problem = "\n\n".join(turn["content"] for turn in said[:first])
         asked: list[Message] = [{"role": "user", "content": PROMPT.format(problem=problem)}]
-        probs = await ctx.llm("judge").choice(asked, LABELS)
-        if not probs.is_complete:
-            return _judged(None, probs.mass, flagged(row, {"judge_parse_fail"}))
-        return _judged(probs.values["1"], probs.mass, {})
+        probs, mass, flag = await judged(ctx.llm("judge").choice(asked, LABELS))
+        if not probs:
+            return _judged(None, mass, flagged(row, {flag}))
+        return _judged(probs.values["1"], mass, {})
 
 
 def rated(passed: float | None, tried: float | None) -> Hardness:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import Any, TypedDict
 
-from gristmill.engines.passes import Answered, BothSides, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged, unread
 from gristmill.engines.requests import Op
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -47,7 +47,5 @@ class Reward(BothSides, RowStage):
         try:
             found = await ctx.llm("reward").rate(said)
         except (PromptTooLong, PromptRefused) as error:
-            is_long = isinstance(error, PromptTooLong)
-            why = "prompt_too_long" if is_long else "prompt_refused"
-            return {"score": None, **flagged(row, {why})}
+            return {"score": None, **flagged(row, {unread(error)})}
         return {"score": found.value if isfinite(found.value) else None}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-from gristmill.engines.passes import Answered, BothSides, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged, unread
 from gristmill.engines.requests import Op, Sampling
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -31,7 +31,8 @@ class Gap(TypedDict, total=False):
     generated: float | None
     """That of the model's own."""
     flags: list[str]
-    """`empty_response`, `empty_prompt`, `no_generation` and `prompt_too_long` are added."""
+    """`empty_response`, `empty_prompt`, `no_generation`, `prompt_too_long` and `prompt_refused`
+    are added."""
 
 
 class RewardGap(BothSides, RowStage):
@@ -62,8 +63,8 @@ class RewardGap(BothSides, RowStage):
         try:
             given = await self._rate(ctx, asked, said[-1]["content"])
             generated = await self._rate(ctx, asked, reply.text)
-        except (PromptTooLong, PromptRefused):
-            return {**nothing, **flagged(row, {"prompt_too_long"})}
+        except (PromptTooLong, PromptRefused) as error:
+            return {**nothing, **flagged(row, {unread(error)})}
         if given is None or generated is None:
             return {**nothing, **flagged(row, {"no_generation"})}
         return {"score": given - generated, "given": given, "generated": generated}

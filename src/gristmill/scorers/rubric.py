@@ -12,9 +12,8 @@ from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.passes import Answered, BothSides, flagged
+from gristmill.engines.passes import Answered, BothSides, flagged, judged
 from gristmill.engines.requests import Message, Op
-from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.turns import turns
@@ -75,19 +74,15 @@ class Rubric(BothSides, RowStage):
             said.pop()
         if len(said) < 2 or not said[-1]["content"].strip():
             return _none(row, "empty_response" if len(said) > 1 else "empty_prompt")
-        try:
-            digits = tuple(str(i) for i in range(1, len(self.levels) + 1))
-            probs = await ctx.llm("judge").choice(self._ask(said), digits)
-        except (PromptTooLong, PromptRefused) as error:
-            is_long = isinstance(error, PromptTooLong)
-            return _none(row, "prompt_too_long" if is_long else "prompt_refused")
-        if not probs.is_complete:
-            return _none(row, "judge_parse_fail", probs.mass)
+        digits = tuple(str(i) for i in range(1, len(self.levels) + 1))
+        probs, mass, flag = await judged(ctx.llm("judge").choice(self._ask(said), digits))
+        if not probs:
+            return _none(row, flag, mass)
         shares = {int(label): share for label, share in probs.values.items()}
         return {
             "score": sum(level * share for level, share in shares.items()),
             "level": max(sorted(shares), key=shares.__getitem__),
-            "mass": probs.mass,
+            "mass": mass,
         }
 
     def _ask(self, said: list[Any]) -> list[Message]:

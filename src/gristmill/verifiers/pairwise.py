@@ -14,6 +14,7 @@ from typing import Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
+from gristmill.engines.passes import unread
 from gristmill.engines.requests import Message, Op, Probs
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
@@ -95,8 +96,7 @@ class Pairwise(RowStage):
                 *(llm.choice(one, tuple(FIRST)) for one in asked)
             )
         except (PromptTooLong, PromptRefused) as error:
-            is_long = isinstance(error, PromptTooLong)
-            return _none("prompt_too_long" if is_long else "prompt_refused", str(error))
+            return _none(unread(error), str(error))
         if not all(probs.is_complete for probs in found):
             return _none("unparsed_judge", f"mass {min(probs.mass for probs in found):.2f}")
         return _judged(*found)
