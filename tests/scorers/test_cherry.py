@@ -1,4 +1,5 @@
 import asyncio
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,8 @@ from gristmill.pipelines import Context
 from gristmill.scorers.cherry import Cherry, experience
 from gristmill.storage.answers import Answers
 
-COND, UNCOND = {"0": 1.0, "1": 0.2, "2": 1.3}, {"0": 2.0, "1": 0.5, "2": 1.2}
+COND = {"0": 1.0, "1": 0.2, "2": 1.3, "9": 900.0}
+UNCOND = {"0": 2.0, "1": 0.5, "2": 1.2, "9": 1.0}
 
 
 class Teacher(Engine):
@@ -78,6 +80,11 @@ def test_the_worked_rows_of_the_sheet_in_both_forms(tmp_path) -> None:
     assert contexts["0/q"] == [{"role": "user", "content": "Go."}]
     assert len(contexts) == 8
     assert [line["is_experience"] for line in lines] == [True] * 4 + [False]
+
+
+def test_a_response_that_no_model_expects_has_a_number(tmp_path) -> None:
+    lines, _ = decide(Cherry(clusters=2), ["yes"] * 10, [1.0] * 10, tmp_path)
+    assert (lines[9]["loss"], lines[9]["ppl"]) == (900.0, pytest.approx(math.exp(700)))
 
 
 def test_a_cluster_gives_evenly_from_the_middle_half_of_its_prompts() -> None:

@@ -119,4 +119,5 @@ def _form(cond: float | None, uncond: float | None) -> dict[str, float | None]:
     if cond is None or uncond is None:
         return dict.fromkeys(("loss", "ppl", "nll_cond", "nll_uncond"))
     loss = cond / uncond if uncond else None
-    return {"loss": loss, "ppl": exp(cond - uncond), "nll_cond": cond, "nll_uncond": uncond}
+    ppl = exp(min(cond - uncond, 700.0))  # exp of more is no float
+    return {"loss": loss, "ppl": ppl, "nll_cond": cond, "nll_uncond": uncond}
