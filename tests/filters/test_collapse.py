@@ -71,3 +71,15 @@ def test_the_pool_of_a_run_has_its_vectors_inside_a_struct() -> None:
     pool = flat.drop_columns("scores.embedding.vector").append_column("scores", pa.array(inner))
     found = lines(rows(NARROW), pool)
     assert [line["keep"] for line in found] == [True, False, True, False, True]
+
+
+def test_the_instances_of_a_task_count_once() -> None:
+    tasks = ["Write a", "Name b", "Tell c", "Write d"]
+    often = rows([a for a in WIDE for _ in range(5)], [t for t in tasks for _ in range(5)], 0)
+    found = lines(rows(NARROW), often)
+    assert [line["keep"] for line in found] == [True, False, True, False, True]
+    assert "median distance 0.134 -> 0.004" in found[1]["detail"]
+    again = rows([a for a in NARROW for _ in range(2)], [f"Go {i // 2}" for i in range(10)])
+    told = [line["detail"] or "" for line in lines(again, often)]
+    # Half of the tasks began with one word: of five tasks, two may begin with "go".
+    assert [i for i, why in enumerate(told) if "'go' again" in why] == [4, 5, 6, 7, 8, 9]

@@ -132,7 +132,9 @@ def test_a_seed_that_has_no_others_is_shown_alone(engine, tmp_path) -> None:
     )
     model = engine(answer=lambda prompt, draw: "Name three rivers.\n2. Input:\n2. Output:\nNone.")
     seed = {"instruction": "Add up all of these numbers.", "input": "1 and 1", "output": "2"}
-    result = run(recipe, [seed], engines={"generator": model}, workspace=tmp_path)
+    result = run(
+        recipe, [seed], engines={"generator": model, "embedder": engine()}, workspace=tmp_path
+    )
     assert not any(line["failed"] for line in result.ledger), result.ledger
     (request,) = model.calls
     assert request.prompt.endswith("1. Output:\n2\n###\n2. Instruction:")
@@ -160,7 +162,9 @@ def test_the_recipe_runs_in_rounds(path, engine, tmp_path) -> None:
 
     bare = "export={formats: [alpaca], card: false, report: false}"
     recipe = Recipe.load("alpaca_style", ["rounds.n=2", "seeds.limit=12", bare], input=path)
-    result = run(recipe, engines={"generator": engine(answer=answer)}, workspace=tmp_path)
+    model = engine(answer=answer)
+    engines = {"generator": model, "embedder": model}
+    result = run(recipe, engines=engines, workspace=tmp_path)
     assert audit(result.path) == []
     first = result.ledger[0]
     assert (first["in"], first["made"]) == (24, 12 + 12 * 6)

@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from audit import audit
 
@@ -234,22 +235,31 @@ def test_a_task_that_brings_its_output_is_asked_nothing(ask, script) -> None:
     assert same == {"input": "1 1", "output": "2", "gen": None, "is_classification": False}
 
 
+VERBS = ("Tell", "Name", "Sort", "Write", "Draft", "Count", "Plan", "Find", "Say", "List", "Join")
+
+
 def replies(prompt: str, draw: int) -> str:
     """Answer every prompt of the recipe; some replies are bad."""
     if prompt.endswith("Few fixed labels:"):
         return "Yes" if "noun" in prompt.rsplit("Task:", 1)[1] else "No"
     if not prompt.endswith("\n"):
         words = [f"w{(draw >> i) % 97}" for i in range(0, 42, 6)]
-        return f" Tell {' '.join(words)}.\n12. Is the {words[0]} {words[3]} here a noun?\n13. Draw."
+        task = f"{VERBS[draw % len(VERBS)]} {' '.join(words)}"
+        return f" {task}.\n12. Is the {words[0]} {words[3]} here a noun?\n13. Draw."
     if "noun" in prompt.rsplit("Task:", 1)[1]:
         return f"Class label: yes\n{len(prompt)}\nClass label: no\nthe {prompt[-15:-2]}"
     return f"Output: One way is {prompt[-15:-2]}"
 
 
+def both(model):
+    """Return the roles of the recipe: one model writes and embeds."""
+    return {"generator": model, "embedder": model}
+
+
 def test_the_recipe_grows_its_pool_round_by_round(engine, tmp_path) -> None:
     recipe = Recipe.load("self_instruct", ["rounds.n=3", BARE])
     model = engine(answer=replies)
-    result = run(recipe, engines={"generator": model}, workspace=tmp_path)
+    result = run(recipe, engines=both(model), workspace=tmp_path)
     assert audit(result.path) == []
     rows = result.dataset.to_pylist()
     metas = [json.loads(row["meta"]) for row in rows]
@@ -266,19 +276,34 @@ def test_the_recipe_grows_its_pool_round_by_round(engine, tmp_path) -> None:
     assert all(0 <= one["avg_similarity"] < 0.7 for one in later)
     assert result.ledger[0]["codes"].keys() == {"wrong_length"}
 
-    again = run(recipe, engines={"generator": engine(answer=None)}, workspace=tmp_path)
+    again = run(recipe, engines=both(engine(answer=None)), workspace=tmp_path)
     assert again.dataset == result.dataset
     assert again.note["calls"]["made"] == 0
 
 
 def test_a_target_is_of_new_rows_not_of_the_seeds_that_open_the_pool(engine, tmp_path) -> None:
     recipe = Recipe.load("self_instruct", ["target=5", BARE])
-    result = run(recipe, engines={"generator": engine(answer=replies)}, workspace=tmp_path)
+    result = run(recipe, engines=both(engine(answer=replies)), workspace=tmp_path)
     assert audit(result.path) == []
     born = [row["round"] for row in result.dataset.to_pylist()]
     assert (born.count(0), len(born), max(born)) == (12, 17, 1)
     assert result.stop == "target"
     assert result.ledger[-1]["codes"]["over_target"] > 0
+
+
+def test_a_round_that_grows_alike_loses_rows(engine, tmp_path) -> None:
+    def same(prompt: str, draw: int) -> str:
+        return replies(prompt, draw - draw % len(VERBS))  # "Tell" every time
+
+    recipe = Recipe.load("self_instruct", ["rounds.n=2", BARE])
+    result = run(recipe, engines=both(engine(answer=same)), workspace=tmp_path)
+    assert audit(result.path) == []
+    lines = {line["stage"]: line for line in result.ledger}
+    assert lines["collapse"]["codes"].keys() == {"collapsed"}
+    tables = [pq.read_table(result.path / file) for file in result.note["files"]]
+    gone = [row for t in tables for row in t.to_pylist() if row["end_code"] == "collapsed"]
+    assert {row["round"] for row in gone} == {1}, "seeds only open the pool"
+    assert any("entropy of first words" in row["end_detail"] for row in gone)
 
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "self_instruct" / "seed_tasks.jsonl"
@@ -287,7 +312,7 @@ DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "self_instruct" / "se
 @pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA names no folder")
 def test_the_published_seed_tasks_open_the_pool(engine, tmp_path) -> None:
     recipe = Recipe.load("self_instruct", ["rounds.n=2", "seeds.limit=40", BARE], input=DATA)
-    result = run(recipe, engines={"generator": engine(answer=replies)}, workspace=tmp_path)
+    result = run(recipe, engines=both(engine(answer=replies)), workspace=tmp_path)
     listing, novelty, instances = result.ledger[:3]
     assert (listing["in"], listing["made"]) == (80, 40 + 40 * 3)
     assert novelty["codes"].keys() == {"not_novel"}

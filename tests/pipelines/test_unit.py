@@ -233,7 +233,7 @@ def test_a_row_that_leaves_keeps_its_calls_and_what_they_cost(tmp_path, engine, 
     roles = {"generator": Client(engine(), answers)}
     shard = Shard()
     asyncio.run(replace(unit(Asking(end=end)), roles=roles).run([row("a")], 0, shard))
-    assert (shard.tokens, shard.asked) == (12, 1)
+    assert (shard.tokens, shard.counts["asking"]["asked"]) == (12, 1)
     assert all(len(left["calls"]) == 1 for left in shard.rows)
     assert len(shard.rows) == (2 if end == "children" else 1)
     answers.close()

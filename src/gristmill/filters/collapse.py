@@ -37,8 +37,11 @@ class Collapse(VectorStage):
 
     Where the median distance to the nearest row has fallen too far, rows leave that are closer
     than that to a row that stays. Where the entropy of first words has, rows leave whose word
-    begins more than any word did. The detail says what fell, from where to where. O(n^2 d).
+    begins more than any word did. The detail says what fell, from where to where. Equal vectors
+    and equal instructions count once: a task may have several rows. O(n^2 d).
     """
+
+    version: ClassVar[int] = 2
 
     codes: ClassVar[frozenset[str]] = frozenset({"collapsed"})
     pools: ClassVar[bool] = True
@@ -73,9 +76,9 @@ class Collapse(VectorStage):
         """Return the points that are too near to one that stays, and which."""
         if len(points) < 2 or len(before) < 2:
             return {}
-        old, new = np.median(_distances(before)), np.median(_distances(points))
+        old, new = (np.median(_distances(np.unique(some, axis=0))) for some in (before, points))
         limit = (1 - self.max_fall) * old
-        if new >= limit:
+        if not new < limit:  # nor where all are one point
             return {}
         found = walk(points, len(points), float(1 - limit))
         told = f"median distance {old:.3f} -> {new:.3f};"
@@ -87,21 +90,22 @@ class Collapse(VectorStage):
 
     def _common(self, texts: list[str | None], before: list[str | None]) -> dict[int, str]:
         """Return the places of rows that begin as too many before them in the round do."""
-        words, old = _firsts(texts), Counter(_firsts(before))
-        was, now = _entropy(old), _entropy(Counter(words))
+        words, old = _firsts(texts), Counter(_firsts(before).values())
+        was, now = _entropy(old), _entropy(Counter(words.values()))
         if not old or now >= (1 - self.max_fall) * was:
             return {}
         most = max(old.values()) / old.total() * len(words)
-        seen, why = Counter[str](), dict[int, str]()
-        for i, word in enumerate(words):
+        seen, gone = Counter[str](), dict[str | None, str]()
+        for text, word in words.items():
             seen[word] += 1
             if seen[word] > most:
-                why[i] = f"entropy of first words {was:.2f} -> {now:.2f}; '{word}' again"
-        return why
+                gone[text] = f"entropy of first words {was:.2f} -> {now:.2f}; '{word}' again"
+        return {i: gone[text] for i, text in enumerate(texts) if text in gone}
 
 
-def _firsts(texts: Iterable[str | None]) -> list[str]:
-    return [next(iter(first_words(text or "", 1)), "") for text in texts]
+def _firsts(texts: Iterable[str | None]) -> dict[str | None, str]:
+    """Return the first word of every text, each text once, in order."""
+    return {text: next(iter(first_words(text or "", 1)), "") for text in texts}
 
 
 def _entropy(counts: Counter[str]) -> float:

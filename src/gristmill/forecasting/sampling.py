@@ -83,6 +83,7 @@ def find(run: Path, note: Mapping[str, Any], plan: Plan, ids: Sequence[str], sto
         unit = units[Path(name).parent.name]
         table = pq.read_table(run / name)
         rows, foot = table.to_pylist(), json.loads(table.schema.metadata[b"gristmill"])
+        asked = sum(counts.get("asked", 0) for counts in foot["counts"].values())
         if unit["folder"] == "target":
             label: str | None = "rows"
         else:
@@ -90,11 +91,11 @@ def find(run: Path, note: Mapping[str, Any], plan: Plan, ids: Sequence[str], sto
         for row in rows:
             found.add(row, row["round"] if unit["round"] is None else unit["round"], label, place)
         if label:
-            found.table["answers"] += foot["asked"]
+            found.table["answers"] += asked
             found.table["tokens"] += foot["tokens"]
             continue
         of = figures[unit["round"], place[rows[0]["root"]]]
-        of[:2] += foot["asked"], foot["tokens"]
+        of[:2] += asked, foot["tokens"]
         for at, counts in foot["counts"].items():
             of[names.index(f"kept by {at}")] += counts.get("kept", 0)
     found.weigh(store, place)

@@ -66,10 +66,8 @@ class Outcome:
     rows: list[Row] = field(default_factory=list)
     counts: Counts = field(default_factory=dict)
     tokens: int = 0
-    asked: int = 0
-    """Answers used, made or replayed."""
     opening: int = 0
-    """Rounds until the first answer: what opens a pool is no part of a target."""
+    """Rounds until the first answer to a generator: they open the pool, as ADR 0039 says."""
     files: list[str] = field(default_factory=list)
     state: str = ""
     """What the rows depend on besides their own ancestors: the code, and what barriers saw."""
@@ -79,7 +77,6 @@ class Outcome:
         for file, shard in sorted(shards.items()):
             add(self.counts, shard.counts)
             self.tokens += shard.tokens
-            self.asked += shard.asked
             self.files.append(file)
 
     def saw(self, use: Use, rows: Sequence[Row]) -> None:
@@ -118,7 +115,5 @@ def units(plan: Plan, recipe: Recipe) -> list[dict[str, Any]]:
         for r in range(n)
         for i, uses in enumerate(plan.units)
     ]
-    last: list[dict[str, Any]] = [{"folder": "target", "round": None, "labels": ["target"]}]
-    for i, use in enumerate(plan.selectors):
-        last.append({"folder": f"select-{i:02d}", "round": None, "labels": [use.label]})
-    return named + last
+    last = {"target": "target"} | {f"select-{i:02d}": u.label for i, u in enumerate(plan.selectors)}
+    return named + [{"folder": at, "round": None, "labels": [label]} for at, label in last.items()]

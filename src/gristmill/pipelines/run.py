@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Run:
     ) -> Result:
         """Check the ledger and write it: the last file of a run, after its dataset's `files`."""
         ledger = lines(self.plan.labels, found.counts, whole=stop != "error_rate")
+        asked = sum(counts["asked"] for counts in found.counts.values())
         made = sum(role["made"] for role in self.meter.calls.values())
         note = {
             "name": self.recipe.name,
@@ -95,7 +97,7 @@ class Run:
             "stop": stop,
             "seeds": n_seeds,
             "tokens": found.tokens,
-            "calls": {"made": made, "replayed": max(0, found.asked - made)},
+            "calls": {"made": made, "replayed": max(0, asked - made)},
             "roles": self.meter.calls,
             "units": units(self.plan, self.recipe),
             "stages": ledger,
@@ -129,20 +131,20 @@ class Run:
 
     async def _rounds(self) -> tuple[Outcome, Stop, int]:
         assert self.recipe.rounds
-        total = Outcome()
+        total, uses = Outcome(), self.plan.uses
+        asking = [use.label for use in uses if use.folder == "generators" and use.awaits]
         for number in range(self.recipe.rounds.n):
             if number and (role := self.recipe.rounds.train):
                 await self._train(role, number, total)
-            seeds = born(self.seeds, number)
-            pool = to_table(total.rows, self.plan.schema)
+            seeds, pool = born(self.seeds, number), to_table(total.rows, self.plan.schema)
             one = await self._pass(seeds, number, number + 1, {}, pool)
             add(total.counts, one.counts)
             total.rows = sorted([*total.rows, *one.rows], key=canonical)
             total.tokens += one.tokens
-            total.asked += one.asked
             total.files += one.files
             total.state = digest(total.state, one.state)
-            total.opening += not total.asked
+            heard = any(total.counts[label]["asked"] for label in asking if label in total.counts)
+            total.opening += bool(asking) and not heard
             n = self.marks.count(row for row in total.rows if row["round"] >= total.opening)
             last = number + 1 == self.recipe.rounds.n
             stop = stop_after(self.recipe, n, total.tokens, is_last=last)
@@ -155,7 +157,8 @@ class Run:
         pairs = [pair(row["id"], turns(row)) for row in found.rows]
         work = partial(retrain, role, self.roles, pairs, self.recipe.seed, self.runner.host)
         if trained := await self.step(f"{number:02d} train {role}", work):
-            found.tokens, found.asked = found.tokens + trained.tokens, found.asked + 1
+            found.tokens += trained.tokens
+            add(found.counts, {"rounds.train": Counter(asked=1)})
 
     async def _pass(
         self,
@@ -206,7 +209,6 @@ class Run:
         }
         done = {key: shard for key in shards if (shard := Shard.read(self.path / key))}
         todo = {key: part for key, part in shards.items() if key not in done}
-        reused = len(done)
         self.runner.done += sum(len(f) for key in done for f in shards[key])
         self._under_way = done
         counts: Counts = {}
@@ -216,7 +218,9 @@ class Run:
                 done[key] = shard
                 add(counts, shard.counts)
                 self._check_failures(what.uses, counts, fewest=FEW)
-        log.info("unit=%s rows=%d shards=%d reused=%d", unit, len(rows), len(done), reused)
+        log.info(
+            "unit=%s rows=%d shards=%d reused=%d", unit, len(rows), len(done), len(done) - len(todo)
+        )
         return done
 
     async def _barrier(
@@ -241,7 +245,7 @@ class Run:
     def _cut(self, found: Outcome) -> list[Row]:
         """Keep the first rows in canonical order, up to the target, without those marked to go."""
         kept, shard, wanted = list[Row](), Shard(), self.recipe.target
-        left, opening = wanted or len(found.rows), found.opening if found.asked else 0
+        left, opening = wanted or len(found.rows), found.opening
         for row in found.rows:
             if (note := self.marks.note_against(row)) is not None:
                 shard.end(row, "rejected", "target", code=DROPPED, detail=note)

@@ -96,7 +96,7 @@ class Unit:
         out = await _guarded(use, self._outcome(use, row, ctx))
         if ctx is None:
             return out, row["calls"]
-        calls = [*row["calls"], *_paid(ctx, shard)]
+        calls = [*row["calls"], *_paid(use, ctx, shard)]
         for made in out if isinstance(out, list) else [out]:
             if isinstance(made, dict):
                 made["calls"] = calls
@@ -142,7 +142,7 @@ class Unit:
         use = self.uses[i]
         ctx = self._context(use, ",".join(rows[0]["parents"]))
         out = await _guarded(use, self._decisions(use, rows, ctx))
-        calls, kept = _paid(ctx, shard), []
+        calls, kept = _paid(use, ctx, shard), []
         for row, end in out if isinstance(out, list) else [(row, out) for row in rows]:
             row = {**row, "calls": [*row["calls"], *calls]}
             if end:
@@ -226,10 +226,10 @@ def merge(use: Use, row: Row, columns: Mapping[str, Any]) -> Row:
     return row
 
 
-def _paid(ctx: Context, shard: Shard) -> list[str]:
+def _paid(use: Use, ctx: Context, shard: Shard) -> list[str]:
     keys, tokens = ctx.used()
     shard.tokens += tokens
-    shard.asked += len(keys)
+    shard.count(use.label, asked=len(keys))
     return keys
 
 

@@ -43,6 +43,5 @@ def stop_after(recipe: Recipe, n_found: int, tokens: int, *, is_last: bool) -> S
 
 def stop_for_yield(recipe: Recipe, n_in: int, n_accepted: int) -> Stop | None:
     """Say whether a round gave too little for another one to be worth it."""
-    if recipe.rounds is None:
-        return None
-    return "yield" if n_accepted < recipe.rounds.stop_when.accepted_rate_below * n_in else None
+    limit = recipe.rounds.stop_when.accepted_rate_below if recipe.rounds else 0
+    return "yield" if n_accepted < limit * n_in else None
