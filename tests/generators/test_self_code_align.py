@@ -188,10 +188,6 @@ def test_categories_and_difficulties_have_the_papers_frequencies() -> None:
         assert n / 10_000 == pytest.approx(1 / 3, abs=0.02)
 
 
-def test_other_worked_examples_make_another_stage() -> None:
-    assert len(SelfCodeAlign().model_dump()["worked_examples"]) == 32
-
-
 def test_ten_responses_end_in_one_row_and_nine_reasons(script, tmp_path) -> None:
     sandbox = Sandbox(2)
     try:

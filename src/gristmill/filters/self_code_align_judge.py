@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import ClassVar, TypedDict
 
 import orjson
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.few_shot import Form
 from gristmill.text.words import words
 
@@ -51,12 +50,6 @@ class SelfCodeAlignJudge(RowStage):
     shot_sets: int = Field(default=16, ge=1)
     """Fixed orders of the seven worked examples. Our choice."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=5, stop=("\n",))
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(*examples())
 
     def needs(self) -> dict[str, Op]:
         """The model that then writes."""

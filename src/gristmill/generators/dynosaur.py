@@ -15,13 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict
 
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.record_fields import label_flaw, labels, one_of, phrase, records, usable
 from gristmill.text.record_tasks import Task, designed
 
@@ -74,12 +73,6 @@ class Dynosaur(RowStage):
     licenses: tuple[str, ...] = OPEN
     """Beginnings of the licences that may be used, in small letters; "" is any, or none."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=256)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(_shown("with"), _shown("without"))
 
     def needs(self) -> dict[str, Op]:
         """One role designs the tasks; instances cost nothing."""

@@ -16,13 +16,10 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, TypedDict, cast
 
-from pydantic import computed_field
-
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text import detectors
 from gristmill.text.consensus import How, choose, pair_rates
 from gristmill.text.task_rules import one_line
@@ -67,12 +64,6 @@ class EnsembleInstances(RowStage):
 
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=512, stop=(END,))
     """Of instances; the voters are greedy, with 256 tokens."""
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(_shown("input"), _shown("output"))
 
     def needs(self) -> dict[str, Op]:
         """A base model writes; the voters are tuned models, of other families."""

@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict, cast
 
 import orjson
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text import code_facts
 from gristmill.text.detectors import declines
 from gristmill.text.fences import python_code
@@ -66,12 +65,6 @@ class InstructCoderEdits(RowStage):
     planning: Sampling = Sampling(temperature=0.7, max_tokens=1300)
     """Of scenarios."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=1024)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(*_examples())
 
     def needs(self) -> dict[str, Op]:
         """One model imagines and edits, the sandbox parses."""

@@ -15,13 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, Literal, NotRequired, TypedDict
 
-from pydantic import computed_field
-
 from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.fidelity import lost
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.turns import question, user
@@ -75,12 +72,6 @@ class Promptd(RowStage):
 
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
     """For rewrite and answer; the paper's are greedy too."""
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def demonstrations(self) -> str:
-        """Hash of the constant prompt: a part of what the stage is."""
-        return digest(_shown())
 
     def needs(self) -> dict[str, Op]:
         """A rewriter, and the model of the task."""

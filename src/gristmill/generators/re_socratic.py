@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import ClassVar, TypedDict
 
 import orjson
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.demonstrations import joined, sections
 
 INVENT = """Invent one optimization problem from another field than those shown, and write it in \
@@ -58,12 +57,6 @@ class ReSocratic(RowStage):
     pairs: int = Field(default=50, ge=0)
     """Problems like it and another one of the pool, for each of those."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=2000)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the pool: a part of what the stage is."""
-        return digest(*_pool())
 
     def needs(self) -> dict[str, Op]:
         """One model invents."""

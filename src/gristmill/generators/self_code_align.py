@@ -17,13 +17,12 @@ from pathlib import Path
 from typing import ClassVar, TypedDict
 
 import orjson
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.few_shot import Form
 from gristmill.text.tested_code import Flaw, divide
 
@@ -77,12 +76,6 @@ class SelfCodeAlign(RowStage):
     n: int = Field(default=10, ge=1)
     """Responses per instruction."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=1536)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(*examples())
 
     def needs(self) -> dict[str, Op]:
         """One model plays every part."""

@@ -15,13 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar, NotRequired, TypedDict, cast
 
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text.instances import flaw, input_first, label_first
 from gristmill.text.task_rules import one_line
 
@@ -67,12 +66,6 @@ class SelfInstructInstances(RowStage):
     """Instances per task at most; which ones is drawn."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=350)
     """Of instances, input first; label first gets 50 tokens fewer, yes or no gets 3."""
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the worked examples: a part of what the stage is."""
-        return digest(*_blocks())
 
     def needs(self) -> dict[str, Op]:
         """One model says what a task is and makes its instances, as plain text."""

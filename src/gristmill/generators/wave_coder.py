@@ -15,14 +15,13 @@ from random import Random
 from typing import Any, ClassVar, TypedDict
 
 import orjson
-from pydantic import Field, computed_field
+from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text import code_facts
 from gristmill.text.fences import fenced, python_code
 from gristmill.text.judged_tasks import judged_examples, task_in
@@ -85,12 +84,6 @@ class WaveCoder(RowStage):
     shot_sets: int = Field(default=16, ge=1)
     """Draws from the base in a round, per type. Our choice."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the examples that open the base."""
-        return digest(*_examples())
 
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""

@@ -156,10 +156,7 @@ def _fingerprint(
     seeds: str,
 ) -> str:
     """Name everything that decides the rows; target, budget and shard sizes decide none."""
-    stages = []
-    for use in uses:
-        kind = [use.label, use.folder, type(use.stage).__name__, use.stage.version]
-        stages.append([*kind, use.stage.model_dump(mode="json")])
+    stages = [[use.label, use.folder, *use.stage.identity] for use in uses]
     roles = {role: engines[role].identity for role in called(recipe, uses)}
     kinds = {name: str(kind) for name, kind in columns.items()}
     rounds = recipe.rounds and recipe.rounds.model_dump(exclude_none=True)

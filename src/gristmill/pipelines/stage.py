@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NotRequired, get_origin, get_type_hints
 
 import pyarrow as pa
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gristmill.engines.requests import Op
 from gristmill.errors import InputError
 from gristmill.formats.annotations import arrow, columns_of
+from gristmill.storage.ids import digest
 from gristmill.storage.rows import TEXT
 
 
@@ -53,6 +55,13 @@ class Stage(BaseModel):
     """Raise it when the same parameters start to give different rows."""
     codes: ClassVar[frozenset[str]] = frozenset()
     """Every reject code it can give."""
+
+    @property
+    def identity(self) -> list[Any]:
+        """Name what decides its rows besides code: the worked examples beside its file, too."""
+        beside = Path(inspect.getfile(type(self))).with_suffix(".examples.jsonl")
+        shown = [digest(beside.read_text("utf-8"))] if beside.exists() else []
+        return [type(self).__name__, self.version, self.model_dump(mode="json"), *shown]
 
     def reads(self) -> frozenset[str]:
         """Return the columns that a row must have; override when a parameter decides."""
@@ -188,14 +197,13 @@ def decisions(
     [None, 'twice']
     """
     details = [detail] * len(table) if isinstance(detail, str) else detail
+    whys = [None if kept else why for kept, why in zip(keep, details, strict=True)]
     return pa.table(
         {
             "id": table["id"],
             "keep": pa.array(keep, pa.bool_()),
             "code": pa.array([None if kept else code for kept in keep], TEXT),
-            "detail": pa.array(
-                [None if kept else why for kept, why in zip(keep, details, strict=True)], TEXT
-            ),
+            "detail": pa.array(whys, TEXT),
             **columns,
         }
     )
