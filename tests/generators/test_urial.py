@@ -34,6 +34,34 @@ def test_the_input_is_asked_along(ask, script) -> None:
     assert ask(Urial(), {"instruction": "Add.", "input": "1 2"}, engine)["output"] == "It is 3."
 
 
+def test_a_conversation_is_answered_question_by_question(ask, script) -> None:
+    second = "# Query:\n```\nAnd a bush?\n```\n\n# Answer:\n```\n"
+    engine = script({f"{END}An oak.\n```\n\n{second}": ["A holly.\n```"], END: ["An oak.\n```"]})
+    said = ["Name a tree.", "A stone.", "And a bush?", "A rose."]
+    roles = ["user", "assistant"] * 2
+    talk = [{"role": r, "content": text} for r, text in zip(roles, said, strict=True)]
+    row = ask(Urial(), {"messages": [{"role": "system", "content": "Be kind."}, *talk]}, engine)
+    turns = [(turn["role"], turn["content"]) for turn in row["messages"]]
+    assert turns == list(zip(roles, [said[0], "An oak.", said[2], "A holly."], strict=True))
+    assert row["output"] == "A holly."
+    first, later = (call.prompt for call in engine.calls)
+    assert later.startswith(first)
+    assert "A stone." not in later
+
+    single = ask(Urial(), {"messages": talk[:1]}, script({END: ["An oak."]}))
+    assert (single["output"], single["messages"]) == ("An oak.", None)
+
+
+def test_a_conversation_ends_with_its_first_bad_answer_or_without_a_question(ask, script) -> None:
+    talk = [{"role": "user", "content": text} for text in ("Name a tree.", "And a bush?")]
+    engine = script({"And a bush?": [" "], END: ["An oak."]})
+    assert ask(Urial(), {"messages": talk}, engine).code == "empty"
+    assert ask(Urial(), {"messages": [{**talk[0], "role": "assistant"}]}, script({})) == Drop(
+        "no_question"
+    )
+    assert "no_question" in Urial.codes
+
+
 @pytest.mark.parametrize(
     ("reply", "text"),
     [
@@ -73,10 +101,8 @@ def test_refusals_may_be_kept(ask, script) -> None:
 
 
 def test_an_answer_of_a_worked_example_leaves(ask, script) -> None:
-    shown = Urial().worked_examples
     copied = EXAMPLES.read_text().split('"answer": "')[3].rsplit('"', 1)[0].replace("\\n", "\n")
     assert ask(Urial(), ROW, script({END: [f"{copied}\n```"]})).code == "copied_example"
-    assert Urial().worked_examples == shown
 
 
 def test_hostile_queries_stay_in_their_fence(ask, script) -> None:

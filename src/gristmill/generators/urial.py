@@ -3,7 +3,7 @@
 Source: Lin et al., "The Unlocking Spell on Base LLMs: Rethinking Alignment via In-Context
 Learning", arXiv:2312.01552, section 4; `Re-Align/URIAL` (Apache-2.0) for layout and stops.
 Differs from the paper: our own rules and examples; of fences only the one that closes the answer
-goes, so that code keeps its own; no repetition penalty; one exchange, not several.
+goes, so that code keeps its own; no repetition penalty; a system text is left out.
 """
 
 from __future__ import annotations
@@ -15,17 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import ClassVar, NotRequired, TypedDict
 
-from pydantic import computed_field
-
 from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.storage.ids import digest
 from gristmill.text import detectors
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.refusals import NON_ANSWERS
-from gristmill.text.turns import question
+from gristmill.text.turns import WholeTurn, turns, whole
 from gristmill.text.words import words
 
 RULES = """# Rules
@@ -46,10 +43,11 @@ EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 
 
 class Asked(TypedDict):
-    """What it reads."""
+    """What it reads: one question, or the user's turns of a conversation."""
 
-    instruction: str
+    instruction: NotRequired[str | None]
     input: NotRequired[str | None]
+    messages: NotRequired[list[WholeTurn] | None]
 
 
 class Answered(TypedDict):
@@ -57,31 +55,44 @@ class Answered(TypedDict):
 
     output: str
     gen: Gen
+    messages: list[WholeTurn] | None
+    """The conversation, where there was more than one question."""
 
 
 class Urial(RowStage):
-    """Give a row the answer of an untuned model; all rows share the whole prompt but its end."""
+    """Give a row the answers of an untuned model; all rows share the whole prompt but its end.
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"loop", "copied_example"}
+    Every question sees those before it with the model's own answers, under the same headings.
+    """
+
+    version: ClassVar[int] = 2
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
+        "loop", "copied_example", "no_question"
+    }  # fmt: skip
 
     keep_refusals: bool = False
     """Keep what the model declines: a worked example teaches it to."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=2048)
-
-    @computed_field  # type: ignore[prop-decorator]
-    @property
-    def worked_examples(self) -> str:
-        """Hash of the constant prompt: a part of what the stage is."""
-        return digest(_shown())
 
     def needs(self) -> dict[str, Op]:
         """One base model, asked with plain text."""
         return {"generator": "generate"}
 
     async def __call__(self, row: Asked, ctx: Context) -> Answered | Drop:
-        """Ask once; a query that has fences or headings of its own stays text in its fence."""
-        query = question(row["instruction"], row.get("input"))
-        prompt = f"{_shown()}\n{_turn(QUERY, query)}\n{ANSWER}\n{FENCE}\n"
+        """Ask once per query; one with fences or headings of its own stays text in its fence."""
+        prompt, talk = _shown(), list[WholeTurn]()
+        found: Answered | Drop = Drop("no_question")
+        for query in (turn["content"] for turn in turns(row) if turn["role"] == "user"):
+            prompt += f"\n{_turn(QUERY, query)}\n"
+            found = await self._answered(f"{prompt}{ANSWER}\n{FENCE}\n", ctx)
+            if isinstance(found, Drop):
+                return found
+            prompt += _turn(ANSWER, found["output"])
+            talk += [whole("user", query), whole("assistant", found["output"])]
+            found["messages"] = talk if len(talk) > 2 else None
+        return found
+
+    async def _answered(self, prompt: str, ctx: Context) -> Answered | Drop:
         how = replace(self.sampling, stop=(*self.sampling.stop, *STOPS))
         reply = await complete(ctx.llm("generator"), prompt, how)
         if isinstance(reply, Drop):
@@ -95,7 +106,7 @@ class Urial(RowStage):
             return Drop("loop", found)
         if _index().nearest(words(text))[0]:
             return Drop("copied_example", text)
-        return {"output": text, "gen": reply.gen}
+        return Answered(output=text, gen=reply.gen, messages=None)
 
 
 def answer(text: str) -> str:
