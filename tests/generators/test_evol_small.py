@@ -174,3 +174,29 @@ def test_a_recipe_keeps_a_quarter(name, knowing, tmp_path) -> None:
     assert {"empty"} < set(lines[name]["codes"])
     assert len(result.dataset) == max(1, lines["top_k"]["in"] // 4)
     assert not any(non_answer(row["output"]) for row in result.dataset.to_pylist())
+
+
+LEARNT = "Ask for more.\n### Final version\nWrite it."
+
+
+def test_the_recipe_evolves_by_the_method_that_was_found(knowing, tmp_path) -> None:
+    def answer(prompt: str, draw: int) -> str:
+        if prompt.endswith("### Better method"):
+            return LEARNT
+        if prompt.endswith("### What went wrong"):
+            return "- Too short."
+        if "### Instruction\n" in prompt:
+            text = prompt.rpartition("### Instruction\n")[2]
+            if not prompt.startswith(LEARNT):
+                return "I have no plan."
+            return f"Final version\n{text} Say why, in ten words or more."
+        return f"It takes {len(prompt)} steps: {prompt[::-1]}"
+
+    sets = ["seeds.limit=6", "stages.0.optimizer=on", "stages.0.trials=3"]
+    recipe = Recipe.load("auto_evol", [*sets, "export={card: false, report: false}"])
+    model = knowing(answer=answer)
+    result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)
+    assert audit(result.path) == []
+    lines = {line["stage"]: line for line in result.ledger}
+    assert (lines["auto_evol"]["in"], lines["auto_evol"]["kept"]) == (6, 6)
+    assert len(result.dataset) == 1

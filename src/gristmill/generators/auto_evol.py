@@ -3,47 +3,32 @@
 Source: Hui et al., "Smaller Language Models Are Better Instruction Evolvers", arXiv:2412.11231,
 section 3.3 (Auto-Evol-Instruct scenario), after Zeng et al., "Automatic Instruction Evolving for
 Large Language Models", arXiv:2406.00770.
-Differs from the papers: our own prompt; the method of evolving is not optimised from failed
-evolutions (2406.00770, section 3.2).
+Differs from the papers: our own prompt. That the method learns from failed evolutions (2406.00770)
+is `scorers.evolving_method` before it, with `optimizer: on`.
 """
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, NotRequired, TypedDict
 
 from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.leaks import markers
+from gristmill.text.evolving_plans import METHOD, final_version, marks, request
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
 from gristmill.text.turns import question, user
 
-PROMPT = """Make an instruction harder, in four steps. Write each step below its heading, the \
-headings exactly as they stand here.
-
-### Step 1: Methods
-List ways in which this instruction could be made harder, without changing the language it is in.
-### Step 2: Plan
-Say which of these ways you combine, and how.
-### Step 3: Rewrite
-Write the instruction as planned: 10 to 20 words longer at most, and answerable in writing.
-### Step 4: Final version
-Review the rewrite, repair what is not reasonable, and write the final instruction alone.
-
-### Instruction
-{instruction}"""
-LAST = re.compile(r"(?im)^[ \t#*]*(?:step 4[ \t:.*-]*)?final version[ \t:*]*")
-MARKERS = markers([PROMPT])
-
-
-class Seed(TypedDict):
-    """What it reads."""
-
-    instruction: str
-    input: NotRequired[str | None]
+Seed = TypedDict(
+    "Seed",
+    {
+        "instruction": str,
+        "input": NotRequired[str | None],
+        "scores.evolving_method.method": NotRequired[str | None],
+    },
+)
+"""What it reads; without a method it evolves by ours."""
 
 
 class Evolved(TypedDict):
@@ -76,14 +61,15 @@ class AutoEvol(RowStage):
     async def __call__(self, row: Seed, ctx: Context) -> Evolved | Drop:
         """Take what stands behind the last step's heading."""
         original = question(row["instruction"], row.get("input"))
-        asked = [user(PROMPT.format(instruction=original))]
+        method = row.get("scores.evolving_method.method") or METHOD
+        asked = [user(request(method, original))]
         reply = await complete(ctx.llm("evolver"), asked, self.evolving)
         if isinstance(reply, Drop):
             return reply
-        *before, text = LAST.split(reply.text)
-        if not before or not (text := text.strip()):
+        if not (found := final_version(reply.text)):
             return Drop("no_marker", reply.text)
-        if flaw := rewrite_flaw(text, original, MARKERS):
+        plan, text = found
+        if flaw := rewrite_flaw(text, original, marks(method)):
             return Drop(*flaw)
         answer = await complete(ctx.llm("responder"), [user(text)], self.answering)
         if isinstance(answer, Drop):
@@ -92,5 +78,5 @@ class AutoEvol(RowStage):
             return Drop(code, answer.text)
         return Evolved(
             instruction=text, input=None, output=answer.text.strip(), gen=answer.gen,
-            plan="".join(before).strip(), original=original, evolver=reply.model,
+            plan=plan, original=original, evolver=reply.model,
         )  # fmt: skip
