@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from gristmill.errors import InputError
 from gristmill.geometry.entropy import most_even
 from gristmill.selectors import gme as module
-from gristmill.selectors.gme import Gme
+from gristmill.selectors.gme import Gme, chance_of_best
 
 TABLE = {
     "id": ["r0", "r1", "r2", "r3", "r4"],
@@ -45,7 +45,10 @@ def test_the_entropy_of_the_selected_is_that_of_its_counts(counts, nats) -> None
 
 
 def test_the_chance_that_a_sample_holds_one_of_the_best() -> None:
-    assert 1 - comb(990, 200) / comb(1000, 200) == pytest.approx(0.89384, abs=1e-4)
+    assert chance_of_best(10, 1000, 200) == pytest.approx(1 - comb(990, 200) / comb(1000, 200))
+    of_the_sheet = [chance_of_best(n, 130_000, 25_000) for n in (10, 20, 50)]
+    assert of_the_sheet == pytest.approx([0.8819, 0.9860, 0.9999], abs=1e-4)
+    assert (chance_of_best(1, 5, 5), chance_of_best(3, 5, 3)) == (1, 1)
 
 
 rows = st.lists(st.lists(st.sampled_from("abcd"), max_size=3), min_size=1, max_size=14)

@@ -9,6 +9,7 @@ greedy is from the best.
 from __future__ import annotations
 
 from collections import Counter
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import pyarrow as pa
@@ -53,8 +54,7 @@ class Gme(TableStage):
     decimals: int | None = Field(default=5, ge=0)
     """Entropies are rounded before they are compared; 5 is the authors'."""
     sample: int | None = Field(default=None, ge=1)
-    """Look at so many rows per pick, drawn anew. It finds one of the best n of N with
-    probability 1 - C(N-n, sample) / C(N, sample): 0.894 for n=10, N=1,000 and 200."""
+    """Look at so many rows per pick, drawn anew; `chance_of_best` says what that finds."""
     seed: int = Field(default=0, ge=0)
     """Of the draw."""
 
@@ -68,9 +68,12 @@ class Gme(TableStage):
         labels = [table[name].to_pylist() for name in self.columns]
         items = [[self._labels(column[place]) for column in labels] for place in order]
         if self.sample is None and (work := distinct(items) * min(self.k, len(items))) > MOST:
+            n = len(items)
+            chance = chance_of_best(n // 100, n, 200)
             raise InputError(
-                f"gme: {len(items):,} rows and k={self.k:,} need {work:,} steps, at most {MOST:,}; "
-                "set sample, such as 200, to look at so many rows per pick"
+                f"gme: {n:,} rows and k={self.k:,} need {work:,} steps, at most {MOST:,}; "
+                "set sample, such as 200, to look at so many rows per pick: one of them is among "
+                f"the best hundredth with a probability of {chance:.2f}"
             )
         found = most_even(items, self.k, self.rule, self.decimals, self.sample, self.seed)
         picks = order[found.picks]
@@ -89,3 +92,14 @@ class Gme(TableStage):
         values = value if isinstance(value, list) else [value]
         names = [str(name) for name in values if name is not None]
         return Counter(set(names) if self.once else names)
+
+
+def chance_of_best(best: int, n: int, sample: int) -> float:
+    """Return the probability (0..1) that a sample of n rows has one of the `best`.
+
+    1 - C(n - best, sample) / C(n, sample), factor by factor.
+
+    >>> round(chance_of_best(10, 1_000, 200), 3)
+    0.894
+    """
+    return 1 - prod(max(0, n - sample - i) / (n - i) for i in range(best))
