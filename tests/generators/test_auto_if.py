@@ -47,7 +47,7 @@ RAISES = "def evaluate(response):\n    return response.commas"
 CASES = [(f"word {i}", True) for i in range(6)] + [(f"word, {i}", False) for i in range(6)]
 
 
-def written(function: str, cases: list[tuple[str, bool]]) -> str:
+def written(function: str, cases: list[tuple[str, bool | str]]) -> str:
     told = [{"input": text, "output": wanted} for text, wanted in cases]
     return f"```json\n{json.dumps({'func': function, 'cases': told})}\n```"
 
@@ -66,6 +66,13 @@ def test_functions_that_agree_with_the_cases_stay(ask, script, sandbox) -> None:
     row = checked(ask, script, sandbox, replies)
     assert row["functions"] == [NO_COMMA, COUNTS, FINDS]
     assert row["accuracies"] == [1.0, 1.0, 1.0]
+    assert [*zip(row["inputs"], row["outputs"], strict=True)] == CASES
+
+
+def test_what_is_expected_may_come_as_text(ask, script, sandbox) -> None:
+    told = [(text, str(wanted).lower()) for text, wanted in CASES]
+    row = checked(ask, script, sandbox, [written(f, told) for f in (NO_COMMA, COUNTS, FINDS)])
+    assert row["functions"] == [NO_COMMA, COUNTS, FINDS]
     assert [*zip(row["inputs"], row["outputs"], strict=True)] == CASES
 
 
