@@ -21,7 +21,7 @@ class Judged(TypedDict):
     status: str
     """right, wrong or unparsed."""
     letter: str | None
-    """The choice that was read; their shares beside those of the right letters show a bias."""
+    """The choice that was read; `scorers.option_bias` looks whether one is preferred."""
     adheres: bool
     """Whether the answer keeps to the format at all."""
 
