@@ -23,6 +23,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
+from gristmill.text.turns import question
 
 DEPTH = """You make instructions harder. Rewrite the base instruction so that it asks for somewhat \
 more than before, yet stays reasonable: people must understand it and be able to answer it. Keep \
@@ -96,7 +97,7 @@ class Version(TypedDict):
 class EvolInstruct(RowStage):
     """Make rows of a row: itself (child 0), then child r in round r, a Drop if eliminated."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | NON_ANSWERS
 
     rounds: int = Field(default=4, ge=1)
@@ -113,7 +114,7 @@ class EvolInstruct(RowStage):
     async def __call__(self, row: Seed, ctx: Context) -> list[Version | Drop]:
         """Answer the seed if it brings no answer, then evolve and answer round by round."""
         llm, given, output = ctx.llm("generator"), row.get("input"), row.get("output")
-        text = f"{row['instruction']}\n\n{given}" if given else row["instruction"]
+        text = question(row["instruction"], given)
         seed = Version(
             instruction=row["instruction"], input=given, output=output or "", gen=None,
             lineage=(lineage := list[str]()), original=text,
