@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Winner = Literal["a", "b", "tie"]
 SIDES: dict[Winner, str] = {"a": "chosen", "b": "rejected", "tie": "tie"}
 """Answer A is `chosen`."""
 NAMED: dict[str, Winner] = {"a": "a", "b": "b", "tie": "tie"}
+TURNED: dict[Winner, Winner] = {"a": "b", "b": "a", "tie": "tie"}
 COMBINED = """Judge two answers to one question: how right, helpful and clear each is. Their order \
 and length say nothing. Weigh them in a few sentences first; then write two lines with scores out \
 of {top}:
@@ -66,6 +67,17 @@ SCORE = re.compile(
 WINNER = re.compile(r"(?im)^[ \t*#>-]*winner[\s*]*:[\s*]*(?:answer\s+)?(a|b|tie)\b[\s*.]*$")
 
 
+class Vote(NamedTuple):
+    """Whom a judge finds better, what it gives A and B, and how often it was asked again."""
+
+    winner: Winner | None
+    a: float | None
+    b: float | None
+    repairs: int
+    is_consistent: bool | None = None
+    """Whether both orders gave the same winner."""
+
+
 def both_scores(text: str, top: int) -> tuple[float, float] | None:
     """Return the scores of A and B; None unless both are there once, and in range."""
     found = [
@@ -97,6 +109,24 @@ def jury(votes: Sequence[Winner]) -> Winner:
     counts = Counter(votes)
     most = [vote for vote, n in counts.items() if n == max(counts.values())]
     return most[0] if len(most) == 1 else "tie"
+
+
+def in_both_orders(one: Vote, turned: Vote) -> Vote:
+    """Return one vote for two, the second of which was cast with A and B in each other's place.
+
+    Who says something else then says tie; scores are means. Without one of them there is none.
+    """
+    a, b = mean([one.a, turned.b]), mean([one.b, turned.a])
+    if one.winner is None or turned.winner is None:
+        return Vote(None, a, b, one.repairs + turned.repairs)
+    is_same = one.winner == TURNED[turned.winner]
+    return Vote(one.winner if is_same else "tie", a, b, one.repairs + turned.repairs, is_same)
+
+
+def mean(scores: Sequence[float | None]) -> float | None:
+    """Return the mean of the scores that are there."""
+    known = [score for score in scores if score is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _of(named: str, top: int) -> bool:

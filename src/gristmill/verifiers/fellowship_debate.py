@@ -3,13 +3,14 @@
 Source: Arif et al., "The Fellowship of the LLMs: Multi-Agent Workflows for Synthetic Preference
 Optimization Dataset Generation", arXiv:2408.08688, section 3.1; roles and turns: Chan et al.,
 "ChatEval", arXiv:2308.07201.
-Differs from the papers: our own prompts; a referee who gives no scores does not count.
+Differs from the papers: our own prompts; the majority of the referees decides, and one who gives no
+scores does not count.
 """
 
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TypedDict
+from typing import ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -17,7 +18,7 @@ from gristmill.engines.requests import Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.evaluators import SIDES, both_scores, by_scores
+from gristmill.text.evaluators import SIDES, both_scores, by_scores, jury
 from gristmill.text.pairs import Compared
 from gristmill.text.turns import question
 
@@ -60,6 +61,8 @@ class Judged(TypedDict):
 class FellowshipDebate(RowStage):
     """Let referees speak in turn: nine calls, every one sees what was said before it."""
 
+    version: ClassVar[int] = 2
+
     referees: tuple[str, ...] = Field(default=("judge",), min_length=1)
     """Roles behind the three referees, in turn; one may play all of them."""
     max_tokens: int = Field(default=512, ge=1)
@@ -96,7 +99,7 @@ class FellowshipDebate(RowStage):
         if not scores:
             return none
         a, b = (fmean(side) for side in zip(*scores, strict=True))
-        winner = by_scores(a, b)
+        winner = jury([by_scores(*one) for one in scores])
         passed = None if winner == "tie" else winner == "a"
         side = SIDES[winner]
         return Judged(passed=passed, status=side, winner=side, score_a=a, score_b=b)
