@@ -30,6 +30,14 @@ def test_the_list_and_what_is_new_become_rows(ask, script) -> None:
     assert "Write 50 new ones" in call.prompt[0]["content"]
 
 
+def test_a_line_that_differs_by_a_word_is_not_new(ask, script) -> None:
+    long = "Begin every sentence of the answer with the same letter, and end it with a {}."
+    lines = [long.format("dot"), long.format("mark"), "Use no dash."]
+    reply = "\n".join(f"- {line}" for line in lines)
+    _, *new = ask(AutoIf(), ATOMS, script({"### New": [reply]}))
+    assert [row["instruction"] for row in new] == [lines[0], lines[2]]
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [(" ", "empty"), (Completion("- a", "length", 9, 1), "cut_off"), ("I cannot.", "no_list")],
@@ -90,7 +98,9 @@ def test_a_function_that_always_says_yes_never_stays(ask, script, sandbox) -> No
         ([written(NO_COMMA, CASES)] * 8, {}, "too_few"),
         ([written(f, CASES[:3]) for f in (NO_COMMA, COUNTS, FINDS)], {}, "too_few"),
         ([written(f, CASES[:6]) for f in (NO_COMMA, COUNTS, FINDS)], {"min_cases": 6}, "one_sided"),
-        ([written(f, CASES) for f in (RAISES, "x = 1", "def evaluate(:")], {}, "one_sided"),
+        ([written(f, CASES) for f in (RAISES, "x = 1", f"{RAISES}\n")], {}, "one_sided"),
+        ([written(f, CASES) for f in (NO_COMMA, COUNTS, "def evaluate(:")], {}, "too_few"),
+        ([written(f, CASES) for f in (NO_COMMA, COUNTS, f"import nosuch\n{FINDS}")], {}, "too_few"),
         ([written(f, CASES) for f in (ALWAYS, RAISES, f"{ALWAYS}\n")], {"min_share": 0.0,
          "min_accuracy": 1.0, "agreement": 1}, None),
         (["{", "{"] * 3, {}, "too_few"),
@@ -148,13 +158,15 @@ def test_one_contradiction_is_enough(said, code, ask, script) -> None:
 
 
 def test_tasks_are_drawn_without_putting_back(ask) -> None:
-    rows = ask(AutoIfQueries(n=6), {"instruction": "Use no {comma}."}, None)
-    assert len({row["query"] for row in rows}) == 6
+    rows = ask(AutoIfQueries(n=6, n_rag=3), {"instruction": "Use no {comma}."}, None)
+    assert len({row["query"] for row in rows}) == 9
+    assert [row["split"] for row in rows] == ["general"] * 6 + ["rag"] * 3
     for row in rows:
         assert row["instruction"].endswith("Use no {comma}.")
         assert ("### Passages" in row["instruction"]) == (row["split"] == "rag")
         assert row["demand"] == "Use no {comma}."
-    assert len(ask(AutoIfQueries(n=99), {"instruction": "X."}, None)) == 20
+    assert len(ask(AutoIfQueries(), {"instruction": "X."}, None)) == 16 + 4
+    assert len(ask(AutoIfQueries(n=99, n_rag=0), {"instruction": "X."}, None)) == 16
     (drop,) = ask(AutoIfQueries(min_chars=299), {"instruction": "X."}, None)
     assert drop.code == "no_query"
 

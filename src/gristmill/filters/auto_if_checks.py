@@ -15,7 +15,7 @@ from typing import ClassVar, TypedDict
 from pydantic import BaseModel, Field
 
 from gristmill.engines.requests import Message, Op, Sampling
-from gristmill.engines.sandbox.written_checks import accuracy, agreed, asked, said
+from gristmill.engines.sandbox.written_checks import accuracy, agreed, asked, is_python, said
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import fill
 from gristmill.pipelines.stage import Drop, RowStage
@@ -64,13 +64,15 @@ class Checks(TypedDict):
 class AutoIfChecks(RowStage):
     """Draw functions with cases, and keep what agrees; without a function the row leaves."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"too_few", "one_sided", "no_function"})
 
     n: int = Field(default=8, ge=1)
     """Functions drawn, with three cases each. Our choice: the released code leaves it open."""
     min_functions: int = Field(default=3, ge=1)
+    """Distinct ones that are Python."""
     min_cases: int = Field(default=10, ge=1)
-    """Distinct ones that must be there before any is run."""
+    """Distinct ones that must be there before any function is run."""
     agreement: int = Field(default=2, ge=1)
     """Functions that must give a case's output for it to stay."""
     min_accuracy: float = Field(default=0.8, ge=0, le=1)
@@ -98,7 +100,10 @@ class AutoIfChecks(RowStage):
         if len(functions) < self.min_functions or len(cases) < self.min_cases:
             return Drop("too_few", f"{len(functions)} functions, {len(cases)} cases")
         runs = [ctx.sandbox.run(asked(one, inputs, self.timeout_s)) for one in functions]
-        answers = [said(verdict, len(inputs)) for verdict in await asyncio.gather(*runs)]
+        verdicts = await asyncio.gather(*runs)
+        if (n := sum(map(is_python, verdicts))) < self.min_functions:
+            return Drop("too_few", f"{n} of {len(functions)} functions are Python")
+        answers = [said(verdict, len(inputs)) for verdict in verdicts]
         kept = agreed(outputs, answers, self.agreement)
         share = min(sum(outputs[i] is each for i in kept) for each in (True, False))
         if not kept or share < self.min_share * len(kept):

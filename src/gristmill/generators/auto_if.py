@@ -19,6 +19,8 @@ from gristmill.engines.requests import Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.rouge import repeats
+from gristmill.text.words import words
 
 MORE = """Below are instructions about the form of an answer, whatever it is an answer to. A \
 program can tell from the answer alone whether it follows them. Write {n} new ones of this kind, \
@@ -69,12 +71,15 @@ class AutoIf(RowStage):
 
 
 async def more(known: list[str], n: int, sampling: Sampling, llm: Llm) -> list[str] | Drop:
-    """Return what a model adds to a list, without what it repeats."""
+    """Return what a model adds to a list, without what repeats a line, but for a word or two."""
     prompt = MORE.format(n=n, known="\n".join(f"- {one}" for one in known))
     reply = await complete(llm, [{"role": "user", "content": prompt}], sampling)
     if isinstance(reply, Drop):
         return reply
-    have = {one.casefold() for one in known}
-    lines = dict.fromkeys(LINE.findall(reply.text))
-    new = [line for line in lines if line.casefold() not in have]
+    have, new = [words(one) for one in known], list[str]()
+    for line in LINE.findall(reply.text):
+        said = words(line)
+        if not any(repeats(said, one) for one in have):
+            have.append(said)
+            new.append(line)
     return new[:n] or Drop("no_list", reply.text)

@@ -53,13 +53,18 @@ class Task(TypedDict):
 
 
 class AutoIfQueries(RowStage):
-    """Make `n` rows of an instruction, each with another task of the file."""
+    """Make rows of an instruction, each with another task of the file."""
+
+    version: ClassVar[int] = 2
 
     codes: ClassVar[frozenset[str]] = frozenset({"no_query"})
 
     queries: str = QUERIES
     """File of tasks: `query`, and `passages`, a list of texts, where there are some."""
-    n: int = Field(default=16, ge=1)
+    n: int = Field(default=16, ge=0)
+    """Tasks without passages."""
+    n_rag: int = Field(default=4, ge=0)
+    """Tasks with passages."""
     min_chars: int = Field(default=20, ge=0)
     max_chars: int = Field(default=300, ge=1)
     """Tasks of another length are never drawn."""
@@ -85,10 +90,15 @@ class AutoIfQueries(RowStage):
             for one in _read(self._file, self.pin)
             if self.min_chars <= len(one[0]) <= self.max_chars
         ]
-        drawn = ctx.rng.sample(fit, min(self.n, len(fit)))
+        drawn = list[tuple[str, tuple[str, ...]]]()
+        for n, is_rag in ((self.n, False), (self.n_rag, True)):
+            some = [one for one in fit if bool(one[1]) == is_rag]
+            drawn += ctx.rng.sample(some, min(n, len(some)))
         if not drawn:
             return [
-                Drop("no_query", f"{self.queries}: none of {self.min_chars} characters or more")
+                Drop(
+                    "no_query", f"{self.queries}: none of {self.min_chars}..{self.max_chars} chars"
+                )
             ]
         return [_task(row["instruction"], query, passages) for query, passages in drawn]
 

@@ -28,6 +28,12 @@ def said(verdict: Verdict, n: int) -> Said:
     return [{TRUE: True, FALSE: False}.get(value) for value in values]
 
 
+def is_python(verdict: Verdict) -> bool:
+    """Say whether a function could be asked at all: it is Python, and what it imports is there."""
+    was_asked = any(value is not None for value in verdict.values or ())
+    return was_asked or verdict.status not in ("error", "missing_dependency")
+
+
 def agreed(expected: Sequence[bool], answers: Sequence[Said], agreement: int) -> list[int]:
     """Return the places of the cases whose expected output at least so many functions gave."""
     return [
