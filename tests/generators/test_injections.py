@@ -115,6 +115,16 @@ def made_of(row, made) -> str | None:
     return PASSAGES[made.index(row)][0]
 
 
+@pytest.mark.parametrize("asked", ["Write a Python program.", "Translate it into French."])
+def test_an_irrelevant_question_is_a_task_without_a_passage(asked) -> None:
+    rows = questions().to_pylist()
+    rows.append({"id": "9", "instruction": asked, "input": " ", "output": "Done at last."})
+    for seed in range(10):
+        made = RobustIf(kinds=["irrelevant"], seed=seed).decide(pa.Table.from_pylist(rows))
+        injected = made.filter(made["keep"])["injected"].to_pylist()
+        assert injected == ["How?"] * 5, "nor one about code or translation"
+
+
 def test_positions_and_attacks_are_as_asked() -> None:
     only = {"positions": ["start"], "attacks": ["ignore"], "kinds": ["relevant"]}
     row = RobustIf(**only).decide(questions()).to_pylist()[0]
