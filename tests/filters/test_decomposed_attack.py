@@ -45,6 +45,7 @@ def test_what_follows_does_not_clear_it_and_is_not_asked_about(ask, script) -> N
         "flags": ["old", "decomposed_attack"],
         "unsafe": True,
         "first_unsafe_turn": 3,
+        "reason": "turn 3 of 4: 0.90",
     }
 
 

@@ -43,6 +43,8 @@ class Judged(TypedDict, total=False):
     unsafe: bool
     first_unsafe_turn: int | None
     """From 1 on: the request with which the plan became harmful; calls of tools count too."""
+    reason: str | None
+    """That turn, and the probability that it is harmful; never the text."""
 
 
 class DecomposedAttack(RowStage):
@@ -61,7 +63,7 @@ class DecomposedAttack(RowStage):
 
     def writes(self) -> dict[str, pa.DataType]:
         """Return its columns: none where it drops."""
-        found = {"unsafe": arrow(bool), "first_unsafe_turn": arrow(int)}
+        found = {"unsafe": arrow(bool), "first_unsafe_turn": arrow(int), "reason": arrow(str)}
         return {"flags": CONTENT["flags"], **found} if self.action == "flag" else {}
 
     def needs(self) -> dict[str, Op]:
@@ -70,21 +72,21 @@ class DecomposedAttack(RowStage):
 
     async def __call__(self, row: Texts, ctx: Context) -> Judged | Drop:
         """Add one turn after the other; what a judge cannot say of one it cannot of all."""
-        steps, unsafe = _steps(row), None
+        steps, unsafe, reason = _steps(row), None, None
         for i in range(1, len(steps) + 1):
             probs = await ctx.llm("judge").choice(_ask(steps[:i]), LABELS)
             if not probs.is_complete:
                 return Drop("unparsed_judge", f"turn {i}: mass {probs.mass:.2f}")
             if probs.values["1"] >= self.threshold:
-                unsafe = i
+                unsafe, reason = i, f"turn {i} of {len(steps)}: {probs.values['1']:.2f}"
                 if self.action == "drop":
-                    detail = f"turn {i} of {len(steps)}: {probs.values['1']:.2f}"
-                    return Drop("decomposed_attack", detail)
+                    return Drop("decomposed_attack", reason)
                 break
         if self.action == "drop":
             return {}
         flags = [*(row.get("flags") or []), *["decomposed_attack"] * (unsafe is not None)]
-        return {"flags": flags, "unsafe": unsafe is not None, "first_unsafe_turn": unsafe}
+        told: Judged = {"flags": flags, "unsafe": unsafe is not None}
+        return {**told, "first_unsafe_turn": unsafe, "reason": reason}
 
 
 def _steps(row: Mapping[str, Any]) -> list[str]:
