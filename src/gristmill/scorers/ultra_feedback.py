@@ -3,8 +3,8 @@
 Source: Cui et al., "UltraFeedback: Boosting Language Models with Scaled AI Feedback",
 arXiv:2310.01377, section 2.3 (four aspects on five levels, all answers in one call, in chance
 order); `OpenBMB/UltraFeedback` (MIT).
-Differs from the paper: our own prompts and levels; ratings come as JSON of whole numbers; there are
-no labels of kinds of mistakes, and no critique with an overall score.
+Differs from the paper: our own prompts, levels and kinds; ratings come as JSON of whole numbers.
+`ultra_feedback_critique` is the critique of each answer, `generators.ultra_feedback_pairs` pairs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from gristmill.text.turns import question
 PROMPT = """Rate each of several answers to one request by one aspect alone. They stand in an \
 order of chance, and neither that nor their length says anything. A rating is a whole number from \
 1 to 5, or null where the aspect says so. Reply with JSON alone, an object for every answer in \
-order: {{"ratings": [{{"rating": 3, "rationale": "one sentence"}}, ...]}}
+order: {{"ratings": [{{"rating": 3, "rationale": "one sentence", "kinds": []}}, ...]}}
 
 ### Aspect
 {aspect}
@@ -45,9 +45,11 @@ ASPECTS: dict[Aspect, str] = {
 4: mostly as sure as it is right. 5: right and sure, or honest about what it does not know.
 null: the request is no question of knowledge.""",
     "truthfulness": """Whether the answer is true, agrees with the request and with itself.
-1: all made up. 2: much of it is. 3: some of it is. 4: a detail is. 5: nothing is.""",
+1: all made up. 2: much of it is. 3: some of it is. 4: a detail is. 5: nothing is.
+kinds, of what is not true: fact (against what is known), request (against it), itself.""",
     "helpfulness": """How much the answer helps whoever asked.
-1: not at all. 2: little. 3: in the main. 4: clearly. 5: an expert would add nothing.""",
+1: not at all. 2: little. 3: in the main. 4: clearly. 5: an expert would add nothing.
+kinds, of what makes it so: clear, complete, brief.""",
 }
 
 
@@ -70,6 +72,8 @@ class Rated(TypedDict):
     """Of the ratings that are there, 1..5; higher is better."""
     rationales: list[str | None]
     """Of the aspects in order."""
+    kinds: list[str]
+    """Of what is not true (fact, request, itself), and of what helps (clear, complete, brief)."""
 
 
 class One(BaseModel):
@@ -77,6 +81,7 @@ class One(BaseModel):
 
     rating: Literal[1, 2, 3, 4, 5] | None
     rationale: str
+    kinds: list[Literal["fact", "request", "itself", "clear", "complete", "brief"]] = []
 
 
 class Ratings(BaseModel):
@@ -88,6 +93,7 @@ class Ratings(BaseModel):
 class UltraFeedback(TableStage):
     """Ask once per aspect about all siblings; no row leaves."""
 
+    version: ClassVar[int] = 2
     scope: ClassVar[Literal["table", "siblings"]] = "siblings"
 
     aspects: tuple[Aspect, ...] = Field(default=get_args(Aspect), min_length=1)
@@ -99,7 +105,7 @@ class UltraFeedback(TableStage):
     async def decide(
         self, table: Annotated[pa.Table, Answered], ctx: Context
     ) -> Annotated[pa.Table, Rated]:
-        """(n, 4) -> (n, 10): every aspect has an order of its own."""
+        """(n, 4) -> (n, 11): every aspect has an order of its own."""
         rows = table.to_pylist()
         request = question(rows[0]["instruction"], rows[0]["input"])
         orders = {aspect: ctx.rng.sample(range(len(rows)), len(rows)) for aspect in self.aspects}
@@ -123,14 +129,16 @@ class UltraFeedback(TableStage):
             aspect: pa.array([one and one.rating for one in ones], pa.int64())
             for aspect, ones in found.items()
         }
-        means, why = [], []
+        means, why, kinds = [], [], []
         for place in range(len(rows)):
             mine = [found[aspect][place] for aspect in ASPECTS]
             given = [one.rating for one in mine if one and one.rating]
             means.append(sum(given) / len(given) if given else None)
             why.append([one and one.rationale for one in mine])
+            kinds.append(list(dict.fromkeys(x for one in mine if one for x in one.kinds)))
         columns |= {"mean": pa.array(means, pa.float64())}
-        columns |= {"rationales": pa.array(why, pa.list_(pa.string()))}
+        texts = pa.list_(pa.string())
+        columns |= {"rationales": pa.array(why, texts), "kinds": pa.array(kinds, texts)}
         return decisions(table, [True] * len(rows), "", **columns)
 
 
