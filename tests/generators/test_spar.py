@@ -6,6 +6,7 @@ import pytest
 
 from gristmill.engines.requests import Completion
 from gristmill.generators.spar import ALL, Spar, between
+from gristmill.generators.spar_refiner import SparRefiner
 from gristmill.generators.spar_search import SparSearch
 from gristmill.pipelines import Drop
 from gristmill.text.judgements import judged
@@ -128,6 +129,59 @@ def test_empty_refinements_are_asked_for_again(ask, script) -> None:
         "Name trees.": ["Stone."],
     })  # fmt: skip
     assert ask(SparSearch(n=1, votes=3, branch=1), SEED, engine)["chosen"] == "Oak."
+
+
+def test_the_refiner_learns_from_what_the_majority_says(ask, script) -> None:
+    bad, good = "Is no tree.\nFinal Judgement:\nNo", "Fine.\nFinal Judgement: **Yes**"
+    engine = script({
+        "### Response\nStone.": [good, bad, bad], "### Response\nOak.": [bad, good, good],
+        "### Response\nMoss.": [bad, bad, good], "### Response\nFern.": ["?"] * 3,
+        "Write the response again": ["[[start]]Moss.[[end]]", "[[start]]Oak.[[end]]",
+                                     "[[start]]Fern.[[end]]"],
+        "Name trees.": ["Stone."],
+    })  # fmt: skip
+    rows = ask(SparRefiner(n=1, votes=3), SEED, engine)
+    assert [(row["part"], row["level"]) for row in rows] == [
+        ("judged_bad", "first"),
+        ("judged_bad", "refined"),
+        ("judged_good", "refined"),
+        ("refinement", "refinement"),
+    ]
+    assert [row["messages"][-1]["content"] for row in rows] == [
+        bad, bad, good, "[[start]]\nOak.\n[[end]]",
+    ]  # fmt: skip
+    first, *_, refined = (row["messages"] for row in rows)
+    assert [turn["role"] for turn in first] == ["user", "assistant"]
+    assert first[0]["content"].endswith("### Response\nStone.\n\n### Explanation")
+    assert refined[:2] == [*first], "it refines the answer that was judged, after its judgement"
+    assert refined[2]["content"].startswith("Write the response again")
+    assert [row["value"] for row in rows] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3])
+
+
+def test_a_tie_teaches_nothing(ask) -> None:
+    half = Model({f"a{i}": 2 for i in range(5)})
+    (drop,) = ask(SparRefiner(votes=4), SEED, half)
+    assert (drop.code, drop.detail) == ("no_majority", "5 answers judged")
+
+
+def test_answers_that_all_pass_teach_the_judge(ask) -> None:
+    rows = ask(SparRefiner(), SEED, Model(ALL_PASS))
+    assert {(row["part"], row["level"], row["value"]) for row in rows} == {
+        ("judged_good", "first", 1.0)
+    }
+    assert len(rows) == 5
+
+
+def test_the_refiner_costs_no_call_more_than_the_search(ask) -> None:
+    models = [Model({"r2": 2, "r5": 4}) for _ in range(2)]
+    row, taught = (
+        ask(stage, SEED, model)
+        for stage, model in zip((SparSearch(), SparRefiner()), models, strict=True)
+    )
+    assert models[0].judged == models[1].judged
+    (refined,) = (one for one in taught if one["part"] == "refinement")
+    assert refined["messages"][-1]["content"] == f"[[start]]\n{row['chosen']}\n[[end]]"
+    assert len(taught) == 5 + row["nodes"] + 1
 
 
 @pytest.mark.parametrize("reply", [" ", Completion("An oak", "length", 9, 1)])

@@ -4,7 +4,7 @@ Source: Cheng et al., "SPaR: Self-Play with Tree-Search Refinement to Improve In
 in Large Language Models", arXiv:2412.11605, sections 2.3 and 2.4; `thu-coai/SPaR` (Apache-2.0):
 5 answers, 5 judgements, branches of 3, the best 2 of a level, depth 3, accepted above 0.5.
 Differs from the paper: our own prompts; three of the judgements must be readable; equal answers are
-judged once; where nothing is accepted there is no pair; no rows to tune the refiner with.
+judged once; where nothing is accepted there is no pair. `spar_refiner` makes rows of the search.
 """
 
 from __future__ import annotations
@@ -21,22 +21,9 @@ from gristmill.generators.spar import between
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.judgements import MIN_VOTES, Judged, judged
+from gristmill.text.judgements import JUDGE, MIN_VOTES, REFINE, Grown, Judged, judged
 from gristmill.text.tree_search import TreeSearch
 
-JUDGE = """Judge whether a response follows its instruction in everything. Look at one demand \
-after the other and explain what you find; then write a line "Final Judgement:" and below it Yes \
-or No.
-
-### Instruction
-{instruction}
-
-### Response
-{response}
-
-### Explanation"""
-REFINE = """Write the response again so that it follows the instruction in everything. Change \
-nothing else. Put the new response between [[start]] and [[end]]."""
 RETRIES = 3
 
 
@@ -85,52 +72,62 @@ class SparSearch(RowStage):
 
     async def __call__(self, row: Asked, ctx: Context) -> Pair | Drop:
         """Find a failed answer, then a refinement of it that passes."""
-        instruction, llm = row["instruction"], ctx.llm("generator")
+        grown = await self.grow(row["instruction"], ctx)
+        if isinstance(grown, Drop):
+            return grown
+        if grown.root is None:
+            return Drop("all_pass", f"none of {len(grown.answers)} answers was judged a failure")
+        if grown.best is None:
+            return Drop("not_refined", f"{len(grown.made)} refinements")
+        return Pair(
+            prompt=row["instruction"], chosen=grown.best.text, rejected=grown.root.text,
+            value=grown.best.value, nodes=len(grown.made),
+        )  # fmt: skip
+
+    async def grow(self, instruction: str, ctx: Context) -> Grown | Drop:
+        """Answer, judge, and search for a refinement of one answer that failed."""
+        llm, judge = ctx.llm("generator"), ctx.llm("judge")
         ask = [Message(role="user", content=instruction)]
         drawn = await asyncio.gather(*(complete(llm, ask, self.act) for _ in range(self.n)))
-        texts = {one.text.strip(): one for one in drawn if not isinstance(one, Drop)}
-        if not texts:
+        known = dict.fromkeys(one.text.strip() for one in drawn if not isinstance(one, Drop))
+        if not known:
             return next(one for one in drawn if isinstance(one, Drop))
-        judge, known = ctx.llm("judge"), {*texts}
-        seen = await self._judged(instruction, texts, judge)
-        failed = [one for one in seen if one.value < 0.5]
+        answers = await self._judged(instruction, [*known], judge)
+        failed = [one for one in answers if one.value < 0.5]
         if not failed:
-            return Drop("all_pass", f"none of {len(texts)} answers was judged a failure")
-        root = ctx.rng.choice(failed)
+            return Grown(answers)
+        root, made = ctx.rng.choice(failed), list[tuple[Judged, Judged]]()
 
         async def expand(group: Sequence[Judged]) -> list[Judged]:
-            made = await self._refined(instruction, group, judge)
-            new = [text for text in made if text not in known]
-            known.update(new)
-            return await self._judged(instruction, new, judge)
+            found = await self._refined(instruction, group, judge)
+            new = {text: parent for text, parent in found.items() if text not in known}
+            known.update(dict.fromkeys(new))
+            level = await self._judged(instruction, new, judge)
+            made.extend((new[one.text], one) for one in level)
+            return level
 
         search = TreeSearch(expand, self.accept, self.beam, self.search == "bfs")
-        best = await search.find([root], self.max_depth)
-        nodes = len(known) - len(texts)
-        if best is None:
-            return Drop("not_refined", f"{nodes} refinements")
-        return Pair(
-            prompt=instruction, chosen=best.text, rejected=root.text, value=best.value, nodes=nodes
-        )
+        return Grown(answers, root, made, await search.find([root], self.max_depth))
 
     async def _refined(
         self, instruction: str, group: Sequence[Judged], llm: Llm
-    ) -> dict[str, None]:
-        """Return new answers, each once; what cannot be read is asked for again."""
-        todo = [node for node in group for _ in range(self.branch)]
-        made = dict[str, None]()
+    ) -> dict[str, Judged]:
+        """Return new answers and what each was made of; what is not readable is asked for again."""
+        todo, made = [node for node in group for _ in range(self.branch)], dict[str, Judged]()
         for _ in range(RETRIES + 1):
-            asked = [complete(llm, _refining(instruction, node), self.judge) for node in todo]
+            asked = [complete(llm, refining(instruction, node), self.judge) for node in todo]
             replies = await asyncio.gather(*asked)
-            found = [None if isinstance(one, Drop) else between(one.text) for one in replies]
-            made |= dict.fromkeys(filter(None, found))
-            todo = [node for node, one in zip(todo, found, strict=True) if not one]
+            found = ["" if isinstance(one, Drop) else between(one.text) for one in replies]
+            for node, text in zip(todo, found, strict=True):
+                made.setdefault(text, node)
+            todo = [node for node, text in zip(todo, found, strict=True) if not text]
+        made.pop("", None)
         return made
 
     async def _judged(self, instruction: str, texts: Collection[str], llm: Llm) -> list[Judged]:
         """Return those that enough judgements could be read of."""
         asked = [
-            [complete(llm, _judging(instruction, text), self.judge) for _ in range(self.votes)]
+            [complete(llm, judging(instruction, text), self.judge) for _ in range(self.votes)]
             for text in texts
         ]
         said = await asyncio.gather(*(asyncio.gather(*calls) for calls in asked))
@@ -141,10 +138,12 @@ class SparSearch(RowStage):
         return [one for one in found if one]
 
 
-def _judging(instruction: str, text: str) -> list[Message]:
+def judging(instruction: str, text: str) -> list[Message]:
+    """Ask whether a response follows its instruction."""
     return [{"role": "user", "content": JUDGE.format(instruction=instruction, response=text)}]
 
 
-def _refining(instruction: str, node: Judged) -> list[Message]:
+def refining(instruction: str, node: Judged) -> list[Message]:
+    """Ask for a response that does, after what was found."""
     said = Message(role="assistant", content=node.critique)
-    return [*_judging(instruction, node.text), said, Message(role="user", content=REFINE)]
+    return [*judging(instruction, node.text), said, Message(role="user", content=REFINE)]

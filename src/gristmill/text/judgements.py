@@ -1,11 +1,24 @@
-"""Several judgements of one answer, each an explanation with a final yes or no, taken together."""
+"""Judgements of one answer, each an explanation with a final yes or no, and all taken together."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+JUDGE = """Judge whether a response follows its instruction in everything. Look at one demand \
+after the other and explain what you find; then write a line "Final Judgement:" and below it Yes \
+or No.
+
+### Instruction
+{instruction}
+
+### Response
+{response}
+
+### Explanation"""
+REFINE = """Write the response again so that it follows the instruction in everything. Change \
+nothing else. Put the new response between [[start]] and [[end]]."""
 FINAL = re.compile(r"Final Judge?ment\W*?\b(Yes|No)\b", re.IGNORECASE)
 MIN_VOTES = 3
 """Judgements that must be readable: fewer decide nothing."""
@@ -18,6 +31,21 @@ class Judged:
     text: str
     value: float
     critique: str
+    agreed: str = ""
+    """A judgement on the side of the majority; none where there is no majority."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a search made of the answers to one prompt."""
+
+    answers: Sequence[Judged]
+    root: Judged | None = None
+    """The answer that failed and was refined."""
+    made: Sequence[tuple[Judged, Judged]] = ()
+    """Refinements, each behind what it was made of."""
+    best: Judged | None = None
+    """The refinement that passed and ended the search."""
 
 
 def judged(text: str, judgements: Iterable[str]) -> Judged | None:
@@ -26,4 +54,5 @@ def judged(text: str, judgements: Iterable[str]) -> Judged | None:
     if len(votes) < MIN_VOTES:
         return None
     share = sum(vote == "yes" for vote, _ in votes) / len(votes)
-    return Judged(text, share, min(votes)[1].strip())
+    agreed = "" if share == 0.5 else (max if share > 0.5 else min)(votes)[1].strip()
+    return Judged(text, share, min(votes)[1].strip(), agreed)
