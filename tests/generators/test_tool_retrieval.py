@@ -17,6 +17,7 @@ from gristmill.generators.tool_retrieval import ToolRetrieval
 from gristmill.geometry.ranks import gain, is_sufficient, places, recall
 from gristmill.pipelines import Context, Drop
 from gristmill.scorers.tool2vec import Tool2vec
+from gristmill.scorers.tool_refiner import ToolRefiner
 from gristmill.storage.answers import Answers
 from gristmill.text.openapi import endpoints
 from gristmill.text.tool_calls import api_of
@@ -167,3 +168,57 @@ def test_a_tool_is_what_others_ask_of_it_once_enough_do(script, tmp_path) -> Non
     assert found["by_use"] == [1, 1, 1, 0]
     assert found["sufficient"] == [True, True, True, False]
     assert scored(k=1, m=3)["recall"] == [0.0, 0.0, 0.0, 0.5], "two others are too few"
+
+
+def many(order: list[int]) -> tuple[pa.Table, dict[str, list[list[float]]]]:
+    """Return rows, and the vectors of their words: one in three asks for each function."""
+    names, axes = [SUN, SEA, SKY], np.eye(3)[[1, 2, 0]]  # everybody's words are another's own
+    said = {f"ask {i:02d}.": (axes[i % 3] + 0.1 * np.sin(np.arange(3) + i)).tolist() for i in order}
+    table = pa.table(
+        {
+            "id": [str(i) for i in [*order, 99]],
+            "instruction": [*said, None],
+            "meta.tool_retrieval.functions": [*([names[i % 3]] for i in order), None],
+            "meta.tool_retrieval.api": [API] * (len(order) + 1),
+        }
+    )
+    return table, {text: [vector] for text, vector in said.items()}
+
+
+def test_functions_are_found_by_what_was_learnt_of_other_rows(script, tmp_path) -> None:
+    def scored(order: list[int]) -> dict[str, list[object]]:
+        table, said = many(order)
+        answers = Answers(tmp_path / f"answers{order[0]}")
+        context = Context({"embedder": Client(script({**VECTORS, **said}), answers)}, 0, "x", "id")
+        found = asyncio.run(ToolRefiner(k=1, m=2, folds=3).decide(table, context)).to_pydict()
+        answers.close()
+        return found
+
+    found, turned = scored([*range(45)]), scored([*range(44, -1, -1)])
+    for name in ("recall", "recall_by_classifier", "recall_by_use"):
+        assert found[name] == [1.0] * 45 + [None], "by descriptions alone it would be 0"
+    assert found["sufficient"] == [True] * 45 + [None]
+    assert found["tools"] == [[[SUN], [SEA], [SKY]][i % 3] for i in range(45)] + [None]
+    assert turned["tools"] == [*found["tools"][:45][::-1], None]
+
+
+@pytest.mark.parametrize(
+    ("first", "found"), [(1, (0.0, False, [SUN])), (3, (1.0, True, [SUN, SEA]))]
+)
+def test_a_row_alone_has_descriptions_and_what_is_not_near_is_not_found(
+    first, found, script, tmp_path
+) -> None:
+    table = pa.table(
+        {
+            "id": ["a"],
+            "instruction": ["Is it warm?"],
+            "meta.tool_retrieval.functions": [[SEA]],
+            "meta.tool_retrieval.api": [API],
+        }
+    )
+    answers = Answers(tmp_path / "answers")
+    engine = script({**VECTORS, "Is it warm?": [[0.8, 0.6, 0]]})
+    context = Context({"embedder": Client(engine, answers)}, 0, "label", "id")
+    made = asyncio.run(ToolRefiner(k=2, first=first).decide(table, context)).to_pydict()
+    answers.close()
+    assert (made["recall"][0], made["sufficient"][0], made["tools"][0]) == found

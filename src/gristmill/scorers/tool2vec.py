@@ -3,8 +3,7 @@
 Source: Moon et al., "Efficient and Scalable Estimation of Tool Representations in Vector Space",
 arXiv:2409.02141: a tool is the mean of the embeddings of instructions that use it.
 Differs from the paper: each row is held out of the vectors that it is ranked by; a tool with too
-few other instructions keeps the vector of its description; nothing is trained, so that there is no
-refiner.
+few other instructions keeps the vector of its description. `tool_refiner` learns more of the rows.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pydantic import Field
 
 from gristmill.engines.requests import Op
 from gristmill.geometry.ranks import is_sufficient, places, recall
+from gristmill.geometry.tool_vectors import Uses
 from gristmill.geometry.vectors import Array, unit
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import TableStage, decisions
@@ -63,18 +63,35 @@ class Tool2vec(TableStage):
         """(n, 4) -> (n, 8); a row without a request or functions has None everywhere."""
         rows = table.to_pylist()
         there = [j for j, row in enumerate(rows) if row["instruction"] and _functions(row)]
-        found: list[Ranked | None] = [None] * len(rows)
+        found: list[Any] = [None] * len(rows)
         if there:
             ranked = await self._ranked([rows[j] for j in there], ctx)
             for j, one in zip(there, ranked, strict=True):
                 found[j] = one
         arrays = {
-            name: pa.array([one and one[name] for one in found], kind)  # type: ignore[literal-required]
+            name: pa.array([one and one[name] for one in found], kind)
             for name, kind in self.writes().items()
         }
         return decisions(table, [True] * len(rows), "", **arrays)
 
-    async def _ranked(self, rows: list[dict[str, Any]], ctx: Context) -> list[Ranked]:
+    async def _ranked(self, rows: list[dict[str, Any]], ctx: Context) -> list[Any]:
+        _, known = await self._known(rows, ctx)
+        made = list[Ranked]()
+        for j, mine in enumerate(known.asked):
+            right = np.flatnonzero(known.uses[:, j]).tolist()
+            vectors, is_known = known.without(j)
+            found = places(mine, vectors, right)
+            ranked = Ranked(
+                recall=recall(found, self.k),
+                recall_by_description=recall(places(mine, known.told, right), self.k),
+                sufficient=is_sufficient(found, self.k),
+                by_use=int(is_known[right].sum()),
+            )
+            made.append(ranked)
+        return made
+
+    async def _known(self, rows: list[dict[str, Any]], ctx: Context) -> tuple[list[str], Uses]:
+        """Return the names of all functions, sorted, and who uses them."""
         about: dict[str, str] = {}
         for row in rows:
             for one in api_of(row["meta.tool_retrieval.api"])["endpoints"]:
@@ -83,22 +100,9 @@ class Tool2vec(TableStage):
         names = sorted(about)
         asked = await self._embed([row["instruction"] for row in rows], ctx)
         told = await self._embed([about[name] for name in names], ctx)
-        uses = np.array([[name in _functions(row) for row in rows] for name in names], np.float32)
-        made = list[Ranked]()
-        for j, mine in enumerate(asked):
-            right, others = np.flatnonzero(uses[:, j]).tolist(), np.delete(uses, j, axis=1)
-            is_known = others.sum(axis=1) >= self.m
-            vectors = told.copy()
-            vectors[is_known] = unit(others[is_known] @ np.delete(asked, j, axis=0))
-            found = places(mine, vectors, right)
-            ranked = Ranked(
-                recall=recall(found, self.k),
-                recall_by_description=recall(places(mine, told, right), self.k),
-                sufficient=is_sufficient(found, self.k),
-                by_use=int(is_known[right].sum()),
-            )
-            made.append(ranked)
-        return made
+        used = [{*_functions(row)} for row in rows]
+        uses = np.array([[name in some for some in used] for name in names], np.float32)
+        return names, Uses(asked, told, uses, self.m)
 
     async def _embed(self, texts: list[str], ctx: Context) -> Array:
         """Return a row for each text, (n,) -> (n, d) of unit length."""
