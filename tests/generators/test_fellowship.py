@@ -47,6 +47,10 @@ def test_both_scores_stand_on_lines_of_their_own(text, scores) -> None:
     assert both_scores(text, 10) == scores
 
 
+def test_spaces_behind_a_score_are_read_once() -> None:
+    assert both_scores("Score A: 7" + " " * 300_000 + "of ten", 10) is None
+
+
 def test_the_last_verdict_counts() -> None:
     assert named_winner("Winner: A\nNo.\n**Winner:** tie") == "tie"
     assert named_winner("The winner: A is good") is None
