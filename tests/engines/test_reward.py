@@ -1,80 +1,137 @@
 import asyncio
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gristmill.engines.planner import beginning
 from gristmill.engines.rating import Rate, Rating
+from gristmill.engines.remote import Remote
 from gristmill.engines.reward import Reward
-from gristmill.errors import PromptTooLong, RecipeError
+from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
+
+pytestmark = pytest.mark.timeout(900)  # the first one waits for vLLM to start
+slow = pytest.mark.slow
+STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rater(tiny, tmp_path_factory) -> Path:
-    """A classifier of one label with random weights, and the tokenizer of `tiny`."""
+    """A classifier of one label with random weights; its template takes no system turn."""
     import torch
     from transformers import LlamaConfig, LlamaForSequenceClassification
 
     folder: Path = tmp_path_factory.mktemp("rater")
     for path in Path(tiny).glob("tokenizer*"):
         shutil.copy(path, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = STRICT + settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
     torch.manual_seed(2)
     config = LlamaConfig.from_pretrained(tiny)
     config.num_labels = 1
-    LlamaForSequenceClassification(config).save_pretrained(folder)
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():
+        model.score.weight *= 40  # values far from each other, outside of [0, 1]
+    model.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def rated(rater, wait) -> Iterator[Any]:
+    """What the real vLLM, in a Ray actor, says of conversations."""
+    remote = Remote(engine=Reward(model=str(rater), max_model_len=64))
+    wait(remote.start())
+
+    async def rate(*talks: list[Any]) -> list[Any]:
+        calls = (remote.rate(Rate(messages)) for messages in talks)
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    yield lambda *talks: wait(rate(*talks))
+    wait(remote.stop())
 
 
 def talk(*said: str) -> list[Any]:
     return [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(said)]
 
 
-def rate(engine: Reward, *talks: list[Any]) -> list[Any]:
-    async def go() -> list[Any]:
-        await engine.start()
-        try:
-            calls = (engine.rate(Rate(messages)) for messages in talks)
-            return await asyncio.gather(*calls, return_exceptions=True)
-        finally:
-            await engine.stop()
-
-    return asyncio.run(go())
-
-
-def test_a_value_is_the_raw_logit_at_the_last_token(rater) -> None:
+@slow
+def test_values_are_the_raw_logits_that_transformers_gives(rater, rated) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     tokenizer: Any = AutoTokenizer.from_pretrained(rater)
     model: Any = AutoModelForSequenceClassification.from_pretrained(rater).eval()
-    text = "<|user|>\nimport json<|end|>\n<|assistant|>\nimport inspect<|end|>\n"
-    ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    with torch.no_grad():
-        state = model.model(torch.tensor([ids])).last_hidden_state[0, -1]
-        wanted = float(model.score(state)[0])
-    (found,) = rate(Reward(model=str(rater)), talk("import json", "import inspect"))
-    assert found == Rating(pytest.approx(wanted, abs=1e-5), len(ids))
+    answers = ["import inspect", "return x", "raise ValueError(x) from None", "?", "def f(x): pass"]
+    wanted = []
+    for answer in answers:
+        text = f"<|user|>\nimport json<|end|>\n<|assistant|>\n{answer}<|end|>\n"
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        with torch.no_grad():
+            state = model.model(torch.tensor([ids])).last_hidden_state[0, -1]
+            value = model.score(state).item()
+        wanted.append(Rating(pytest.approx(value, abs=1e-3), len(ids)))
+    found = rated(*(talk("import json", answer) for answer in answers))
+    assert found == wanted
+    values = [one.value for one in found]
+    assert max(values) - min(values) > 1, "a sigmoid would give less"
 
 
-def test_two_answers_change_places_with_their_values_whoever_is_beside_them(rater) -> None:
+@slow
+def test_two_answers_change_places_with_their_values_whoever_is_beside_them(rated) -> None:
     one, other = talk("def f(x):", "return x"), talk("def f(x):", "raise ValueError(x) from None")
-    first = rate(Reward(model=str(rater)), one, other)
-    second = rate(Reward(model=str(rater)), other, one, one)
-    assert [first[0], first[1], first[0]] == [second[1], second[0], second[2]]
-    assert first[0].value != first[1].value
+    first = [each.value for each in rated(one, other)]
+    second = [each.value for each in rated(other, one, one)]
+    assert [first[0], first[1], first[0]] == pytest.approx(
+        [second[1], second[0], second[2]], abs=1e-4
+    )
+    assert abs(first[0] - first[1]) > 0.01
 
 
-def test_a_long_conversation_is_not_cut(rater) -> None:
-    engine = Reward(model=str(rater), max_model_len=20)
-    short, long = rate(engine, talk("a", "b"), talk("import json", "import inspect " * 9))
-    assert isinstance(long, PromptTooLong)
-    assert isinstance(short, Rating)
+@slow
+def test_a_conversation_is_read_whole_or_not_at_all(rated) -> None:
+    (base,) = rated(talk("a", "b"))
+    fits, long = talk("a", "b" * 99), talk("a", "b")
+    while not isinstance(found := rated(fits)[0], Rating):
+        assert isinstance(found, PromptTooLong)
+        fits[1]["content"] = fits[1]["content"][:-1]
+    assert base.n_tokens < found.n_tokens == 64
+    long[1]["content"] = fits[1]["content"] + " import"
+    assert "and the reward model reads 64; it is not cut" in str(rated(long)[0])
 
 
-def test_a_model_without_a_head_for_it_is_refused(tiny) -> None:
-    with pytest.raises(RecipeError, match=r"is a LlamaForCausalLM with \d labels; name a"):
-        rate(Reward(model=str(tiny)))
+@slow
+def test_what_the_template_does_not_write_is_refused(rated) -> None:
+    (found,) = rated([{"role": "system", "content": "Be kind."}, *talk("a", "b")])
+    assert isinstance(found, PromptRefused)
+    assert "no system" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"architectures": ["LlamaForCausalLM"]}, "a LlamaForCausalLM with 1 labels; name a"),
+        ({"id2label": None}, "a LlamaForSequenceClassification with 2 labels"),
+        ({"id2label": {"0": "a", "1": "b", "2": "c"}}, "with 3 labels"),
+    ],
+)
+def test_a_model_without_a_head_for_it_is_refused_before_it_loads(
+    change, told, rater, tmp_path
+) -> None:
+    folder = shutil.copytree(rater, tmp_path / "other")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **change}))
+    with pytest.raises(RecipeError, match=told):
+        Reward(model=str(folder)).check()
+
+
+def test_it_is_pooled_and_reads_no_more_than_it_was_made_for(rater) -> None:
+    asked = {n: Reward(model=str(rater), max_model_len=n).arguments() for n in (64, 4096, None)}
+    assert [one["max_model_len"] for one in asked.values()] == [64, 512, 512]
+    assert {(one["runner"], one["convert"]) for one in asked.values()} == {("pooling", "classify")}
 
 
 def test_the_weights_and_the_window_are_in_the_identity(rater, tiny) -> None:
@@ -82,3 +139,9 @@ def test_the_weights_and_the_window_are_in_the_identity(rater, tiny) -> None:
         Reward(model=str(m), max_model_len=n).identity for m in (rater, tiny) for n in (64, 99)
     }
     assert len(names) == 4
+
+
+def test_answers_to_one_prompt_leave_together() -> None:
+    first, second = (beginning(Rate(talk("Say why.", answer))) for answer in ("Yes.", "No."))
+    assert first == "user\nSay why.\nassistant\nYes."
+    assert second.startswith("user\nSay why.\nassistant\n")

@@ -18,6 +18,7 @@ from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from gristmill.engines.prefixes import Node, build, grouped, shared
+from gristmill.engines.rating import Rate
 from gristmill.engines.requests import Choice, Completion, Generate, Request
 
 HEAD = 48
@@ -30,11 +31,12 @@ T = TypeVar("T")
 
 def beginning(request: Request) -> str:
     """Return what an engine reads first, as one text; "" where no beginning can be shared."""
-    if not isinstance(request, Generate | Choice):
+    if not isinstance(request, Generate | Choice | Rate):
         return ""
-    if isinstance(request.prompt, str):
-        return request.prompt
-    return "\n".join(f"{message['role']}\n{message['content']}" for message in request.prompt)
+    said = request.messages if isinstance(request, Rate) else request.prompt
+    if isinstance(said, str):
+        return said
+    return "\n".join(f"{message['role']}\n{message['content']}" for message in said)
 
 
 class Lengths:

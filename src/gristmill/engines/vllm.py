@@ -7,19 +7,14 @@ Ray actor. vLLM starts processes of its own, not by `fork`, so a script needs th
 
 from __future__ import annotations
 
-import asyncio
-import json
 import math
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, get_args
 
-from pydantic import Field, PrivateAttr
+from pydantic import Field
 
-from gristmill.engines.base import Engine
 from gristmill.engines.entropies import Entropies, Entropy, bounds
-from gristmill.engines.models import commit, fingerprint, locate, public_name
-from gristmill.engines.provenance import origin
+from gristmill.engines.models import fingerprint, locate, public_name
 from gristmill.engines.reader import NOT_FINITE, Span, fitted
 from gristmill.engines.requests import (
     Choice,
@@ -31,16 +26,16 @@ from gristmill.engines.requests import (
     Probs,
     Score,
 )
+from gristmill.engines.vllm_model import VllmModel, positions
 from gristmill.engines.vllm_process import Process
-from gristmill.engines.vllm_start import is_cpu_build
-from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError
+from gristmill.errors import EngineError, PromptTooLong, RecipeError
 from gristmill.storage.ids import digest
 
 LIKELIEST = 20
 """Tokens of a distribution that vLLM shows unless it is told otherwise at its start."""
 
 
-class Vllm(Engine):
+class Vllm(VllmModel):
     """Writes, judges by one token and scores. A prompt longer than the model is a rejected row.
 
     A prompt must leave room for one token; `max_tokens` shrinks to the room that is left, and a
@@ -53,53 +48,17 @@ class Vllm(Engine):
     """
 
     ops: ClassVar[frozenset[Op]] = frozenset({"generate", "choice", "score", "entropy"})
-    hosted: ClassVar[bool] = True
     trainable: ClassVar[bool] = True
 
-    model: str
-    """`demo`, a folder, or a name on the Hub."""
-    revision: str | None = None
-    """A branch or commit on the Hub; what it stood for first is kept."""
-    max_model_len: int | None = Field(default=None, ge=2)
-    """Tokens of prompt and answer; the smallest that fits runs the most at once."""
-    max_num_seqs: int = Field(default=256, ge=1)
-    """Requests that decode together."""
-    max_num_batched_tokens: int = Field(default=8192, ge=1)
-    """Tokens of one step, prefill included; raised to `max_model_len` where that is longer."""
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Precision; "auto" is the model's own, and float32 in vLLM's CPU build."""
-    quantization: str | None = None
-    kv_cache_dtype: str = "auto"
-    kv_cache_gb: float | None = Field(default=None, gt=0)
-    """Memory for keys and values; by default 1 without a GPU, else what is left."""
-    gpu_memory_utilization: float = Field(default=0.9, gt=0, le=1)
-    """Share of a GPU's memory (0..1)."""
-    tensor_parallel_size: int = Field(default=1, ge=1)
-    """GPUs that share the weights."""
-    replicas: int = Field(default=1, ge=1)
-    """Engines side by side, each in its own Ray actor; in one process there is always one."""
-    order: Literal["planned", "arrival"] = "planned"
-    """How requests leave for the Ray actors: those that begin alike together, or as they come."""
-    enforce_eager: bool | None = None
-    """Skip compilation; by default only without a GPU."""
-    seed: int = 0
-    """For calls that bring no draw."""
-    trust_remote_code: bool = False
-    """Run code that comes with the model, with your rights; the lock and the card say so."""
     max_repeats: int | None = Field(default=32, ge=2)
     """A text ends by `repetition` when its last tokens, up to 32 of them, stand there so many times
     in a row: rows that loop are what everybody else waits for. None: it goes on to `max_tokens`."""
-    silence_s: float = Field(default=300.0, gt=0)
-    """An engine that has work and makes no step for so long is taken for dead."""
-
-    _process: Process | None = PrivateAttr(default=None)
-    _starting: asyncio.Lock | None = PrivateAttr(default=None)
 
     @property
     def identity(self) -> str:
         """Name weights, tokenizer, template, precision and length; not memory, not replicas."""
         made = [
-            self._dtype(),
+            self.precision(),
             self.quantization,
             self.kv_cache_dtype,
             self.max_model_len,
@@ -108,53 +67,20 @@ class Vllm(Engine):
         ]
         return f"vllm:{digest(fingerprint(self.model, self.revision), made)}"
 
-    @property
-    def window(self) -> int:
-        """Two full batches: the next one waits inside, so that no step runs half empty."""
-        return 2 * self.max_num_seqs
-
     def check(self) -> None:
         """Raise when vLLM, the model or the length that was asked for is not there."""
-        if find_spec("vllm") is None:
-            raise RequirementError(
-                "use: vllm needs vLLM, which is not installed; run pip install 'gristmill[cpu]' "
-                "or 'gristmill[gpu]', or use: openai with a server"
-            )
+        super().check()
         folder = locate(self.model, self.revision)
-        longest = _positions(folder) if isinstance(folder, Path) else None
+        longest = positions(folder) if isinstance(folder, Path) else None
         if longest and self.max_model_len and self.max_model_len > longest:
             raise RecipeError(
                 f"max_model_len={self.max_model_len}, but '{self.model}' was made for at most "
                 f"{longest} tokens; lower max_model_len"
             )
 
-    def origin(self) -> dict[str, Any]:
-        """Say where the model comes from, and whether its code may run."""
-        return origin(self.model, self.revision, code=self.trust_remote_code)
-
-    async def start(self) -> None:
-        """Start the engine, or start it again when it died."""
-        self._starting = self._starting or asyncio.Lock()
-        async with self._starting:
-            if self._process and not self._process.is_lost:
-                return
-            if self._process:
-                await self._process.stop()
-            self._process = await Process.start(self.arguments(), self.silence_s)
-
-    async def stop(self) -> None:
-        """End the engine and its processes."""
-        if self._process:
-            await self._process.stop()
-            self._process = None
-
-    async def metrics(self) -> dict[str, float]:
-        """Return counters since the start and the last state, by vLLM's own names."""
-        return dict(self._process.metrics) if self._process else {}
-
     async def generate(self, request: Generate) -> Completion:
         """Write one text."""
-        process = await self._running()
+        process = await self.running()
         how = request.sampling
         ids = self._ids(process, request.prompt, request)
         asked = await process.ask(
@@ -184,7 +110,7 @@ class Vllm(Engine):
 
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token: exact probabilities of the labels' first tokens."""
-        process = await self._running()
+        process = await self.running()
         ids = self._ids(process, request.prompt, request)
         wanted = process.tokens.first_ids(request.labels)
         every = sorted(id_ for label in wanted.values() for id_ in label)
@@ -208,7 +134,7 @@ class Vllm(Engine):
     async def entropy(self, request: Entropy) -> Entropies:
         """Score one response, with the middle between the bounds of every entropy."""
         span, found = await self._read(request, LIKELIEST)
-        n_vocabulary = (await self._running()).n_vocabulary
+        n_vocabulary = (await self.running()).n_vocabulary
         between = [bounds(every.values(), n_vocabulary) for _, every in found]
         return Entropies(
             [every[id_] for id_, every in found],
@@ -223,7 +149,7 @@ class Vllm(Engine):
         self, request: Score, n: int
     ) -> tuple[Span, list[tuple[int, dict[int, float]]]]:
         """Return every token of a response with its log-prob, and those of the `n` likeliest."""
-        process = await self._running()
+        process = await self.running()
         (context,) = process.spans.contexts([request.context])
         (response,) = process.spans.responses([request.response])
         made = fitted(context, response, process.max_model_len - 1)  # vLLM writes one token
@@ -241,12 +167,6 @@ class Vllm(Engine):
             raise EngineError(NOT_FINITE)
         return span, found
 
-    async def _running(self) -> Process:
-        if self._process is None or self._process.is_lost:
-            await self.start()
-        assert self._process is not None
-        return self._process
-
     def _ids(self, process: Process, prompt: Any, request: Generate | Choice) -> list[int]:
         ids = process.tokens.encode(prompt)
         if len(ids) >= process.max_model_len:
@@ -258,36 +178,3 @@ class Vllm(Engine):
         if not ids:
             raise EngineError(f"{request.op}: the prompt is empty, it must have at least one token")
         return ids
-
-    def _dtype(self) -> str:
-        # Many CPUs only emulate bfloat16, and the identity must not depend on which one it is.
-        return "float32" if self.dtype == "auto" and is_cpu_build() else self.dtype
-
-    def arguments(self) -> dict[str, Any]:
-        """Return the arguments of `AsyncEngineArgs`, and the hub's commit in `revision`."""
-        folder = locate(self.model, self.revision)
-        local = isinstance(folder, Path)
-        arguments = {
-            "model": str(folder),
-            "revision": None if local else commit(self.model, self.revision),
-            "max_num_seqs": self.max_num_seqs,
-            "max_num_batched_tokens": max(self.max_num_batched_tokens, self.max_model_len or 0),
-            "dtype": self._dtype(),
-            "quantization": self.quantization,
-            "kv_cache_dtype": self.kv_cache_dtype,
-            "kv_cache_memory_bytes": self.kv_cache_gb and int(self.kv_cache_gb * 2**30),
-            "gpu_memory_utilization": self.gpu_memory_utilization,
-            "tensor_parallel_size": self.tensor_parallel_size,
-            "enforce_eager": self.enforce_eager,
-            "max_model_len": self.max_model_len,
-            "seed": self.seed,
-            "trust_remote_code": self.trust_remote_code,
-            "use_tqdm_on_load": False,
-        }
-        return {name: value for name, value in arguments.items() if value is not None}
-
-
-def _positions(folder: Path) -> int | None:
-    config = json.loads((folder / "config.json").read_text())
-    longest = config.get("max_position_embeddings")
-    return longest if isinstance(longest, int) and not config.get("rope_scaling") else None

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -70,18 +71,28 @@ class Process:
         self, ids: list[int], schema: str, repeats: int | None = None, **sampling: Any
     ) -> Any:
         """Return the finished `RequestOutput` of one request, held to a schema if it has one."""
+        return await self._last(self.engine.generate, ids, _params(schema, repeats, sampling))
+
+    async def pool(self, ids: list[int]) -> list[float]:
+        """Return what a classifier's head says at the last token: logits, one per label."""
+        from vllm import PoolingParams
+
+        params = PoolingParams(task="classify", use_activation=False)
+        out = await self._last(self.engine.encode, ids, params)
+        values: list[float] = out.outputs.data.tolist()
+        return values
+
+    async def _last(self, call: Callable[..., Any], ids: list[int], params: Any) -> Any:
+        """Return the finished output of one call of the engine."""
         from vllm.exceptions import VLLMClientError
         from vllm.inputs.engine import tokens_input
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
-        params = _params(schema, repeats, sampling)
         if not self._in_flight:
             self._pulse = time.monotonic()
         self._in_flight += 1
         try:
-            async for out in self.engine.generate(
-                tokens_input(ids), params, str(next(self._numbers))
-            ):
+            async for out in call(tokens_input(ids), params, str(next(self._numbers))):
                 if out.finished:
                     return out
         except EngineDeadError as error:
