@@ -60,6 +60,10 @@ def test_a_problem_is_cut_at_its_first_section_that_is_none(ask, script) -> None
     assert (calls[0].sampling.temperature, calls[0].sampling.max_tokens) == (0.7, 2000)
 
 
+def test_spaces_behind_a_heading_are_read_once() -> None:
+    assert sections("## Variables" + " " * 300_000 + "x") == []
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-HEADING = re.compile(r"^##\s*(Variables|Objective|Constraint\s+\d+)\s*:?\s*$")
+HEADING = re.compile(r"^##\s*(Variables|Objective|Constraint\s+\d+)\s*(?::\s*)?$")
 FORMAL = "//"
 MAX_SECTIONS = 7
 """Of a demonstration; what comes after them is cut off."""
