@@ -29,6 +29,8 @@ from gristmill.text.equations import numbers, slips
         ("50% * 4 = 2", []),
         ("x2 + 3 = 7, 3 apples + 2 pears = 6 fruits", []),
         ("1 + " * 2000 + "1", []),
+        ("1 +" + " " * 300_000 + "; 5 x 4 = 21", ["5 x 4 = 21"]),
+        ("1 + $ 2 * 3 = 7, and +  \n$2 * 3 = 7", []),
         ("9" * 100_000, []),
     ],
 )

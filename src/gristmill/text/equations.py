@@ -11,8 +11,8 @@ CHAIN = re.compile(
     rf"(?P<right>-?{NUMBER})(?!\s*[+*/\u00d7\u00f7^(=]|\s*[-x\u2212]\s*\d|[\d%]|[.,]\d)"
 )
 """Numbers joined by signs, and what they are said to be."""
-OPEN = re.compile(r"[-+*/x\u00d7\u00f7\u2212^=(%]\s*\$?\s*$")
-"""What stands before a chain that is only the end of a longer one."""
+OPEN = "-+*/x\u00d7\u00f7\u2212^=(%"
+"""What stands before a chain that is only the end of a longer one, dollar signs aside."""
 PART = re.compile(rf"{NUMBER}|[-+*/]")
 SIGNS = str.maketrans("\u00d7\u00f7\u2212x", "*/-*")
 
@@ -25,7 +25,7 @@ def slips(text: str) -> list[str]:
     return [
         found[0]
         for found in CHAIN.finditer(text)
-        if not OPEN.search(text, 0, found.start())
+        if not _is_open(text, found.start())
         and not _holds(found["left"].translate(SIGNS), _plain(found["right"]))
     ]
 
@@ -33,6 +33,16 @@ def slips(text: str) -> list[str]:
 def numbers(text: str) -> set[Fraction]:
     """Return the values of all numbers of a text."""
     return {Fraction(_plain(found)) for found in re.findall(rf"(?<![\w.,]){NUMBER}", text)}
+
+
+def _is_open(text: str, end: int) -> bool:
+    """Say whether a chain that begins at `end` goes on from something before it."""
+    for mark in ("$", ""):
+        while end and text[end - 1].isspace():
+            end -= 1
+        if mark and text.endswith(mark, 0, end):
+            end -= 1
+    return end > 0 and text[end - 1] in OPEN
 
 
 def _holds(left: str, right: str) -> bool:
