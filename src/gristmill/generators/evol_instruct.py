@@ -3,8 +3,7 @@
 Source: Xu et al., "WizardLM: Empowering Large Language Models to Follow Complex Instructions",
 arXiv:2304.12244, section 3 and appendix A.
 Differs from the paper: our own prompts; a child that declines, answers or plainly repeats its
-parent goes without a judge, and one that is judged out without an answer; a seed that brings its
-answer keeps it.
+parent goes without a judge, one that is judged out without an answer; a seed's own answer stays.
 """
 
 from __future__ import annotations
