@@ -23,6 +23,7 @@ from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.lanes import Precision, find_device, package_version
 from gristmill.engines.loaded import Loaded, window_of
 from gristmill.engines.models import fingerprint
+from gristmill.engines.plain_llama import plain_llama
 from gristmill.engines.reader import Reader
 from gristmill.engines.requests import Choice, LogProbs, Op, Probs, Score
 from gristmill.engines.spans import Spans
@@ -79,7 +80,8 @@ class Logprobs(Loaded):
         window = window_of(model, self.max_model_len)
         budget = self.batch_tokens or (1024 if find_device() == "cpu" else 32768)
         budget = min(budget, MAX_LOGITS // model.config.get_text_config().vocab_size)
-        live = Reader(model, head, Spans(tokenizer, self.template, self.model), window)
+        spans, quick = Spans(tokenizer, self.template, self.model), plain_llama(model, window)
+        live = Reader(model, head, spans, window, quick)
         self._live, self._buckets = (
             live,
             {
