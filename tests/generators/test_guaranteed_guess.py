@@ -36,6 +36,18 @@ def test_the_first_right_translation_stays_with_its_rank(ask, script, sandbox) -
     )
 
 
+def test_a_program_that_prints_nothing_for_an_input_can_be_translated(ask, script, sandbox) -> None:
+    row = {"code": "n = int(input())\nif n > 0:\n    print(n)", "stdin": ["8\n", "-3\n"]}
+    read = "const n = Number(require('fs').readFileSync(0));\n"
+    replies = [
+        block(f"{read}console.log(n);"),
+        block(read),
+        block(f"{read}if (n > 0) console.log(n);"),
+    ]
+    found = guess(ask, script, sandbox, replies, row)
+    assert (found["outputs"], found["beam_rank"]) == (["8\n", ""], 3)
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [

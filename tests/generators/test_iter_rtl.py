@@ -98,6 +98,12 @@ def test_what_cannot_be_run_here_is_no_candidate_and_not_a_bad_one(ask, script, 
     assert (row["candidates"], row["scores"]) == ([REFERENCE] * 2, [1.0] * 2)
 
 
+def test_to_print_nothing_where_the_reference_prints_nothing_is_right(ask, script, sandbox) -> None:
+    bench = "n = int(input())\nif n > 0:\n    print(half(n))"
+    row = rank(ask, script, sandbox, [block("def half(n):\n    return 0")], {**ROW, "bench": bench})
+    assert row["scores"] == [pytest.approx(1 / 3), 1.0]
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [

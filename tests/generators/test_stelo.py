@@ -31,6 +31,21 @@ def test_a_pair_that_prints_the_same_becomes_a_request(ask, script, sandbox) -> 
     assert row["verified"] is True
 
 
+ODD = "const n = Number(require('fs').readFileSync(0));\nif (n % 2) console.log(n);"
+
+
+def test_printing_nothing_for_an_input_is_an_answer(ask, script, sandbox) -> None:
+    python = "n = int(input())\nif n % 2:\n    print(n)"
+    row = put(ask, script, sandbox, [SAID], code=ODD, python=python)
+    assert row["verified"] is True
+    both = put(ask, script, sandbox, [], code=ODD, python="print(int(input()))")
+    assert both.code == "not_parallel"
+    never = put(ask, script, sandbox, [], code=ODD, python="input()")
+    assert never.code == "not_parallel"
+    silent = put(ask, script, sandbox, [], code="let n = 3;", python="input()")
+    assert silent.code == "weak_tests"
+
+
 def test_a_pair_that_nobody_can_run_is_not_called_verified(ask, script, sandbox) -> None:
     for change in ({"lang": "php"}, {"stdin": None}, {"lang": None}):
         assert put(ask, script, sandbox, [SAID], **change)["verified"] is None

@@ -59,6 +59,7 @@ class Translated(TypedDict):
 class GuaranteedGuess(RowStage):
     """Run the program, ask for translations, keep the first that prints the same."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "no_inputs", "missing_tool", "bad_source", "flaky", "weak_tests", "no_code", "wrong",
     }  # fmt: skip

@@ -67,7 +67,7 @@ class Ranked(TypedDict):
 class IterRtl(RowStage):
     """Ask for candidates, and score them against the reference."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "no_reference", "bad_source", "flaky", "weak_tests", "no_code", "missing_tool",
     }  # fmt: skip

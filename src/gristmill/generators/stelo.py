@@ -60,6 +60,7 @@ class Asked(TypedDict):
 class Stelo(RowStage):
     """Run both sides of a pair where that can be done, then put the pair into words."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "empty_side", "bad_source", "flaky", "weak_tests", "not_parallel", "no_request",
     }  # fmt: skip

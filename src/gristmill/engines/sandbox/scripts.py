@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from gristmill.engines.sandbox import line_coverage
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.engines.sandbox.program import UNJUDGED, Program, Verdict
+from gristmill.engines.sandbox.stdio import lines
 
 Run = Callable[[Program], Awaitable[Verdict]]
 PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript", "verilog": "verilog"}
 """Languages that have a runner, and the profile of each."""
+ENDED = ("fail", "weak_tests")
+"""Good ends of a run that was to print nothing: it printed something, it printed nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Script:
     """Of one run, in seconds of wall time."""
 
     def program(self, i: int, stdout: str, attempt: int = 0) -> Program:
-        """Return the run on one input, which should print something."""
+        """Return the run on one input, and what it should print."""
         return Program(
             self.code,
             stdin=self.inputs[i],
@@ -48,8 +51,7 @@ async def printed(run: Run, script: Script) -> list[str] | tuple[str, str]:
     for verdict in verdicts:
         if verdict.status in UNJUDGED:
             return "missing_tool", verdict.detail
-        # It was to print nothing: `fail` is a good end with some output.
-        if verdict.status not in ("pass", "fail"):
+        if verdict.status not in ENDED:
             return "bad_source", f"{verdict.status}: {verdict.detail}"
     texts = [verdict.stdout for verdict in verdicts]
     first, again = texts[: len(script.inputs)], texts[len(script.inputs) :]
@@ -65,8 +67,8 @@ async def wrong(run: Run, script: Script, outputs: Sequence[str]) -> tuple[str, 
 
     `wrong`; or `missing_tool`, which says nothing about the script, as in `printed`.
     """
-    for i, verdict in enumerate(await _judged(run, script, outputs)):
-        if verdict.status != "pass":
+    for i, (verdict, is_right) in enumerate(await _judged(run, script, outputs)):
+        if not is_right:
             code = "missing_tool" if verdict.status in UNJUDGED else "wrong"
             return code, f"input {i}: {verdict.status}: {verdict.detail}"
     return None
@@ -77,22 +79,25 @@ async def share_right(run: Run, script: Script, outputs: Sequence[str]) -> float
 
     None where it cannot be run here.
     """
-    verdicts = await _judged(run, script, outputs)
-    if any(verdict.status in UNJUDGED for verdict in verdicts):
+    judged = await _judged(run, script, outputs)
+    if any(verdict.status in UNJUDGED for verdict, _ in judged):
         return None
-    return sum(verdict.status == "pass" for verdict in verdicts) / len(verdicts)
+    return sum(is_right for _, is_right in judged) / len(judged)
 
 
 async def runs(run: Run, script: Script) -> bool | None:
     """Say whether a script ends well on its first input; None where it cannot be run here."""
     verdict = await run(script.program(0, ""))
-    # It was to print nothing: `fail` is a good end with some output, `weak_tests` one without.
-    return None if verdict.status in UNJUDGED else verdict.status in ("fail", "weak_tests")
+    return None if verdict.status in UNJUDGED else verdict.status in ENDED
 
 
-async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[Verdict]:
-    asked = (run(script.program(i, output)) for i, output in enumerate(outputs))
-    return await asyncio.gather(*asked)
+async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[tuple[Verdict, bool]]:
+    """Return each verdict, and whether it is right: to print nothing passes no check."""
+    verdicts = await asyncio.gather(*(run(script.program(i, o)) for i, o in enumerate(outputs)))
+    return [
+        (verdict, verdict.status == ("pass" if lines(output) else "weak_tests"))
+        for verdict, output in zip(verdicts, outputs, strict=True)
+    ]
 
 
 async def coverage(run: Run, script: Script) -> float | None:
@@ -101,5 +106,5 @@ async def coverage(run: Run, script: Script) -> float | None:
         return None
     limit_s = script.timeout_s * (1 + len(script.inputs))
     ask = inspection(line_coverage, "covered", script.code, list(script.inputs), timeout_s=limit_s)
-    lines = found(await run(ask))
-    return lines[0] / lines[1] if lines and lines[1] else None
+    counted = found(await run(ask))
+    return counted[0] / counted[1] if counted and counted[1] else None
