@@ -70,21 +70,36 @@ def test_code_becomes_a_task_after_two_examples(ask, script, sandbox) -> None:
         (task(instruction="none"), "generation", "empty_keys"),
         (task(instruction="Do it. Do it. Do it."), "generation", "too_long"),
         (task(information="One. Two. Three."), "generation", "too_long"),
-        (task(solution="def half(n:"), "repair", "not_python"),
+        (task(solution="def half(n:"), "repair", "not_running"),
+        (task(solution="@cache\n" + CODE), "repair", "not_running"),
+        (task(solution=CODE + "\nassert half(4) == 3"), "generation", "not_running"),
+        (task(solution="while True: pass"), "generation", "not_running"),
         (Completion(task(), "length", 9, 9), "generation", "cut_off"),
     ],
 )
 def test_a_reply_that_is_no_task_leaves(ask, script, sandbox, reply, kind, code) -> None:
     row = {"code": CODE, "scores.task_types.task_type": kind}
     engine = script({MAKE: [reply] if kind != "essay" else []})
-    drop = ask(WaveCoder(), row, {"generator": engine, "sandbox": sandbox})
+    drop = ask(WaveCoder(timeout_s=1.0), row, {"generator": engine, "sandbox": sandbox})
     assert drop.code == code
     assert code in WaveCoder.codes
 
 
-def test_other_languages_are_not_parsed(ask, script, sandbox) -> None:
-    row, _ = made(ask, script, sandbox, task(solution="function half(n) { }"), "translation")
-    assert row["task_type"] == "translation"
+@pytest.mark.parametrize(
+    ("solution", "kind", "ran"),
+    [
+        (CODE, "repair", True),
+        (CODE + "\nprint(half(4))", "generation", True),
+        ("print(int(input()) / 2)", "generation", None),
+        ("import no_such_package\n" + CODE, "generation", None),
+        ("function half(n) { }", "translation", None),
+    ],
+)
+def test_python_is_run_and_what_nobody_can_run_is_told(
+    ask, script, sandbox, solution, kind, ran
+) -> None:
+    row, _ = made(ask, script, sandbox, task(solution=solution), kind)
+    assert (row["task_type"], row["ran"]) == (kind, ran)
 
 
 def judged(ask, script, reply):

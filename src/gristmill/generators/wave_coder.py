@@ -4,7 +4,7 @@ Source: Yu et al., "WaveCoder: Widespread And Versatile Enhancement For Code Lar
 By Instruction Tuning", arXiv:2312.14187, section 3.2; `microsoft/WaveCoder` (MIT) for the form and
 the rules. `selectors.wavecoder_coreset` comes before, `filters.wave_coder_judge` after it.
 Differs from the paper: our own prompts and examples; the base of examples grows between rounds, and
-rows draw one of `shot_sets` pairs from it; Python is parsed in the sandbox.
+rows draw one of `shot_sets` pairs from it; Python is run in the sandbox; the paper runs nothing.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ import orjson
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
-from gristmill.engines.sandbox.inspecting import found, inspection
+from gristmill.engines.sandbox.scripts import alone
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text import code_facts
-from gristmill.text.fences import fenced, python_code
+from gristmill.text.fences import fenced
 from gristmill.text.judged_tasks import judged_examples, task_in
 
 TYPES = {
@@ -57,22 +56,24 @@ EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 
 
 class Tasked(TypedDict):
-    """What it writes; `shown` are the first lines of the good and the bad example."""
+    """What it writes; `ran`: whether Python came to its end, None where nobody could say."""
 
     instruction: str
     input: str | None
     output: str
     task_name: str
     task_type: str
-    shown: list[str]
+    shown: list[str]  # the first lines of the good and the bad example
+    ran: bool | None
     gen: Gen
 
 
 class WaveCoder(RowStage):
     """Make one task of a row in every round, with examples that earlier rounds were judged on."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
-        {"no_type", "no_task", "empty_keys", "too_long", "not_python"}
+        {"no_type", "no_task", "empty_keys", "too_long", "not_running"}
     )
 
     code: str = Field(default="code", pattern=r"^\w+$")
@@ -83,6 +84,8 @@ class WaveCoder(RowStage):
     """Rows of each verdict in the base at most, the first of the pool. Our choice."""
     shot_sets: int = Field(default=16, ge=1)
     """Draws from the base in a round, per type. Our choice."""
+    timeout_s: float = Field(default=10.0, gt=0, le=600)
+    """Wall-clock limit of a run, in seconds."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=1024)
 
     def reads(self) -> frozenset[str]:
@@ -90,7 +93,7 @@ class WaveCoder(RowStage):
         return frozenset({self.code, self.types})
 
     def needs(self) -> dict[str, Op]:
-        """One model writes, the sandbox parses."""
+        """One model writes, the sandbox runs."""
         return {"generator": "generate", "sandbox": "run"}
 
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Tasked | Drop:
@@ -99,9 +102,8 @@ class WaveCoder(RowStage):
         if kind not in TYPES:
             return Drop("no_type", f"{kind!r} is none of {', '.join(TYPES)}")
         good, bad = self.examples(kind, ctx)
-        text = GENERATE.format(
-            definition=TYPES[kind], good=good, bad=bad, block=fenced(row[self.code].strip(), "")
-        )
+        block = fenced(row[self.code].strip(), "")
+        text = GENERATE.format(definition=TYPES[kind], good=good, bad=bad, block=block)
         ask: list[Message] = [{"role": "user", "content": text}]
         reply = await complete(ctx.llm("generator"), ask, self.sampling)
         if isinstance(reply, Drop):
@@ -109,11 +111,10 @@ class WaveCoder(RowStage):
         task = task_in(reply.text)
         if task is None or task.flaw:
             return Drop(task.flaw if task else "no_task", reply.text)
-        if kind in ("generation", "repair"):  # whose solution is Python
-            code = python_code(task.solution) or task.solution
-            facts = found(await ctx.sandbox.run(inspection(code_facts, "facts", code)))
-            if not facts or "error" in facts:
-                return Drop("not_python", (facts or {}).get("error", "it could not be parsed"))
+        is_python = kind in ("generation", "repair")
+        ran = await alone(ctx.sandbox.run, task.solution, self.timeout_s) if is_python else None
+        if isinstance(ran, str):
+            return Drop("not_running", ran)
         return {
             "instruction": task.instruction,
             "input": task.information or None,
@@ -121,6 +122,7 @@ class WaveCoder(RowStage):
             "task_name": task.task_name,
             "task_type": kind,
             "shown": [good.partition("\n")[0], bad.partition("\n")[0]],
+            "ran": ran,
             "gen": reply.gen,
         }
 

@@ -10,6 +10,7 @@ from gristmill.engines.sandbox import line_coverage
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.engines.sandbox.program import UNJUDGED, Program, Verdict
 from gristmill.engines.sandbox.stdio import lines
+from gristmill.text.fences import python_code
 
 Run = Callable[[Program], Awaitable[Verdict]]
 PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript", "verilog": "verilog"}
@@ -89,6 +90,18 @@ async def runs(run: Run, script: Script) -> bool | None:
     """Say whether a script ends well on its first input; None where it cannot be run here."""
     verdict = await run(script.program(0, ""))
     return None if verdict.status in UNJUDGED else verdict.status in ENDED
+
+
+async def alone(run: Run, answer: str, timeout_s: float) -> bool | str | None:
+    """Run the Python of an answer without any input: True if it ends well, else how it ends.
+
+    None where nobody can say: a package is missing, or it waits for input.
+    """
+    code = python_code(answer) or answer
+    verdict = await run(Script(code, "python", [""], timeout_s).program(0, ""))
+    if verdict.status in UNJUDGED or "EOFError" in verdict.detail:
+        return None
+    return verdict.status in ENDED or f"{verdict.status}: {verdict.detail}"
 
 
 async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[tuple[Verdict, bool]]:
