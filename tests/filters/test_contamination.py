@@ -3,11 +3,14 @@
 import json
 import os
 import pickle
+import random
 import re
 from pathlib import Path
 
 import pytest
+from demo_model.tasks import compose
 
+import gristmill
 from gristmill.errors import InputError
 from gristmill.filters.contamination import Contamination
 from gristmill.formats.benchmarks import add, rows_of
@@ -159,3 +162,30 @@ def test_rows_that_are_no_copies_stay(registry) -> None:
     assert len(rows) > 3000
     # One Dolly answer begins with the sentence of an encyclopedia that a prompt of IFEval quotes.
     assert len(gone) <= 1, gone
+
+
+def strings(value: object) -> list[str]:
+    """Return every text inside a row, however deep."""
+    if isinstance(value, str):
+        return [value]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return [text for one in inner for text in strings(one)]
+
+
+@needs_data
+def test_no_seed_no_example_and_no_task_of_the_demo_model_is_in_a_benchmark(tmp_path) -> None:
+    known = {name: SETS[name] for name in ("humaneval", "mbpp", "gsm8k")}
+    known["edits"] = "edit_eval/edit_eval.jsonl"
+    for name, file in known.items():
+        add(tmp_path / "registry.json", name, str(DATA / file), {})
+    own = {"benchmarks": tuple(known), "registry": str(tmp_path / "registry.json")}
+    filtering = Contamination(**own, ngram=10)
+    rng, package = random.Random(0), Path(gristmill.__file__).parent
+    files = sorted(package.rglob("*.jsonl"))
+    rows = [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+    made = [compose(rng) for _ in range(300)]
+    told = [text for row in rows for text in strings(row)]
+    told += [text for task in made for text in (task.instruction, task.code)]
+    drops = [out for text in told if (out := filtering({**CLEAN, "output": text}))]
+    assert len(files) > 30
+    assert not drops
