@@ -88,7 +88,7 @@ class Direct(Vllm):
         from vllm.inputs import TokensPrompt
         from vllm.sampling_params import RequestOutputKind
 
-        engine: Any = (await self._running()).engine
+        engine: Any = (await self.running()).engine
 
         async def write(i: int, ids: list[int], how: dict[str, Any]) -> Any:
             params = SamplingParams(**how, output_kind=RequestOutputKind.FINAL_ONLY)
@@ -96,7 +96,7 @@ class Direct(Vllm):
                 last = out
             return last.outputs[0]
 
-        tokens = (await self._running()).tokens
+        tokens = (await self.running()).tokens
         asked = [(tokens.encode(prompt), how) for prompt, how in json.loads(request.prompt)]
         started = time.perf_counter()
         made = await asyncio.gather(*(write(i, *one) for i, one in enumerate(asked)))
