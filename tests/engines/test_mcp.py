@@ -21,6 +21,7 @@ from gristmill.errors import EngineError, InputError, RecipeError, RequirementEr
 from gristmill.generators.llm_compiler import LlmCompiler
 from gristmill.generators.tool_llm_search import ToolLlmSearch
 from gristmill.pipelines import Drop, Recipe, run
+from gristmill.pipelines.runners import RayRunner
 from gristmill.publishing import card, report
 from gristmill.storage.answers import Answers
 from gristmill.verifiers.tool_calls import ToolCalls
@@ -329,3 +330,14 @@ def test_a_run_is_off_unless_allowed_and_says_who_answered(listing, tmp_path) ->
     assert str(SERVER) not in (result.path / "dataset" / "recipe.yaml").read_text()
     run(told, workspace=tmp_path, allow_plugins=True, folder=tmp_path / "again")
     assert (tmp_path / "log").read_text() == calls, "a replay calls nobody"
+
+
+def test_on_ray_the_server_answers_as_it_does_here(listing, tmp_path) -> None:
+    told, log = recipe(listing, tmp_path / "log"), tmp_path / "log"
+    here = run(told, workspace=tmp_path / "here", allow_plugins=True)
+    calls = log.read_text()
+    runner = RayRunner(1, rows_per_shard=1)
+    there = run(told, None, {}, runner, tmp_path / "there", allow_plugins=True)
+    assert log.read_text() == calls * 2, "once for each workspace"
+    assert there.dataset.to_pylist() == here.dataset.to_pylist()
+    assert there.dataset.num_rows == 1
