@@ -31,6 +31,15 @@ def test_a_run_must_be_as_long_as_asked_for() -> None:
     assert index().find(twelve + " mill")
 
 
+@given(st.lists(st.sampled_from("abc"), max_size=30), st.lists(st.sampled_from("abc"), max_size=12))
+def test_what_is_found_by_words_is_what_every_place_shows(said, asked) -> None:
+    known = index(Protected("farm", "1", " ".join(asked)), ngram=9)
+    runs = [asked[i : i + 9] for i in range(len(asked) - 8)] or [asked] * bool(asked)
+    n = len(runs[0]) if runs else 0
+    places = [said[i : i + n] for i in range(len(said) - n + 1)] if n >= 8 else [said]
+    assert bool(known.find(" ".join(said))) == any(run in places for run in runs)
+
+
 def test_an_answer_is_protected_but_the_words_of_a_program_are_not() -> None:
     assert index().find("So: " + ANSWER).method == "words"
     program = Protected("farm", "2", "Do it.", ANSWER, is_code=True)

@@ -15,7 +15,7 @@ TEXT = """
 | AI|task|insert|your| code here|]|>|### Input:|7|Input:|<noinput>|</s>|the following| text below
 |AKIA|Q7RT2LMPZX5NVBC9|password|=|"|a1B2c3D4e5F6g7H8i9|://u:pw123@h|sk-| |
 |```|~~~|\n|![a](http://b.c)|no output|because it
-|\u202e|\u200b\u2060\u200b\u200b\u200b\u200b\u200b\u200b|\x1c|\t|\u00a0|\u017f|\u0131|\u212a|\u00e9|\u0301|\ud800
+|\u202e|\u200b\u2060\u200b\u200b\u200b\u200b\u200b\u200b|\x1c|\t|\u00a0|\u017f|\u0131|\u0130|\u212a|\u00e9|\u0301|\ud800
 """
 PIECES = TEXT.split("|")
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)

@@ -35,7 +35,7 @@ class Contamination(Protecting, RowStage):
 
     The detail names benchmark, method, row and the shared run. The registry is made by
     `build-dataset benchmarks add`; on a cluster every machine must see it and its files. The
-    process keeps an index of 100 bytes per word of the benchmarks, with `chars` 90 per letter.
+    process keeps an index of 130 bytes per word of the benchmarks, with `chars` 90 per letter.
     """
 
     codes: ClassVar[frozenset[str]] = frozenset({"contaminated"})

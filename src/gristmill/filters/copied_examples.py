@@ -69,9 +69,10 @@ class CopiedExamples(RowStage):
         """Look at one turn after the other."""
         overlaps, like = _index(self._file, self.pin, self.max_rouge, self.ngram)
         for turn in turns(row):
-            if hit := overlaps.find(turn["content"]):
+            said = words(turn["content"])
+            if hit := overlaps.find(turn["content"], said):
                 return Drop("copied_example", f"{hit.row}: {hit.shared}")
-            rate, place = like.nearest(words(turn["content"]))
+            rate, place = like.nearest(said)
             if rate:
                 example = overlaps.rows[place].id
                 return Drop("copied_example", f"{example}: ROUGE-L {rate:.2f} of {turn['role']}")

@@ -13,6 +13,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from sys import intern
 from typing import Literal
 
 from gristmill.text.same_code import Solutions
@@ -62,14 +64,16 @@ class Hit:
 
 
 class Overlaps:
-    """An index of protected rows: 100 bytes a word, with `chars` 90 a letter; twice to build."""
+    """An index of protected rows: 130 bytes a word, with `chars` 90 a letter; twice to build."""
 
     def __init__(self, rows: Sequence[Protected], methods: Iterable[Method], ngram: int) -> None:
         self.rows, self.methods, self.ngram = rows, frozenset(methods), ngram
         self.runs: dict[str, int] = {}
         self.letters: dict[str, int] = {}
-        self.short: dict[str, list[tuple[str, int]]] = {}
+        self.short: dict[str, list[tuple[list[str], int]]] = {}
         self.whole: dict[str, int] = {}
+        self.starts: set[tuple[str, ...]] = set()
+        """Two words that a run of `runs` or `short` begins with: no others are put together."""
         self.solutions = Solutions()
         for place, row in enumerate(rows):
             if row.is_code and "solutions" in self.methods:
@@ -79,9 +83,13 @@ class Overlaps:
         if "chars" in self.methods:
             self.letters = self._rare(lambda text: _letter_runs(_letters(text)))
 
-    def find(self, text: str) -> Hit | None:
-        """Return the first thing that a text shares with a row: by words, by letters, by code."""
-        if "words" in self.methods and (hit := self._by_words(words(text))):
+    def find(self, text: str, said: list[str] | None = None) -> Hit | None:
+        """Return the first thing that a text shares with a row: by words, by letters, by code.
+
+        `said` are its words, where somebody has them.
+        """
+        by_words = "words" in self.methods
+        if by_words and (hit := self._by_words(words(text) if said is None else said)):
             return hit
         if "chars" in self.methods:
             for run in _letter_runs(_letters(text)):
@@ -96,17 +104,19 @@ class Overlaps:
         return Hit(row.benchmark, row.id, method, shared)
 
     def _by_words(self, said: list[str]) -> Hit | None:
-        for run in _runs(said, self.ngram):
+        starts = self.starts
+        at = [i for i, pair in enumerate(pairwise(said)) if pair in starts]
+        for i in at:
+            run = " ".join(said[i : i + self.ngram])
             if run in self.runs:
                 return self._hit(self.runs[run], "words", run)
-        if self.short:
-            text = " ".join(said) + " "
-            for start in _runs(said, min(MIN_WORDS, self.ngram)):
-                for known, place in self.short.get(start, ()):
-                    if f" {known} " in f" {text}":
-                        return self._hit(place, "words", known)
-        if (known := " ".join(said[:MIN_WORDS])) in self.whole and len(said) < MIN_WORDS:
-            return self._hit(self.whole[known], "words", known)
+        for i in at if self.short else ():
+            for known, place in self.short.get(" ".join(said[i : i + MIN_WORDS]), ()):
+                if said[i : i + len(known)] == known:
+                    return self._hit(place, "words", " ".join(known))
+        whole = " ".join(said[:MIN_WORDS])
+        if len(said) < MIN_WORDS and whole in self.whole:
+            return self._hit(self.whole[whole], "words", whole)
         return None
 
     def _add_words(self) -> None:
@@ -117,9 +127,11 @@ class Overlaps:
             if len(said) >= self.ngram or not _is_prose(known):
                 continue
             if len(said) >= MIN_WORDS:
-                self.short.setdefault(" ".join(said[:MIN_WORDS]), []).append((known, place))
+                self.short.setdefault(" ".join(said[:MIN_WORDS]), []).append((said, place))
             else:
                 self.whole.setdefault(known, place)
+        every = (run.split(" ", 2)[:2] for run in (*self.runs, *self.short))
+        self.starts = {tuple(map(intern, start)) for start in every}
 
     def _rare(self, runs_of: Callable[[str], Iterable[str]]) -> dict[str, int]:
         """Return the runs of all texts with their first row, without those of a template."""

@@ -13,8 +13,8 @@ from pydantic_core import SchemaValidator, core_schema
 WIDER = {r"\s": r"[\s\x1c-\x1f?]", r"\w": r"[\w?]", r"\d": r"[\d?]"}
 """For `re` the four separators of ASCII are space as well; a question mark stands for any character
 beyond ASCII."""
-FOLDED = "\u0130\u0131\u017f\u212a"
-"""Beyond ASCII, and for `re.I` the same as an i, an s or a k."""
+FOLDED = {"\u0130": "i", "\u0131": "i", "\u017f": "s", "\u212a": "k"}
+"""Beyond ASCII, and for `re.I` the same as a letter of it."""
 
 
 class Rare:
@@ -31,7 +31,7 @@ class Rare:
         for short, wider in WIDER.items():
             wide = wide.replace(short, wider)
         self._may = SchemaValidator(core_schema.str_schema(pattern=wide)).isinstance_python
-        self._beyond = re.compile(f"[{FOLDED}]|{beyond}" if beyond else f"[{FOLDED}]")
+        self._beyond = re.compile(beyond) if beyond else None
 
     @classmethod
     def any_of(cls, *others: Rare) -> Rare:
@@ -43,8 +43,11 @@ class Rare:
         if text.isascii():
             return self._may(text)
         # The automaton is slow where a word may end with a letter that is not of ASCII.
-        plain = text.encode("ascii", "replace").decode()
-        return self._may(plain) or bool(self._beyond.search(text))
+        plain = text
+        for letter, same in FOLDED.items():
+            plain = plain.replace(letter, same)
+        plain = plain.encode("ascii", "replace").decode()
+        return self._may(plain) or bool(self._beyond and self._beyond.search(text))
 
     def search(self, text: str) -> re.Match[str] | None:
         """Return the first match."""
