@@ -2,7 +2,7 @@
 
 import pytest
 
-from gristmill.text.keys import keys
+from gristmill.text.keys import KEYS, keys
 
 LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0zA"
 CASES = {
@@ -71,6 +71,49 @@ def test_a_password_in_an_address_is_found_without_the_address() -> None:
 def test_a_random_value_is_a_secret_where_it_is_assigned(name) -> None:
     text = f'{name} = "{LETTERS[:20]}"'
     assert [text[s.start : s.end] for s in keys(text)] == [LETTERS[:20]]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (f"AWS_SECRET_ACCESS_KEY={LETTERS}bC/+dE7f", f"{LETTERS}bC/+dE7f"),
+        (f"a=1\n  export TOKEN={LETTERS[:20]}  # of the shop\nb=2", LETTERS[:20]),
+        (f"aws_secret_access_key = {LETTERS}\r\n", LETTERS),
+        (f"db:\n  api-key: {LETTERS[:16]}\n", LETTERS[:16]),
+        (f"SECRET_KEY_BASE={LETTERS}", LETTERS),
+        ("db:\n  user: bob\n  password: s3cr3t-hat\n", "s3cr3t-hat"),
+        ("DB_PASSWORD=tr0ub4dor", "tr0ub4dor"),
+    ],
+)
+def test_a_value_without_quotes_is_a_secret_on_a_line_of_settings(text, value) -> None:
+    assert [(s.kind, text[s.start : s.end]) for s in keys(text)] == [("assigned", value)]
+    assert KEYS.may_be_in(text)
+
+
+def test_a_known_form_in_settings_is_told_once() -> None:
+    text = f"GITHUB_TOKEN={CASES['github_token']}\nDB_PASSWORD=postgres://a:s3cr3t@db.corp.io/rows"
+    assert [s.kind for s in keys(text)] == ["github_token", "url_password"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "token = generate_token_2(user)",
+        "token = tokens_by_user_2024_v1",
+        "password = input1password2",
+        "secretName: shop-credentials-v2-2024",
+        "SECRET_FILE=/run/secrets/Db1Pass2Word3",
+        "password: at least 8 characters",
+        "The password: hunter2 is weak.",
+        "PASSWORD_MIN_LENGTH=12345678a",
+        "password: ${DB_PASSWORD_2}",
+        "TOKEN=abc",
+        "api_key: YOUR_API_KEY_1234567",
+        "max_tokens: 4096",
+    ],
+)
+def test_code_names_paths_and_prose_are_no_settings(line) -> None:
+    assert list(keys(line)) == []
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.text.personal import KINDS, luhn, mod97, personal
+from gristmill.text.personal import KINDS, PERSONAL, luhn, mod97, personal
 
 
 def found(text: str, *kinds: str) -> list[tuple[str, str]]:
@@ -31,6 +31,18 @@ def found(text: str, *kinds: str) -> list[tuple[str, str]]:
         ("phone", "+49 (30) 901820"),
         ("phone", "(212) 684-4700"),
         ("phone", "604-457-4895"),
+        ("phone", "1-800-555-0199"),
+        ("phone", "1 (800) 555-0199"),
+        ("phone", "1.800.555.0199"),
+        ("phone", "1 800 555 0199"),
+        ("phone", "+1 (415) 555-0199"),
+        ("phone", "0049 30 901820"),
+        ("phone", "001 415 555 0199"),
+        ("phone", "00 33 1 23 45 67 89"),
+        ("phone", "(+49) 30 901820"),
+        ("phone", "011 44 20 7946 0958"),
+        ("phone", "+49 30/901820"),
+        ("phone", "+49 (0) 30 - 901820"),
     ],
 )
 def test_it_is_found_as_a_whole_inside_a_sentence(kind, text) -> None:
@@ -50,11 +62,30 @@ def test_it_is_found_as_a_whole_inside_a_sentence(kind, text) -> None:
         "ZZ89 3704 0044 0532 0130 00",
         "2024-11-21, 1234567890, 3.14159265358979, 100-200-300",
         "@decorator x@y = 1",
+        "git@github.com:ann/rows.git git@gitlab.com ssh://git@host.io/rows",
+        "scp rows.csv ann@host.io:/srv/rows ann@host.io:rows/ https://ann:pw@host.io/rows",
+        "00 12 34 56 78 90 12, 0000123456, 00100001, 00111010, +5 +6 +7, 1 234 567 8901",
+        "mobile 2019-2020, the phone numbers 1-9, phone: 1998, iPhone 12 2020 123",
         "",
     ],
 )
 def test_what_only_looks_like_it_is_left(text) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Tel. 020 7946 0958, please", "020 7946 0958"),
+        ("phone number 555-1212.", "555-1212"),
+        ("- **Phone:** 12345678\n", "12345678"),
+        ('{"fax":"030/901820"}', "030/901820"),
+        ("My mobile is (0171) 2345678.", "(0171) 2345678"),
+    ],
+)
+def test_after_a_word_for_it_a_number_of_any_form_is_a_phone(text, number) -> None:
+    assert found(text) == [("phone", number)]
+    assert PERSONAL.may_be_in(text)
 
 
 def test_only_the_kinds_asked_for_are_found() -> None:

@@ -1,7 +1,8 @@
 """Find personal data by rule: addresses of mail and machines, phones, cards, accounts.
 
-Source: our own; checksums as in ISO/IEC 7812-1 (cards) and ISO 13616 (IBAN). Names, street
-addresses, and phones without a country's code outside North America are not found.
+Source: our own; checksums as in ISO/IEC 7812-1 (cards) and ISO 13616 (IBAN). Names and street
+addresses are not found, nor are phones outside North America that have neither a country's code
+nor a word such as `tel` in front.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class PersonalData(Secrets):
     A masked row has `[EMAIL]` and the like in its texts.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"personal_data"})
 
     kinds: tuple[Kind, ...] = Field(default=KINDS, min_length=1)

@@ -1,7 +1,8 @@
 """Find secrets by rule: keys and tokens that their makers' forms give away, and passwords.
 
 Source: our own, from the forms that the makers document. A value assigned to a `password` or
-`token` counts when it is as random as a key; what documentation writes in its place does not.
+`token` counts when it is as random as a key, in quotes or on a line of settings; there a password
+need only have a letter and a digit. What documentation writes in its place does not count.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class Secrets(RowStage):
     about it before: mask first.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"secret"})
 
     action: Action = "drop"

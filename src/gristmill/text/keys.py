@@ -33,11 +33,25 @@ PATTERNS = {
     "assigned": r"(?i:password|passwd|secret|token|(?:api|access|private)_?key)[\"']?"
     r"\s*[:=]\s*[\"'](?P<value>[^\s\"'<>{}$]{16,128})[\"']",
 }
+NAMES = (
+    r"passw(?:or)?d|passphrase|secret|token|credentials?"
+    r"|(?:api|access|private|auth|secret)[_-]?key"
+)
+BARE = re.compile(
+    rf"(?im)^[ \t]*(?:(?:export|set|env|-)[ \t]+)?[\w.-]{{0,64}}?(?P<name>{NAMES})"
+    r"(?:_base|_?[0-9]{1,2})?(?:=|[ \t]*:[ \t]+|(?P<code>[ \t]+=[ \t]*))"
+    r"(?P<value>[^\s\"'`<>{}$()\[\],;&|]{8,256})(?:[ \t]+#[^\n]*)?[ \t\r]*$"
+)
+"""A line of an environment file, of YAML or of settings: its value stands without quotes."""
+PLAIN = re.compile(r"(?i)[./~]|[a-z]+(?:[-_.][a-z0-9]+)+$|[^/]*://")
+"""A path, an address or a name of several words: none of them is a secret."""
 KEYS = Rare(
     "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()),
     gate=r"-----BEGIN|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[sr]k_live_|sk-"
     r"|SK[0-9a-f]{32}|AccountKey=|[0-9a-f]{8}-us[0-9]|[0-9]:AA|hf_|npm_|pypi-|SG\.|eyJ"
-    r"|://[^ \n/@]*@|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"'][^ \n\"'<>{}$]{16}",
+    r"|://[^ \n/@]*@|(?i:passw(?:or)?d|secret|token|key)[\"']?\s*[:=]\s*[\"'][^ \n\"'<>{}$]{16}"
+    rf"|(?i:(?:{NAMES})(?:_base|_?[0-9?]{{1,2}})?)(?:[ \t]*=|[ \t]*:[ \t])[ \t]*"
+    r"[^ \t\n\"'`<>{}$]{8}",
 )
 EXAMPLE = re.compile(r"(?i)example|x{4}|\*{4}|your[-_]|1234567|placeholder|changeme|user:pass")
 """What documentation writes where a key would stand."""
@@ -47,15 +61,36 @@ MIN_BITS = 3.5
 
 def keys(text: str) -> Iterator[Span]:
     """Yield every secret; what is plainly an example is none."""
+    taken = bytearray(len(text))
     for found in KEYS.pattern.finditer(text):
         kind = str(found.lastgroup)
         start, end = found.span("value" if kind == "assigned" else kind)
         secret = text[start:end]
         if not EXAMPLE.search(secret) and (kind != "assigned" or _is_random(secret)):
+            taken[start:end] = b"\1" * (end - start)
             yield Span(kind, start, end)
+    for found in BARE.finditer(text):
+        start, end = found.span("value")
+        if 1 not in taken[start:end] and _is_bare(found):
+            yield Span("assigned", start, end)
+
+
+def _is_bare(found: re.Match[str]) -> bool:
+    """Say whether a value without quotes is a secret; one in what may be code must be longer."""
+    value = found["value"]
+    if EXAMPLE.search(value) or PLAIN.match(value):
+        return False
+    if found["code"]:
+        return len(value) >= 20 and len(re.findall(r"\d+", value)) > 1 and _is_random(value)
+    is_password = found["name"].lower().startswith("passw")
+    return _is_mixed(value) if is_password else len(value) >= 16 and _is_random(value)
+
+
+def _is_mixed(text: str) -> bool:
+    return bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d]", text))
 
 
 def _is_random(text: str) -> bool:
     counts = Counter(text).values()
     bits = -sum(n / len(text) * math.log2(n / len(text)) for n in counts)
-    return bits >= MIN_BITS and bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d]", text))
+    return bits >= MIN_BITS and _is_mixed(text)

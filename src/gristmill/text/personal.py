@@ -20,6 +20,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 NOBODY = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:test|invalid|local))$")
 """Domains that are reserved for examples (RFC 2606)."""
+PATH = re.compile(r":[\w.~-]*/")
+LOGIN = re.compile(r"://[^\s/@]{0,64}$")
+"""Behind and in front of who logs in on a machine: `git@host:rows/x.git`, `ssh://ann@host`."""
 # A pattern that begins with a letter or digit and then looks back is found three times as fast as
 # one that looks back first.
 IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w]|\.\d)")
@@ -42,30 +45,45 @@ LENGTHS = (
 """Of every country in the registry of ISO 13616."""
 IBAN_LENGTH = {known[:2]: int(known[2:]) for known in LENGTHS.split()}
 PHONE = re.compile(
-    r"[+(\d](?<![\w.+-][+(\d])(?:(?<=\+)\d{1,3}(?:[ .-]?\(?\d{1,4}\)?){2,5}\d"
-    r"|(?:(?<=\()\d{3}\) ?|(?<=\d)\d{2}[-.])\d{3}[-.]\d{4})"
-    r"(?![\w-]|\.\d)"
+    r"[+(\d](?<![\w.+-][+(\d])(?:"
+    r"(?:(?<=\+)|(?<=\()(?:\+|00 ?)|(?<=0)(?<!\d 0)(?:0 ?|11[ -]))"
+    r"(?:[2-9]|(?<!0)1|1(?=[ .-]))\d{0,2}+\)?+"
+    r"(?:[ ./-]{0,3}+(?:\(\d{1,5}\)|\d++))++"
+    r"|(?:(?<=\()\d{3}\) ?|(?<=\d)\d{2}[-.]|(?<=1)(?<!\d 1)[ .-]\(?[2-9]\d\d(?:\) ?|[-.]))"
+    r"\d{3}[-.]\d{4}"
+    r"|(?<=1)(?<!\d 1) 8(?:00|33|44|55|66|77|88) \d{3} \d{4}"
+    r")(?![\w-]|\.\d)"
 )
-"""With a country's code, or as in North America: other forms are those of any number."""
+"""With the code of a country, or as in North America: other forms are those of any number. A one
+behind two zeros is bits more often than a call to North America."""
+NAMED = re.compile(
+    r"(?i)\b(?:tel(?:ephone)?|phone|fax|mobile|cell|whatsapp)[\"'*]{0,3}"
+    r"(?: ?(?:number|no\b|nr\b)| is\b|[.:=]){1,3}[ \"'*]{0,4}"
+    r"(?P<number>(?:\(\d{1,5}\)|\d++)(?:[ ./-]{0,3}+(?:\(\d{1,5}\)|\d++)){0,7}+)(?![\w-]|\.\d)"
+)
+"""After a word for it any number of that length is one."""
 
 
-PERSONAL = Rare(r"@|[A-Z]{2}\d{2}|\d(?:[ .()+-]{0,4}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:")
+PERSONAL = Rare(r"@|[A-Z]{2}\d{2}|\d(?:[ .()+/-]{0,5}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:")
 """One of them is in all personal data: an address, the start of an account, seven digits."""
 
 
 def personal(text: str, kinds: frozenset[str]) -> Iterator[Span]:
     """Yield every piece of personal data of some kinds; the more certain kinds come first."""
-    taken: list[tuple[int, int]] = []
+    taken = bytearray(len(text))
     for kind, found in FINDERS.items():
         for start, end in found(text) if kind in kinds else ():
-            if all(end <= a or start >= b for a, b in taken):
-                taken.append((start, end))
+            if 1 not in taken[start:end]:
+                taken[start:end] = b"\1" * (end - start)
                 yield Span(kind, start, end)
 
 
 def _emails(text: str) -> Iterator[tuple[int, int]]:
-    if "@" in text:
-        yield from (m.span() for m in EMAIL.finditer(text) if not NOBODY.search(m[0]))
+    for found in EMAIL.finditer(text) if "@" in text else ():
+        start, end = found.span()
+        is_login = PATH.match(text, end) or LOGIN.search(text[max(0, start - 67) : start])
+        if not (is_login or found[0].startswith("git@") or NOBODY.search(found[0])):
+            yield start, end
 
 
 def _ips(text: str) -> Iterator[tuple[int, int]]:
@@ -112,9 +130,16 @@ def mod97(iban: str) -> bool:
 
 
 def _phones(text: str) -> Iterator[tuple[int, int]]:
-    for found in PHONE.finditer(text):
-        if 8 <= sum(map(str.isdigit, found[0])) <= 15:
-            yield found.span()
+    for found in chain(PHONE.finditer(text), NAMED.finditer(text)):
+        part = "number" if found.re is NAMED else 0
+        digits = sum(map(str.isdigit, found[part]))
+        if (7 if part else 8) <= digits <= 15 and not _is_dump(found[part]):
+            yield found.span(part)
+
+
+def _is_dump(number: str) -> bool:
+    """Say whether it is bytes in pairs of digits, as `00 12 34`; a number has other groups too."""
+    return number.startswith("00 ") and {len(n) for n in re.findall(r"\d+", number)} == {2}
 
 
 FINDERS = {"iban": _ibans, "card": _cards, "email": _emails, "ip": _ips, "phone": _phones}
