@@ -68,6 +68,8 @@ def detail(stage: RowStage, **row: Any) -> str | None:
         (Placeholders(), {"output": "Dear {name}, it is `{x}`."}, None),
         (Placeholders(any_brackets=True), {"output": "Dear {name}, it is `{x}`."}, "{name}"),
         (Placeholders(any_brackets=True), {"output": "It is `{x}`, or <b>x</b>, or [1]."}, None),
+        (Placeholders(any_brackets=True), {"output": "\\begin{table}\n\\textbf{Name} & {Tree}"},
+         "{Tree}"),
     ],
 )  # fmt: skip
 def test_each_failure_is_found_with_its_evidence_and_its_own_limits(stage, row, found) -> None:
@@ -106,12 +108,14 @@ SMALL = "m_ifeval/responses_Qwen2.5-0.5B-Instruct-GPTQ-Int4.jsonl"
         (Loops(), BASE, 246),
         (Loops(min_distinct=0.0, min_zlib=0.0, same_lines=3), BASE, 230),
         (TemplateLeaks(), ALPACA, 23),
+        (TemplateLeaks(), BASE, 168),
         (TemplateLeaks(templates=("# Input",)), BASE, 179),
         (Truncated(), SMALL, 8),
         (Answered(answer="output", max_rouge=0.9), ALPACA, 1),
         (Dangling(), ALPACA, 46),
         (Placeholders(), ALPACA, 2),
         (Placeholders(any_brackets=True), ALPACA, 80),
+        (Placeholders(any_brackets=True), BASE, 1),
     ],
 )
 def test_bad_rows_of_real_sets_are_found(stage, file, n) -> None:

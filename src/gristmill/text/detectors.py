@@ -73,6 +73,7 @@ NEXT_TASK = Rare(
     r"(?im:^\W*(?:\d+\s?\.\s*(?:instruction|input|output):|<no ?(?:in|out)put>)|<no ?input>)",
     gate="(?i:put>|(?:put|on):)",
 )
+PAIR = re.compile(r"(?m)^(Input|Output):")
 CONTROL = Rare(
     r"<\|(?:im_start|im_end|im_sep|endoftext|begin_of_text|eot_id|start_header_id|end_of_turn|"
     r"user|assistant|system|end)\|>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>|</s>\s*$"
@@ -111,7 +112,9 @@ STUB = Rare(
     r"|\b(?:insert|your) (?:code|logic|solution|implementation|answer|text) (?:goes )?here\b)"
 )
 """What somebody was to fill in. A signature `[Your Name]` is none: a letter needs a name."""
-SLOT = re.compile(r"\{[A-Za-z]\w*\}|\[(?:Your |[A-Z])[\w' ]{1,40}\](?!\()|<[a-z][\w ]{0,40}>")
+SLOT = re.compile(
+    r"(?<![\w}\]])\{[A-Za-z]\w*\}|\[(?:Your |[A-Z])[\w' ]{1,40}\](?!\()|<[a-z][\w ]{0,40}>"
+)
 CODE_SPAN = re.compile(r"`[^`\n]+`")
 AT_LIMIT = "the model reached its limit of tokens"
 MARKED = Rare(r"(?i:no\s?(?:in|out)put)|!\[|```|~~~")
@@ -217,7 +220,16 @@ def _size(raw: bytes) -> int:
 def leaks_template(text: str) -> str | None:
     """Find signs of a prompt's template, or the next task of a list, in an answer."""
     found = CONTROL.search(text) or NEXT_TASK.search(text)
-    return found[0].strip() if found else None
+    return found[0].strip() if found else _next_pair(text)
+
+
+def _next_pair(text: str) -> str | None:
+    """Find an input with its output, and another one: 168 of 252 answers of a base model go on so.
+
+    None of 31,590 answers of instruction-tuned models and people does.
+    """
+    said = " ".join(PAIR.findall(text)) if "Output:" in text else ""
+    return "Input:, Output:, Input:" if "Input Output Input" in said else None
 
 
 def garbage(text: str) -> str | None:
