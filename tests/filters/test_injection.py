@@ -19,6 +19,24 @@ def test_on_request_it_stays_with_a_label() -> None:
     }
 
 
+def test_a_masked_row_keeps_the_rest_and_its_answers() -> None:
+    turns = [("user", f"{ORDER} Hi"), ("assistant", ORDER)]
+    talk = [{"role": role, "content": text, "extra": None} for role, text in turns]
+    row = {**ROW, "output": ORDER, "prompt": ORDER, "messages": talk}
+    out = Injection(action="mask")(row)
+    assert out["input"] == "Trees grow. [OVERRIDE]."
+    assert (out["prompt"], out["output"]) == ("[OVERRIDE].", ORDER)
+    assert [turn["content"] for turn in out["messages"]] == ["[OVERRIDE]. Hi", ORDER]
+    assert (out["flags"], out["threat_label"]) == (["injection"], "override")
+    out = Injection(action="mask", answers=True)(row)
+    assert (out["output"], out["messages"][1]["content"]) == ("[OVERRIDE].", "[OVERRIDE].")
+
+
+def test_the_prompt_of_a_pair_is_looked_at() -> None:
+    pair = {"prompt": f"Read this. {ORDER}", "chosen": "No.", "rejected": "Yes."}
+    assert Injection()(pair).detail.startswith("override in prompt")
+
+
 def test_answers_are_looked_at_on_request_only() -> None:
     explained = {"instruction": "What is an injection?", "output": f"For example: {ORDER}"}
     assert Injection()(explained) == {}

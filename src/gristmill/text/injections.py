@@ -9,10 +9,11 @@ is not found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from gristmill.text.rare import Rare
+from gristmill.text.redaction import Span
 
 Threat = Literal[
     "override", "persona", "prompt_theft", "exfiltration", "spreading", "tool_control", "separator",
@@ -65,22 +66,14 @@ INJECTION = Rare(
 )
 
 
-class Injection(NamedTuple):
-    """What was found, and its words."""
-
-    threat: Threat
-    words: str
-
-
 def may_have_injection(texts: Iterable[str]) -> bool:
     """Say whether it is worth to look into one of these texts, with one look."""
     return INJECTION.may_be_in("\n".join(texts).replace("\u2019", "'"))
 
 
-def injection(text: str) -> Injection | None:
-    """Return the first injection of a text."""
-    found = INJECTION.search(text.replace("\u2019", "'"))
-    if found is None:
-        return None
-    threat: Threat = found.lastgroup  # type: ignore[assignment] # the groups are the threats
-    return Injection(threat, found[0])
+def injections(text: str) -> Iterator[Span]:
+    """Yield every injection of a text; its kind is a `Threat`."""
+    text = text.replace("\u2019", "'")
+    if INJECTION.may_be_in(text):
+        for found in INJECTION.pattern.finditer(text):
+            yield Span(str(found.lastgroup), *found.span())
