@@ -58,7 +58,7 @@ class UsedConcepts(RowStage):
 
     async def __call__(self, row: Homework, ctx: Context) -> Named | Drop:
         """Ask once at most, greedily."""
-        concepts, question = row["meta.glan.concepts"], row["instruction"]
+        concepts, question = row["meta.glan.concepts"], row["instruction"] or ""
         said = _words(question)
         named = [concept for concept in concepts if (own := _words(concept)) and own <= said]
         least = min(self.least, len(concepts))
