@@ -18,18 +18,18 @@ from gristmill.engines.scripted import Scripted
 UNIT = "ifd + flagged + score_range + near_duplicates"
 NOW = Progress(UNIT, 1, 60, 198, 198, 100_000, 60, 0, 50.0)
 RATES = (1.2, 2000.0, 115.0)
-WHOLE = "60/198, 1 rows/s, 2,000 tokens/s, 198 kept before, 1:55 left"
+WHOLE = "60/198, 1 row/s, 2,000 tokens/s, 198 kept before, 1:55 left"
 
 
 @pytest.mark.parametrize(
     ("width", "wanted"),
     [
         (200, (f"wave 1: {UNIT}", 40, WHOLE)),
-        (130, (f"wave 1: {UNIT}", 15, WHOLE)),
+        (130, (f"wave 1: {UNIT}", 16, WHOLE)),
         (115, (f"wave 1: {UNIT}", 0, WHOLE)),
-        (100, ("wave 1: ifd + flagged + score_range + …", 0, WHOLE)),
-        (80, ("wave 1: ifd + flag…", 0, WHOLE)),
-        (60, ("wave 1: ifd + f…", 0, "60/198, 1 rows/s, 2,000 tokens/s, 1:55 left")),
+        (100, ("wave 1: ifd + flagged + score_range + n…", 0, WHOLE)),
+        (80, ("wave 1: ifd + flagg…", 0, WHOLE)),
+        (60, ("wave 1: ifd + fl…", 0, "60/198, 1 row/s, 2,000 tokens/s, 1:55 left")),
         (30, ("wave 1: ifd…", 0, "60/198, 1:55 left")),
         (10, ("", 0, "60/198, 1:55 left")),
     ],

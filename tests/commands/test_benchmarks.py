@@ -36,4 +36,4 @@ def test_the_number_of_programs_that_can_be_found_is_said(place, call) -> None:
     rows = [{"prompt": "Do it.", "code": code} for code in ("x = 1", "x = 1\n" * 9)]
     (place / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = call("benchmarks", "add", "mine", "set.jsonl")[1]
-    assert "1 of 2 programs are long enough" in out
+    assert "long enough to be looked for: 1 of 2 programs" in out

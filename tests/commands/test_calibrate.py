@@ -46,9 +46,7 @@ def test_order_bias_is_the_share_of_rows_on_which_the_orders_disagree() -> None:
 
 
 def test_without_labels_or_a_judge_nothing_is_measured(place, call) -> None:
-    with pytest.raises(
-        InputError, match=r"of 1 rows none has both a\.b and a 'label'; see --label"
-    ):
+    with pytest.raises(InputError, match=r"of 1 row none has both a\.b and a 'label'; see --label"):
         compared([{"a": {"b": 1}}], "a.b", "label")
     code, _, err = call("calibrate", "tiny.yaml", "seeds.jsonl")
     assert code == 2

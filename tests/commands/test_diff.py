@@ -23,7 +23,7 @@ def test_two_runs_as_a_table_as_json_and_in_the_report(call, two, place) -> None
     code, out, _ = call("diff", *two)
     lines = [line.split() for line in out.splitlines()]
     assert code == 0
-    assert f"a  {two[0]}: 6 rows\nb  {two[1]}: 4 rows\n4 rows are in both (4 by id)\n" in out
+    assert f"a  {two[0]}: 6 rows\nb  {two[1]}: 4 rows\n4 rows in both (4 by id)\n" in out
     counts = (
         "4 the same\n0 say the same, with other scores or notes\n0 changed\n0 added\n2 removed\n"
     )

@@ -162,7 +162,7 @@ def test_trainings_stay_as_long_as_a_run_was_measured_or_trains(call, build, pla
     assert free_models(place, [run]) == []
     (run / "proof.json").unlink()
     assert free_models(place, [run]) == [models / "abc"]
-    assert "removed 1 answers" in call("store", "prune")[1]
+    assert "removed 1 answer, " in call("store", "prune")[1]
     code, out, _ = call("runs", "remove", "--models", "--yes")
     assert (code, "removed .gristmill/models/abc" in out, list(models.iterdir())) == (0, True, [])
 

@@ -230,7 +230,7 @@ def test_what_does_not_fit_is_cut_or_skipped_and_counted(tiny, tmp_path, caplog)
     found = losses(made, 1)
     assert (found["row02"], found["row03"]) == (None, None)
     assert math.isfinite(found["row01"])
-    with pytest.raises(PromptTooLong, match=r"none of the 1 rows .* fits max_model_len=64"):
+    with pytest.raises(PromptTooLong, match=r"of 1 row of a .* fits max_model_len=64"):
         train(tiny, tmp_path, Train((full,)), max_model_len=64)
 
 
@@ -238,7 +238,7 @@ def test_what_does_not_fit_is_cut_or_skipped_and_counted(tiny, tmp_path, caplog)
     ("rows", "message"),
     [
         ((), "0 rows, none with a weight above 0"),
-        ((lesson(1, weight=0.0),), "1 rows, none with a weight"),
+        ((lesson(1, weight=0.0),), "1 row, none with a weight"),
         ((lesson(1), lesson(1)), "the id 'row01' twice"),
         ((lesson(1, weight=-1.0),), "the weight -1.0"),
         ((lesson(1, weight=math.nan),), "the weight nan"),

@@ -52,7 +52,7 @@ def test_held_out_rows_have_an_answer_and_no_copy_among_the_seeds(recipe) -> Non
     assert not held & {row.get("output") for row in found.seeds.rows}
     assert len(found.seeds.rows) == len(found.seeds.ids) == 50 - 12 - found.repeated
     assert found.repeated == sum(len(text.split()) >= 30 for text in held)
-    assert f"{12 + found.repeated} rows are held out to measure on" in found.seeds.notes
+    assert f"held out to measure on: {12 + found.repeated} rows" in found.seeds.notes
 
 
 def test_chance_alone_decides_what_is_held_out_and_the_recipes_seed_decides_chance(recipe) -> None:
@@ -76,7 +76,7 @@ def test_rows_of_a_file_of_their_own_take_no_seed_but_copies(recipe, tmp_path) -
 
 def test_seeds_without_answers_need_a_file_to_measure_on(recipe, tmp_path) -> None:
     (tmp_path / "seeds.jsonl").write_text('{"instruction": "Go."}\n')
-    with pytest.raises(InputError, match=r"have 0 answers to measure on; .* by --test"):
+    with pytest.raises(InputError, match=r"1 row of tiny: 0 answers to measure on; .* by --test"):
         split(recipe, 5)
 
 

@@ -44,7 +44,7 @@ def test_a_file_is_a_row_that_can_be_called(tmp_path) -> None:
     (got,) = replay(json.loads(row["api"]), [Call(name="roll_for_dice", arguments={"sides": 6})])
     assert got == {"code": 0, "status": 200, "body": {"sides": 6}}
     assert [bad.file for bad in seeds.malformed] == ["games/bomb.yml", "games/other.json"]
-    assert seeds.notes[0] == "1 of 3 files are APIs, with 1 operations"
+    assert seeds.notes[0] == "APIs in 1 of 3 files: 1 operation"
     assert "recipe" not in seeds.notes[1]
     digest = apis_of([str(tmp_path)])[1]
     (folder / "dice.yaml").write_text(YAML.replace("Dice", "Die"))
@@ -74,7 +74,7 @@ def test_no_api_at_all_is_an_error(tmp_path) -> None:
 def test_all_real_descriptions_are_read() -> None:
     seeds = read(SeedSpec(use="openapi", path=str(DATA)))
     assert (len(seeds.rows), seeds.malformed) == (10, [])
-    assert seeds.notes == ["10 of 10 files are APIs, with 86 operations"]
+    assert seeds.notes == ["APIs in 10 of 10 files: 86 operations"]
     assert {row["category"] for row in seeds.rows} == {"examples", "real"}
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.publishing.escape import code_span, counted, line, markup, printable
+from gristmill.publishing.escape import code_span, line, markup, printable
 
 
 @pytest.mark.parametrize(
@@ -48,8 +48,3 @@ def test_a_code_span_holds_backticks_pipes_and_tags() -> None:
     assert code_span("`x``y") == "``` `x``y ```"
     assert code_span("<b>\n</td>") == "`<b> </td>`"
     assert code_span(" \x00 ") == ""
-
-
-def test_one_of_something_is_not_told_as_many() -> None:
-    told = [counted(0), counted(1), counted(1, "seed"), counted(1234)]
-    assert told == ["0 rows", "1 row", "1 seed", "1,234 rows"]

@@ -38,7 +38,7 @@ def test_the_worked_sizes_of_the_sheet() -> None:
     lines = decided(Kmq(k=20, clusters=(3,)), blobs(60, 30, 10), [1.0] * 100)
     assert [kept(lines, 0, 60), kept(lines, 60, 90), kept(lines, 90, 100)] == [12, 6, 2]
     assert len({line["cluster"] for line in lines[:60]}) == 1
-    assert {line["detail"] for line in lines[:60] if not line["keep"]} == {"12 of 60 rows"}
+    assert {line["detail"] for line in lines[:60] if not line["keep"]} == {"rows: 12 of 60"}
 
 
 def test_an_equal_budget_is_shared_again_where_a_cluster_is_too_small() -> None:

@@ -159,7 +159,7 @@ def test_shares_from_elsewhere_train_nothing_and_what_a_source_lacks_goes_to_the
     lines, engine = decide(stage, tmp_path, ["a"] * 3 + ["b"] * 9 + ["c"] * 9, ["1"] * 21)
     kept = [sum(line["keep"] for line in part) for part in (lines[:3], lines[3:12], lines[12:])]
     assert (kept, engine.calls) == ([3, 5, 0], [])
-    assert {line["detail"] for line in lines[3:12] if not line["keep"]} == {"5 of 9 rows"}
+    assert {line["detail"] for line in lines[3:12] if not line["keep"]} == {"rows: 5 of 9"}
 
 
 def test_no_validation_row_is_an_error_that_says_so(tmp_path) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 
 from gristmill.commands.screen import Screen
 from gristmill.engines.progress import Progress
+from gristmill.text.plurals import counted
 
 EVERY_S = 10.0
 """Between two lines where stderr is a file: a day of work is then under 10,000 lines."""
@@ -84,7 +85,7 @@ def _parts(now: Progress, rates: tuple[float, float, float | None]) -> tuple[lis
     if now.starting:
         return [_starts(now)], []
     rows, tokens, left = rates
-    middle = [f"{rows:,.0f} rows/s", f"{tokens:,.0f} tokens/s"]
+    middle = [f"{counted(round(rows))}/s", f"{counted(round(tokens), 'token')}/s"]
     if now.rows_done:
         middle.append(f"{now.kept:,} kept before")
     return middle, [] if left is None else [f"{_time(left)} left"]
@@ -125,7 +126,7 @@ def _lines(screen: Screen) -> Tell:
                 screen.note(f"{now.unit}: {_starts(now)}")
         elif time.monotonic() - last[0] >= EVERY_S:
             last[0] = time.monotonic()
-            done = f"{now.rows_done:,} of {now.rows_total:,} rows"
+            done = f"{now.rows_done:,} of {counted(now.rows_total)}"
             screen.note(f"{now.unit}: {done}, {worded(now, known)}")
         before = now.starting
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
 from gristmill.formats.benchmarks import add, load, rows_of, verified
-from gristmill.publishing.escape import counted
+from gristmill.text.plurals import counted
 from gristmill.text.same_code import is_evidence
 
 
@@ -29,7 +29,8 @@ def do_benchmarks(args: argparse.Namespace, screen: Screen) -> int:
         )
     screen.line(f"{args.name}: {counted(pin.rows)}, sha256 {pin.sha256[:12]}, in {registry}")
     if programs:
-        screen.line(f"{n_found:,} of {len(programs):,} programs are long enough to be looked for")
+        n = counted(len(programs), "program")
+        screen.line(f"long enough to be looked for: {n_found:,} of {n}")
     screen.hint(f"in a recipe: {{use: filters.contamination, benchmarks: [{args.name}]}}")
     return 0
 

@@ -23,7 +23,8 @@ from gristmill.formats.exports import NOTES
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.workspace import Prepared, prepare
-from gristmill.publishing.escape import counted, printable
+from gristmill.publishing.escape import printable
+from gristmill.text.plurals import counted
 
 STOPPED = 3
 WHY = {
@@ -224,7 +225,7 @@ def _ending(result: Result, recipe: Recipe, screen: Screen) -> None:
     calls = told["calls"]
     screen.line(
         f"{'calls':8} {calls['made']:,} made, {calls['replayed']:,} replayed; "
-        f"{told['tokens']:,} tokens; {told['wall_s']:.1f} s"
+        f"{counted(told['tokens'], 'token')}; {told['wall_s']:.1f} s"
     )
     screen.hint(f"{'next':8} {_next(result, told)}")
 
@@ -280,8 +281,8 @@ def do_preview(args: argparse.Namespace, screen: Screen) -> int:
     screen.line(f"{counted(note['kept'])} from {counted(len(few.rows), 'seed')}{these}")
     for line in gone:
         screen.line(line)
-    seconds, calls = note["wall_s"], note["calls"]
-    screen.line(f"{calls['made']:,} calls made, {note['tokens']:,} tokens, {seconds:.1f} s")
+    calls, tokens = counted(note["calls"]["made"], "call"), counted(note["tokens"], "token")
+    screen.line(f"{calls} made, {tokens}, {note['wall_s']:.1f} s")
     screen.hint(f"next: {again(args, 'run')}{'' if rounds else ' (it uses these answers again)'}")
     return 0
 

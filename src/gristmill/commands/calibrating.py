@@ -15,6 +15,7 @@ from gristmill.commands.judges import identity, name_of
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RecipeError
 from gristmill.publishing import calibration
+from gristmill.text.plurals import counted
 
 OPINIONS = ("winner", "level", "passed")
 """What a judge may write, the one that says most first."""
@@ -68,7 +69,9 @@ def compared(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> dict
     pairs = [(look(dict(row), column), row.get(label)) for row in rows]
     both = [(_said(a), _said(b)) for a, b in pairs if a is not None and b is not None]
     if not both:
-        raise InputError(f"of {len(rows)} rows none has both {column} and a '{label}'; see --label")
+        raise InputError(
+            f"of {counted(len(rows))} none has both {column} and a '{label}'; see --label"
+        )
     judged, labels = zip(*both, strict=True)
     found = agreement(judged, labels)
     steady = [look(dict(row), f"{column.rpartition('.')[0]}.is_consistent") for row in rows]
@@ -90,7 +93,7 @@ def _said(value: Any) -> str:
 
 
 def _tell(found: Mapping[str, Any], screen: Screen) -> None:
-    screen.line(f"{found['compared']:,} of {found['rows']:,} rows compared, by {found['column']}")
+    screen.line(f"{found['compared']:,} of {counted(found['rows'])} compared, by {found['column']}")
     screen.line(f"agreement {found['agreement_rate']:.1%}")
     screen.line(f"kappa {found['kappa']:.3f}, 95 %: {found['low']:.3f} to {found['high']:.3f}")
     if found["order_bias_rate"] is not None:

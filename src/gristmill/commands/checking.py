@@ -12,6 +12,7 @@ from gristmill.commands.rows import no_rows
 from gristmill.commands.screen import Screen
 from gristmill.pipelines.workspace import Prepared
 from gristmill.publishing.escape import printable
+from gristmill.text.plurals import counted
 
 
 def do_check(args: argparse.Namespace, screen: Screen) -> int:
@@ -22,9 +23,8 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
         screen.result({**_plan(prepared), "online": online})
         return 0
     recipe, plan = prepared.recipe, prepared.plan
-    screen.line(
-        f"{recipe.name}: {len(prepared.seeds.rows):,} seeds, run folder runs/{prepared.name}"
-    )
+    n_seeds = counted(len(prepared.seeds.rows), "seed")
+    screen.line(f"{recipe.name}: {n_seeds}, run folder runs/{prepared.name}")
     screen.line(f"shape: {printable(prepared.seeds.recognised)}")
     seeds = prepared.seeds
     if places := [(line.file, line.line) for line in seeds.malformed]:
@@ -59,8 +59,8 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
 def _aim(prepared: Prepared) -> str:
     """Say how many rows are wanted, and how many of them the trailing selectors keep."""
     recipe = prepared.recipe
-    wanted = f"{recipe.target:,} rows" if recipe.target else "every row that passes"
-    limit = f", at most {recipe.budget.tokens:,} tokens" if recipe.budget.tokens else ""
+    wanted = counted(recipe.target) if recipe.target else "every row that passes"
+    limit = f", at most {counted(recipe.budget.tokens, 'token')}" if recipe.budget.tokens else ""
     sizes = [(use.label, getattr(use.stage, "k", None)) for use in prepared.plan.selectors]
     kept = (f"; then {label} keeps {k:,} of them at most" for label, k in sizes if k)
     return f"{wanted}{limit}{''.join(kept)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from gristmill.commands.finding import LOCK, find_finished
 from gristmill.commands.screen import Screen
-from gristmill.publishing.escape import counted
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.publishing.diff import Column, Diff
@@ -68,7 +68,7 @@ def _rows(found: Diff) -> Iterator[str]:
     for letter, name, n in zip("ab", found.names, found.rows, strict=True):
         yield f"{letter}  {name}: {counted(n)}"
     ways = ", ".join(f"{n:,} by {how}" for how, n in found.matched_by.items() if n)
-    yield f"{sum(found.matched_by.values()):,} rows are in both{f' ({ways})' if ways else ''}"
+    yield f"{counted(sum(found.matched_by.values()))} in both{f' ({ways})' if ways else ''}"
     for n, what in (
         (found.same, "the same"),
         (found.noted, "say the same, with other scores or notes"),

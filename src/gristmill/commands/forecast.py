@@ -12,6 +12,7 @@ from gristmill.commands.again import again
 from gristmill.commands.bar import watching
 from gristmill.commands.building import announce, order_of, writable
 from gristmill.commands.screen import Screen
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.forecasting.forecasting import Forecast
@@ -53,8 +54,9 @@ def _told(found: Forecast, recipe: Recipe) -> dict[str, Any]:
 
 
 def _show(told: dict[str, Any], kept: Path, screen: Screen) -> None:
+    seeds = f"{told['sampled']:,} of {counted(told['of_seeds'], 'seed')}"
     screen.line(
-        f"{told['recipe']}: forecast from {told['sampled']:,} of {told['of_seeds']:,} seeds; "
+        f"{told['recipe']}: forecast from {seeds}; "
         "low and high are meant to hold the fact in 90 of 100 runs"
     )
     rows = [

@@ -15,7 +15,7 @@ from gristmill.commands.finding import ended, find_run, ledger_of, runs
 from gristmill.commands.screen import Screen
 from gristmill.commands.status import alive
 from gristmill.errors import InputError, RunLocked
-from gristmill.publishing.escape import counted
+from gristmill.text.plurals import counted
 
 
 def tell_runs(args: argparse.Namespace, screen: Screen) -> None:
@@ -87,12 +87,12 @@ def do_store(args: argparse.Namespace, screen: Screen) -> int:
     if args.json:
         screen.result(told)
         return 0
-    free = f"{told['free']:,} answers, {told['free_bytes'] / 1e6:,.1f} MB"
+    free = f"{counted(told['free'], 'answer')}, {told['free_bytes'] / 1e6:,.1f} MB"
     if args.action == "prune":
         screen.line(f"removed {free}; {told['answers'] - told['free']:,} are needed by runs")
         return 0
     size = f"{told['size_bytes'] / 1e6:,.1f} MB; {told['file_bytes'] / 1e6:,.1f} MB on disk"
-    screen.line(f"{told['answers']:,} answers, {size}")
+    screen.line(f"{counted(told['answers'], 'answer')}, {size}")
     screen.line(f"{free} of them are needed by no run")
     for name in (*housekeeping.SPARE, "models"):
         screen.line(f"{name:9} {told[name] / 1e6:,.1f} MB")

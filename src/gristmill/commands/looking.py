@@ -18,6 +18,7 @@ from gristmill.commands.screen import Screen
 from gristmill.commands.systems import System, systems
 from gristmill.errors import InputError
 from gristmill.formats.recipe_files import FOLDERS, shipped
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -75,7 +76,7 @@ def _runs(workspace: Path) -> Iterator[dict[str, Any]]:
     for run in runs(workspace):
         note = ledger_of(run)
         stop = None if note is None else note["stop"]
-        about = f"{note['stages'][-1]['kept']:,} rows" if note else "not finished"
+        about = counted(note["stages"][-1]["kept"]) if note else "not finished"
         about = ended(note) if note and stop == "error_rate" else about
         yield {"name": run.name, "about": about, "path": str(run), "stop": stop}
 

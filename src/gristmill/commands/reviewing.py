@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from gristmill.commands.finding import find_finished, find_run
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RunLocked
-from gristmill.publishing.escape import counted
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.publishing.review import Review

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.publishing.escape import printable
+from gristmill.text.plurals import counted
 
 MAX_LINES, MAX_CHARS = 12, 160
 """Of one column: what a person reads of it in a list of rows."""
@@ -61,7 +62,7 @@ def _column(name: str, value: Any) -> Iterator[str]:
     for line in shown[1:]:
         yield f"    {line}"
     if len(shown) < len(lines):
-        yield f"    ... {len(lines) - len(shown)} more lines"
+        yield f"    ... {counted(len(lines) - len(shown), 'more line')}"
 
 
 def _cut(line: str) -> str:

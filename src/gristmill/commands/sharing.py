@@ -12,6 +12,7 @@ from gristmill.commands.building import order_of, writable
 from gristmill.commands.finding import find_finished
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RequirementError
+from gristmill.text.plurals import counted
 
 HEAD = """\
 # {name}: started from the shipped recipe '{origin}'.
@@ -74,7 +75,8 @@ def do_publish(args: argparse.Namespace, screen: Screen) -> int:
     if args.json:
         screen.result(asdict(done))
     seen = "public" if args.public else "private"
-    screen.line(f"{done.files} files, {done.size_bytes / 1e6:.1f} MB, {seen}: {done.url}")
+    files = counted(done.files, "file")
+    screen.line(f"{files}, {done.size_bytes / 1e6:.1f} MB, {seen}: {done.url}")
     screen.hint(f"next     datasets.load_dataset('{args.repo}', revision='{done.commit}')")
     return 0
 

@@ -18,6 +18,7 @@ from gristmill.commands.rows import left_out
 from gristmill.commands.screen import Screen, aligned
 from gristmill.engines.progress import PROGRESS, Progress
 from gristmill.storage.ledger import label_of
+from gristmill.text.plurals import counted
 
 COUNTS = ("in", "entered_ok", "rejected", "failed", "made", "rejected_children", "kept")
 ENGINE_HEADS = ("engine", "made", "replayed", "waiting", "tokens/s", "busy_rate", "hit_rate")
@@ -114,7 +115,7 @@ def _look(now: Progress) -> str:
     rows = now.rows_done / now.unit_s if now.unit_s else 0.0
     left = (now.rows_total - now.rows_done) / rows if rows else None
     tokens = now.tokens / now.wall_s if now.wall_s else 0.0
-    done = f"{now.rows_done:,} of {now.rows_total:,} rows"
+    done = f"{now.rows_done:,} of {counted(now.rows_total)}"
     return f"{now.unit}, wave {now.wave}: {done}, {worded(now, (rows, tokens, left))}"
 
 

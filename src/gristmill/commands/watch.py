@@ -16,6 +16,7 @@ from gristmill.commands.screen import Screen, aligned
 from gristmill.commands.status import Seen, engine_lines, seen
 from gristmill.engines.progress import Progress
 from gristmill.publishing.escape import printable
+from gristmill.text.plurals import counted
 
 EVERY_S = 2.0
 """Between two looks: a run writes its own so often."""
@@ -39,7 +40,7 @@ def _told(at: Seen, looks: list[Progress], rates: Rates) -> Iterator[str]:
     """Yield the lines of one look; rates are those since the look before."""
     yield f"{at.run}: {at.state}"
     if at.now:
-        done = f"{at.now.rows_done:,} of {at.now.rows_total:,} rows"
+        done = f"{at.now.rows_done:,} of {counted(at.now.rows_total)}"
         yield f"now {at.now.unit}, wave {at.now.wave}: {done}, {worded(at.now, rates(at.now))}"
         if at.now.dashboard:
             yield f"Ray's dashboard: {at.now.dashboard}"

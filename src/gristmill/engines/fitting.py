@@ -30,6 +30,7 @@ from gristmill.engines.spans import Spans
 from gristmill.engines.training import LOSSES, Pair, Train, Trained
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, StorageError
 from gristmill.storage.ids import digest
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.engines.trainer import Trainer
@@ -89,7 +90,7 @@ class Fit:
         lessons = [lesson for lesson in rows if lesson.pair.weight]
         if not lessons:
             raise PromptTooLong(
-                f"none of the {len(self.request.rows)} rows of a training has a response that fits "
+                f"of {counted(len(self.request.rows))} of a training none has a response that fits "
                 f"max_model_len={self.reader.window}; raise it, or give rows with shorter prompts"
             )
         n_tokens = self._train(lessons, [*rows, *held_out])

@@ -18,6 +18,7 @@ from gristmill.engines.passes import BothSides
 from gristmill.engines.requests import Answer, Op, Prompt
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest
+from gristmill.text.plurals import counted
 from gristmill.text.turns import TEXTS, Turn
 
 LOSSES = pa.schema([("id", pa.string()), ("checkpoint", pa.int64()), ("nll", pa.float64())])
@@ -113,8 +114,8 @@ class Train:
             raise StageError(f"a training got the weight {bad[0]}; weights are finite and not < 0")
         if not any(weights):
             raise StageError(
-                f"a training got {len(weights)} rows, none with a weight above 0; give it rows, or "
-                "do not train"
+                f"a training got {counted(len(weights))}, none with a weight above 0; give it "
+                "rows, or do not train"
             )
         for name in ("rows", "held_out"):
             pairs = tuple(sorted(getattr(self, name), key=lambda pair: pair.id))

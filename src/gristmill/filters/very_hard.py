@@ -21,6 +21,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, TableStage, decisions
 from gristmill.storage.rows import TEXT
+from gristmill.text.plurals import counted
 from gristmill.text.turns import question
 from gristmill.text.words import words
 
@@ -77,7 +78,7 @@ class VeryHard(TableStage):
         order = drawn(table, self.seed)
         keep = ~hard
         keep[order[hard[order]][:k]] = True
-        detail = f"{hard.sum()} of {others + hard.sum()} rows"
+        detail = f"{hard.sum()} of {counted(int(others + hard.sum()))}"
         made = pa.array(levels, TEXT)
         return decisions(table, keep.tolist(), "too_many_very_hard", detail, level=made)
 

@@ -30,6 +30,7 @@ from gristmill.errors import EngineError, StorageError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.workspace import Prepared
+from gristmill.text.plurals import counted
 
 log = logging.getLogger(__name__)
 Tell = Callable[[Progress], None]
@@ -72,7 +73,7 @@ class Call:
         if self.artifact and now.rows_total and time.monotonic() - self.looked >= LOOK_S:
             self.looked = time.monotonic()
             share = 100.0 * min(now.rows_done, now.rows_total) / now.rows_total
-            about = f"{now.unit}: {now.rows_done:,} of {now.rows_total:,} rows, wave {now.wave}"
+            about = f"{now.unit}: {now.rows_done:,} of {counted(now.rows_total)}, wave {now.wave}"
             update = asyncio.create_task(_update(self.artifact, share, about))
             self.looks.add(update)
             update.add_done_callback(self.looks.discard)
@@ -194,7 +195,7 @@ async def _update(artifact: UUID, share: float, about: str) -> None:
 def _artifacts(order: Order, result: Result) -> None:
     names = ("in", "rejected", "failed", "made", "kept")
     rows = [{"stage": x["stage"], **{n: x[n] for n in names}} for x in result.ledger]
-    about = f"{result.dataset.num_rows:,} rows; stopped by: {result.stop}"
+    about = f"{counted(result.dataset.num_rows)}; stopped by: {result.stop}"
     create_table_artifact(rows, key=_key(order, "yield"), description=about)
     links = [f"- {name}: `{path.absolute()}`" for name, path in _places(result) if path.exists()]
     create_markdown_artifact("\n".join([about, "", *links]), key=_key(order, "report"))

@@ -36,6 +36,7 @@ from gristmill.storage.answers import Answers
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row, look
 from gristmill.storage.shards import lock
+from gristmill.text.plurals import counted
 from gristmill.text.turns import turns
 
 TRAINER = {"use": "trainer", "epochs": 3, "learning_rate": 5e-4, "batch_size": 16}
@@ -72,8 +73,9 @@ def split(recipe: Recipe, n: int, test: str | None = None, tests: str | None = N
     n = len(found) if other else min(n, len(found) // 2)
     if not n:
         raise InputError(
-            f"the {len(source.rows)} rows of {test or recipe.name} have {len(found)} answers to "
-            f"measure on{f', with something in {tests}' if tests else ''}; name a file of rows "
+            f"{counted(len(source.rows))} of {test or recipe.name}: "
+            f"{counted(len(found), 'answer')} to measure on"
+            f"{f', with something in {tests}' if tests else ''}; name a file of rows "
             "with answers by --test"
         )
     held_out = dict(list(found.items())[:n])
@@ -82,7 +84,7 @@ def split(recipe: Recipe, n: int, test: str | None = None, tests: str | None = N
         seeds,
         rows=[seeds.rows[i] for i in stays],
         ids=[seeds.ids[i] for i in stays],
-        notes=[*seeds.notes, f"{len(seeds.rows) - len(stays)} rows are held out to measure on"],
+        notes=[*seeds.notes, f"held out to measure on: {counted(len(seeds.rows) - len(stays))}"],
     )
     gone = len(seeds.rows) - len(stays)
     by_id = dict(zip(source.ids, source.rows, strict=True)) if tests else {}
@@ -109,8 +111,8 @@ def arms_of(run: RunFiles, n_seeds: int) -> list[Arms]:
     pool = {**_pairs(run.last_of(there)), **kept}
     if not 0 < len(kept) < len(pool):
         raise RecipeError(
-            f"'{run.name}' kept {len(kept)} of {len(pool)} rows with an answer; a selection keeps "
-            "some and leaves some: change its k, such as --set stages.-1.k=100"
+            f"'{run.name}' kept {len(kept):,} of {counted(len(pool))} with an answer; a selection "
+            "keeps some and leaves some: change its k, such as --set stages.-1.k=100"
         )
     everything, chosen = tuple(pool.values()), tuple(kept.values())
     table = pa.table({"id": [found.id for found in everything]})
@@ -152,7 +154,8 @@ def measure(
              for name in arms[0]}  # fmt: skip
     scored = ~np.isnan(every["selected"]).any(axis=0)
     if not scored.any():
-        raise InputError(f"none of the {len(ids)} held-out rows fits the trainer's max_model_len")
+        n = counted(len(ids), "held-out row")
+        raise InputError(f"of {n} none fits the trainer's max_model_len")
     losses = {name: values[:, scored] for name, values in every.items()}
     told = {
         "held_out": int(scored.sum()),

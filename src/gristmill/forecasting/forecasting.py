@@ -20,6 +20,7 @@ from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.runners import LocalRunner
 from gristmill.pipelines.workspace import Prepared, execute
 from gristmill.publishing.housekeeping import forecast_of
+from gristmill.text.plurals import counted
 
 FIRST, MOST, ENOUGH = 10, 0.05, 0.25
 """Seeds to begin with; the share of seeds, target or budget to spend; the half-width to reach."""
@@ -226,8 +227,9 @@ def _notes(prepared: Prepared, found: Found) -> Iterator[str]:
             "is taken for theirs of all, and their time as growing with the rows at most"
         )
     if any(found.table.values()):
-        asked, tokens = found.table["answers"], found.table["tokens"]
-        yield f"they asked {asked:,} answers of {tokens:,} tokens: taken as growing with the seeds"
+        asked = counted(found.table["answers"], "answer")
+        tokens = counted(found.table["tokens"], "token")
+        yield f"they asked {asked} of {tokens}: taken as growing with the seeds"
     if recipe.rounds and recipe.rounds.train:
         yield "rounds train: later ones are taken for the first, and training is not counted"
     elif recipe.rounds:

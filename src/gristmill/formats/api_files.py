@@ -19,6 +19,7 @@ from gristmill.formats.parts import Part, loads, suffix_of
 from gristmill.storage.rows import Row
 from gristmill.text.openapi import NotOpenApi, endpoints
 from gristmill.text.plain_yaml import parse
+from gristmill.text.plurals import counted
 from gristmill.text.simulated_api import Api, Endpoint
 from gristmill.text.tool_listings import listed
 from gristmill.text.tool_records import recorded
@@ -46,7 +47,8 @@ def apis_of(paths: Sequence[str]) -> tuple[list[Part], str, list[str]]:
                 part.wrong(0, f"no API: {error}", "")
     n_endpoints = sum(row["endpoints"] for part in parts for row in part.rows)
     n_files = sum(bool(part.rows) for part in parts)
-    notes.append(f"{n_files} of {len(parts)} files are APIs, with {n_endpoints} operations")
+    files, operations = counted(len(parts), "file"), counted(n_endpoints, "operation")
+    notes.append(f"APIs in {n_files} of {files}: {operations}")
     if wrong := [part.malformed[0] for part in parts if part.malformed]:
         notes.append(f"{len(wrong)} could not be read: {wrong[0].file}: {wrong[0].reason}")
     return parts, hashed.hexdigest(), notes

@@ -12,6 +12,7 @@ import fsspec
 
 from gristmill.errors import InputError
 from gristmill.formats.parts import suffix_of
+from gristmill.text.plurals import counted
 
 SHIPPED = "shipped:"
 """Begins the path of what comes with the package: seeds beside the recipes that name them, worked
@@ -60,7 +61,7 @@ def _choose(folder: str, found: Iterable[str], groups: Groups, notes: list[str])
     ]
     chosen = max(([f for f in shown if suffix_of(f) in group] for group in groups), key=len)
     if chosen and len(chosen) < len(shown):
-        notes.append(f"{len(shown) - len(chosen)} other files in {folder} were left out")
+        notes.append(f"{counted(len(shown) - len(chosen), 'other file')} in {folder} left out")
     return sorted(chosen)
 
 

@@ -37,6 +37,7 @@ from gristmill.formats.shapes import likely, present, reshape
 from gristmill.storage.ids import digest, seed_ids
 from gristmill.storage.rows import CONTENT, TEXT, Row
 from gristmill.storage.shards import write_text
+from gristmill.text.plurals import counted
 
 MAX_COLUMNS = 1000
 SHOULD_BE = ("instruction", "output")
@@ -138,7 +139,8 @@ def read(spec: SeedSpec) -> Seeds:
         if unread := [m.reason for part in found for m in part.malformed if not m.line]:
             if not any(part.rows for part in found):
                 raise InputError(unread[0])
-            notes.append(f"{len(unread)} of {len(found)} files could not be read: {unread[0]}")
+            n = counted(len(found), "file")
+            notes.append(f"{len(unread)} of {n} could not be read: {unread[0]}")
         parts += found
     return from_parts(parts, hashed.hexdigest(), notes, spec)
 
@@ -196,7 +198,7 @@ def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec)
     notes += _left_out(parts)
     rows = _renamed(rows[: spec.limit], spec, notes)
     if repaired := sum(REPAIRED in (row.get("flags") or []) for row in rows):
-        notes.append(f"{repaired} rows had broken Unicode, repaired and flagged '{REPAIRED}'")
+        notes.append(f"{counted(repaired)} had broken Unicode, repaired and flagged '{REPAIRED}'")
     ids = seed_ids(rows)
     types = _types(rows, parts)
     files, shape = [part.name for part in parts], "+".join(sorted(shapes))

@@ -32,10 +32,11 @@ from gristmill.publishing import (
     verified,
 )
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span, counted, line
+from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.seal import seal
 from gristmill.storage.shards import write_text
+from gristmill.text.plurals import counted
 
 EXAMPLE_CHARS = 160
 MOST_FILES = 8

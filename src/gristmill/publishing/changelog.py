@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span, counted
+from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
+from gristmill.text.plurals import counted
 
 
 def versions(run: RunFiles) -> list[dict[str, Any]]:

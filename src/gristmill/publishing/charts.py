@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
+from gristmill.text.plurals import counted
+
 Array = np.ndarray
 NOTHING = "\u2013"
 """Stands where there is no number."""
@@ -62,7 +64,7 @@ def histogram(every: Array, kept: Array, name: str) -> Markup:
         if not n:
             continue
         x = left + i * step
-        what = f"{number(edges[i])} to {number(edges[i + 1])}: {n:,} rows, {k:,} kept"
+        what = f"{number(edges[i])} to {number(edges[i + 1])}: {counted(n)}, {k:,} kept"
         parts = [_bar("all", x, step, n, top, base), _bar("kept", x, step, k, top, base)]
         bars.append(f"<g><title>{escape(what)}</title>{''.join(parts)}</g>")
     axis = f'<path class="axis" d="M{left} {base + 0.5}H{width - left}"/>'

@@ -15,6 +15,7 @@ import polars as pl
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 from gristmill.text.overlaps import CONTAMINATED, HIT, MAX_RATE, METHODS, NGRAM
+from gristmill.text.plurals import counted
 
 METHODS_OF = {"filters.contamination": METHODS, "filters.semantic_contamination": ("embedding",)}
 """The stages that look, and by what unless told otherwise."""
@@ -56,8 +57,9 @@ def above_limit(run: RunFiles) -> Iterator[str]:
         if n > use.max_rate * total:
             sets = ", ".join(sorted({benchmark for benchmark, _ in use.kept}))
             yield (
-                f"{n} of {total} rows repeat {sets} ({n / total:.2%}, at most {use.max_rate:.2%} "
-                f"by stage '{use.label}'); drop them with `action: drop`, or raise max_rate"
+                f"{n:,} of {counted(total)} repeat {sets} ({n / total:.2%}, at most "
+                f"{use.max_rate:.2%} by stage '{use.label}'); drop them with `action: drop`, or "
+                "raise max_rate"
             )
 
 

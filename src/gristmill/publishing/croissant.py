@@ -17,9 +17,10 @@ import pyarrow as pa
 
 from gristmill.errors import InputError
 from gristmill.publishing import licences
-from gristmill.publishing.escape import counted, line
+from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
+from gristmill.text.plurals import counted
 
 FILE = "croissant.json"
 SPEC = "http://mlcommons.org/croissant/1.0"

@@ -54,8 +54,3 @@ def code_span(text: str, limit: int | None = None) -> str:
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     pad = " " if text[0] == "`" or text[-1] == "`" else ""
     return f"{fence}{pad}{text}{pad}{fence}".replace("|", "\\|")
-
-
-def counted(n: int, what: str = "row") -> str:
-    """Write how many there are of something, as people say it: `1 row`, `2 rows`."""
-    return f"{n:,} {what}{'' if n == 1 else 's'}"

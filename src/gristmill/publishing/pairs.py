@@ -14,6 +14,7 @@ from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.ledger import label_of
+from gristmill.text.plurals import counted
 
 READ = ["chosen", "rejected", "meta"]
 MOST_SOURCES = 12
@@ -48,7 +49,7 @@ def section(run: RunFiles) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     yield "\nA row with `chosen` and `rejected` is a pair; the margin is in the units of its stage."
     for (chosen, rejected), n in sources.most_common(MOST_SOURCES):
-        yield f"- {code_span(chosen, 80)} over {code_span(rejected, 80)}: {number(n)} pairs."
+        yield f"- {code_span(chosen, 80)} over {code_span(rejected, 80)}: {counted(n, 'pair')}."
 
 
 def _params(entry: dict[str, Any]) -> str:

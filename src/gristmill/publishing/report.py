@@ -12,9 +12,10 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from gristmill.publishing import charts, facts, maps, rebuilding, spent, trainee, verified
-from gristmill.publishing.escape import counted, cut, printable
+from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
+from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.publishing.diff import Diff

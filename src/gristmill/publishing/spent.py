@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from gristmill.publishing.calls import measured, store_of
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.housekeeping import forecast_of, size_of
+from gristmill.text.plurals import counted
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def compare(run: RunFiles) -> tuple[list[Compared], str] | None:
         if name in found
     ]
     n = sum(line.is_inside for line in lines)
-    remark = f"From a sample of {told['sampled']} seeds; {n} of {len(lines)} figures lie inside."
-    return lines, remark
+    sample, figures = counted(told["sampled"], "seed"), counted(len(lines), "figure")
+    return lines, f"From a sample of {sample}; {n} of {figures} inside."
 
 
 def fact(run: RunFiles, devices: int) -> dict[str, float]:

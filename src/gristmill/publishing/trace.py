@@ -16,6 +16,7 @@ from gristmill.publishing.escape import cut, line, printable
 from gristmill.publishing.files import RunFiles, texts
 from gristmill.publishing.report import environment
 from gristmill.storage.rows import STRUCTS, Row
+from gristmill.text.plurals import counted
 
 SHORTEST = 6
 """Letters that the start of an id must have; a shorter number is a position in the dataset."""
@@ -120,7 +121,7 @@ def find(run: RunFiles, which: str | int) -> str:
         return str(found[0])
     if not found:
         raise InputError(
-            f"{run.path.name}: no row's id starts with '{text}' among {len(run.rows)} rows; "
+            f"{run.path.name}: no row's id starts with '{text}' among {counted(len(run.rows))}; "
             "ids are in the dataset's column 'id', a number is a position in it"
         )
     raise InputError(
@@ -216,7 +217,7 @@ def _text(name: str, text: str | None) -> Iterator[str]:
         yield f"  {line(name)}:"
         yield from (f"    {cut(at, TEXT_CHARS)}" for at in [first, *more][:TEXT_LINES])
         if len(more) >= TEXT_LINES:
-            yield f"    … {len(more) + 1 - TEXT_LINES} more lines"
+            yield f"    … {counted(len(more) + 1 - TEXT_LINES, 'more line')}"
 
 
 def _ancestor(lines: list[Row], seen: dict[str, list[Row]], units: dict[str, Any]) -> Ancestor:

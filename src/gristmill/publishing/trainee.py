@@ -19,12 +19,13 @@ from jinja2 import TemplateError
 
 from gristmill.formats.lines import WRITERS, pair, talk
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span, counted, line
+from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.facts import Score
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import write_text
+from gristmill.text.plurals import counted
 
 FILE = "trainee.json"
 MOST_ROWS = 20_000

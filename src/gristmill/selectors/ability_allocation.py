@@ -62,7 +62,7 @@ class AbilityAllocation(TableStage):
         picks = first_of_each(drawn(table, self.seed), of, counts)
         codes = np.where(of < 0, "no_ability", "not_selected")
         told: dict[str, Any] = {
-            "not_selected": [f"{counts[g]} of {sizes[g]} rows" if g >= 0 else "" for g in of],
+            "not_selected": [f"rows: {counts[g]} of {sizes[g]}" if g >= 0 else "" for g in of],
             "no_ability": f"{self.by} is null",
         }
         quota = np.append(counts, 0)[of]

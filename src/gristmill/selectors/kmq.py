@@ -97,7 +97,7 @@ class Kmq(VectorStage):
         counts = quotas(self.k, share.astype(np.float64), sizes)
         chances = drawn_by_weight(table, self._log_weights(quality), self.seed)
         told: dict[str, Any] = {
-            "not_selected": [f"{counts[c]} of {sizes[c]} rows" if c >= 0 else "" for c in of],
+            "not_selected": [f"rows: {counts[c]} of {sizes[c]}" if c >= 0 else "" for c in of],
             "no_vector": f"{self.column} is null",
             "unscored": f"{self.quality} is null",
             "picked_before": "in an earlier round",

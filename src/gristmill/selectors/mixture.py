@@ -70,7 +70,7 @@ class Mixture(TableStage):
         share = np.append(counts / np.maximum(sizes, 1), np.nan)[of] if len(of) else np.empty(0)
         codes = np.where(of < 0, "no_source", "not_selected")
         told: dict[str, Any] = {
-            "not_selected": [f"{counts[g]} of {sizes[g]} rows" if g >= 0 else "" for g in of],
+            "not_selected": [f"rows: {counts[g]} of {sizes[g]}" if g >= 0 else "" for g in of],
             "no_source": f"{self.by} is null",
         }
         seen = pa.array(times, mask=times == 0)

@@ -106,7 +106,7 @@ class Paser(VectorStage):
         codes[clashes] = "concept_conflict"
         log.info("rows=%d clusters=%s budgets=%s kept=%d", len(order), sizes, counts, len(picks))
         told: dict[str, Any] = {
-            "not_selected": [f"{counts[c]} of {sizes[c]} rows" if c >= 0 else "" for c in of],
+            "not_selected": [f"rows: {counts[c]} of {sizes[c]}" if c >= 0 else "" for c in of],
             "concept_conflict": "joins two concepts that were only seen apart",
             "no_vector": f"{self.column} is null",
             "unscored": f"{self.degradation} or {self.tokens} is null",

@@ -102,7 +102,7 @@ class ScaleBio(TableStage):
         log.info("sources=%s shares=%s rows=%s of=%s", names, p, counts, sizes)
         codes = np.where(outside, "validation", np.where(of < 0, "no_source", "not_selected"))
         told: dict[str, Any] = {
-            "not_selected": [f"{counts[g]} of {sizes[g]} rows" if g >= 0 else "" for g in of],
+            "not_selected": [f"rows: {counts[g]} of {sizes[g]}" if g >= 0 else "" for g in of],
             "validation": f"{self.validation_by} is true",
             "no_source": f"{self.by} is null, or the row has no answer",
         }
