@@ -248,7 +248,8 @@ def test_pairs_of_like_texts_are_those_of_a_plain_comparison(one, other) -> None
         return
     cut = [shingles(texts, "words", 2) for texts in (one, other)]
     apart = tuple(np.zeros(len(texts), np.uint64) for texts in (one, other))
-    found = {(i, j): share for share, i, j in like_pairs(*cut, 0.5, apart)}
+    shares, *places = (part.tolist() for part in like_pairs(*cut, 0.5, apart))
+    found = dict(zip(zip(*places, strict=True), shares, strict=True))
     plain = {}
     for i in range(len(one)):
         for j in range(len(other)):

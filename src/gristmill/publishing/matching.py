@@ -5,8 +5,7 @@ Columns are read one by one, and texts only of the rows that ids do not match.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -136,8 +135,9 @@ def _alike(sides: list[_Side], ngram: int, threshold: float) -> pl.DataFrame:
     if not all(map(len, rows)):
         return NONE
     a, b = (_Groups.of(some, ngram, is_rooted=is_rooted) for some in rows)
-    near = like_pairs(a.texts, b.texts, threshold, (a.apart, b.apart))
-    pairs = pl.DataFrame(_paired(a, b, near), NONE.schema, orient="row").sort("a")
+    shares, i, j = like_pairs(a.texts, b.texts, threshold, (a.apart, b.apart))
+    order = np.lexsort((b.members[b.starts[j]], a.members[a.starts[i]], -shares))
+    pairs = pl.DataFrame(_paired(a, b, i[order], j[order]), NONE.schema, orient="row").sort("a")
     _take(sides, pairs)
     return pairs
 
@@ -148,7 +148,10 @@ class _Groups:
 
     texts: Shingles
     apart: Hashes
-    places: list[deque[int]]
+    members: Places
+    """The places of all rows, group by group."""
+    starts: Places
+    """(n + 1,): where those of each group start."""
 
     @classmethod
     def of(cls, rows: pl.DataFrame, ngram: int, *, is_rooted: bool) -> _Groups:
@@ -157,20 +160,27 @@ class _Groups:
         speaks = np.flatnonzero(np.diff(cut.starts) > 0)
         cut, apart = cut.only(speaks), apart[speaks]
         names = mixed(cut.names() + apart)
-        _, first, which = np.unique(names, return_index=True, return_inverse=True)
-        places = [deque[int]() for _ in first]
-        for place, group in zip(rows["place"].gather(speaks), which.tolist(), strict=True):
-            places[group].append(place)
-        return cls(cut.only(first), apart[first], places)
+        _, first, which, n = np.unique(
+            names, return_index=True, return_inverse=True, return_counts=True
+        )
+        members = rows["place"].to_numpy()[speaks][np.argsort(which, kind="stable")]
+        starts = np.concatenate([[0], np.cumsum(n)]).astype(np.int64)
+        return cls(cut.only(first), apart[first], members, starts)
 
 
-def _paired(
-    a: _Groups, b: _Groups, near: Iterator[tuple[float, int, int]]
-) -> list[tuple[int, int]]:
-    """Give every row of two groups that are alike one of the other, as long as there are any."""
-    order = sorted(near, key=lambda p: (-p[0], a.places[p[1]][0], b.places[p[2]][0]))
-    pairs = []
-    for _, i, j in order:
-        while a.places[i] and b.places[j]:
-            pairs.append((a.places[i].popleft(), b.places[j].popleft()))
+def _paired(a: _Groups, b: _Groups, i: Places, j: Places) -> list[tuple[int, int]]:
+    """Give every row of two groups that are alike one of the other, as long as there are any.
+
+    Groups i and j are pairs, (m,) each, the nearest first.
+    """
+    pairs = list[tuple[int, int]]()
+    (ours, our_ends), (theirs, their_ends) = (
+        (side.members.tolist(), side.starts[1:].tolist()) for side in (a, b)
+    )
+    our_next, their_next = a.starts[:-1].tolist(), b.starts[:-1].tolist()
+    for one, other in zip(i.tolist(), j.tolist(), strict=True):
+        while our_next[one] < our_ends[one] and their_next[other] < their_ends[other]:
+            pairs.append((ours[our_next[one]], theirs[their_next[other]]))
+            our_next[one] += 1
+            their_next[other] += 1
     return pairs

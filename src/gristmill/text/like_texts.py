@@ -18,7 +18,9 @@ from gristmill.text.shingles import Hashes, Places, Shingles, mixed
 PERMUTATIONS = 128
 SEED = 1
 TOGETHER = 4096
-"""Sketches that are lists of numbers at the same time: 4 KB each."""
+"""Pairs that are compared together."""
+SKETCHED = 256
+"""Sketches that are lists of numbers at the same time: 4 KB each, so that they stay in a cache."""
 MISS_RATE = 0.001
 """Share of the pairs at the threshold that the bands may miss."""
 
@@ -26,6 +28,7 @@ PER_BAND, MOST_LIKE = 4, 4
 """Texts that a band proposes for another in `like_pairs`, and those that are compared with it."""
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+Shares = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(eq=False, slots=True)
@@ -203,8 +206,8 @@ def share(one: Hashes, other: Hashes, threshold: float) -> float:
 
 def like_pairs(
     one: Shingles, other: Shingles, threshold: float, apart: tuple[Hashes, Hashes]
-) -> Iterator[tuple[float, int, int]]:
-    """Yield likeness and places of pairs from two lists of texts that say something.
+) -> tuple[Shares, Places, Places]:
+    """Return likeness and places of pairs from two lists of texts that say something, (k,) each.
 
     Texts are compared only where their numbers in `apart`, (n,) and (m,), are the same. Of the
     texts that the bands propose for a text those that share the most bands are compared,
@@ -219,7 +222,7 @@ def like_pairs(
         wanted, known = mine[asking], theirs[order]  # sorted: a search is near the one before
         first = np.searchsorted(known, wanted, "left")
         n = np.searchsorted(known, wanted, "right") - first
-        turn = np.arange(len(wanted)) - np.searchsorted(wanted, wanted)  # each asks others first
+        turn = _nth(wanted)  # each asks others first
         for i in range(PER_BAND):
             there = np.flatnonzero(i < n)
             place = first[there] + (turn[there] + i) % n[there]
@@ -227,16 +230,24 @@ def like_pairs(
     pairs, times = np.unique(np.concatenate(proposed), return_counts=True)
     place = pairs // max(len(other), 1)
     order = np.lexsort((pairs, -times, place))
-    nth = np.arange(len(order)) - np.searchsorted(place[order], place[order])
-    chosen = pairs[order[nth < MOST_LIKE]]
-    for start in range(0, len(chosen), TOGETHER):
-        i, j = np.divmod(chosen[start : start + TOGETHER], len(other))
-        shares = _shares(one.only(i), other.only(j))
-        for at in np.flatnonzero(shares >= threshold).tolist():
-            yield float(shares[at]), int(i[at]), int(j[at])
+    chosen = pairs[order[_nth(place[order]) < MOST_LIKE]]
+    i, j = np.divmod(chosen, max(len(other), 1))
+    parts = [slice(start, start + TOGETHER) for start in range(0, len(chosen), TOGETHER)]
+    shares = [np.zeros(0), *(_shares(one.only(i[at]), other.only(j[at])) for at in parts)]
+    found = np.concatenate(shares)
+    near = found >= threshold
+    return found[near], i[near], j[near]
 
 
-def _shares(one: Shingles, other: Shingles) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _nth(values: Hashes | Places) -> Places:
+    """Return for sorted numbers, (n,), how many of the same stand before each."""
+    places = np.arange(len(values))
+    is_new = np.append(True, values[1:] != values[:-1])[: len(values)]
+    nth: Places = places - np.maximum.accumulate(np.where(is_new, places, 0))
+    return nth
+
+
+def _shares(one: Shingles, other: Shingles) -> Shares:
     """Return the Jaccard similarity of each text of one with its partner, (n,); n <= `TOGETHER`.
 
     Exact but for a collision of 52 bits: above them a number says whose shingle it is, so both
@@ -273,8 +284,8 @@ def _sketches(texts: Shingles) -> Any:
 def _band_keys(texts: Shingles, n_bands: int) -> Hashes:
     """Return a number per band of every text, (n, b); texts that say nothing have the same."""
     keys = np.empty((len(texts), n_bands), np.uint64)
-    for start in range(0, len(texts), TOGETHER):
-        some = np.arange(start, min(start + TOGETHER, len(texts)))
+    for start in range(0, len(texts), SKETCHED):
+        some = np.arange(start, min(start + SKETCHED, len(texts)))
         sketches = np.array(_sketches(texts.only(some)).to_rows(), np.uint64)
         keys[some] = np.arange(n_bands)
         for part in np.moveaxis(sketches.reshape(len(some), n_bands, -1), 2, 0):
