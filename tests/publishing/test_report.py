@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from report_size import repeat
 
 from gristmill.commands import building
 from gristmill.errors import InputError, TooManyErrors
@@ -212,3 +213,13 @@ def test_what_engines_reused_is_told_beside_the_plan(finished) -> None:
     text = report.write(path).read_text()
     assert "Prompt tokens reused" in text
     assert "76% by plan" in text
+
+
+def test_the_report_of_many_rows_is_hardly_larger_than_that_of_few(finished) -> None:
+    path = finished()
+    few = report.write(path).stat().st_size
+    assert len(RunFiles.open(path).rows) < 200
+    repeat(path, 200)
+    assert len(RunFiles.open(path).rows) > 20_000
+    assert not problems(RunFiles.open(path))
+    assert report.write(path).stat().st_size < min(5 * few, 10_000_000)
