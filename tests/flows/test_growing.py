@@ -149,11 +149,76 @@ def test_marks_that_decided_a_part_are_told_by_the_card_of_the_whole(grow, place
     assert (GROWN / "dataset" / "marks.jsonl").exists()
 
 
-def test_whoever_marks_a_part_that_was_added_is_told_that_its_rows_stay(grow, capfd) -> None:
+def test_a_row_dropped_later_leaves_with_the_next_version_and_comes_back_without_its_mark(
+    grow, capfd
+) -> None:
+    names = ("the heron", "my newt", "an old cat", "two otters")
+    grow(*names[:3])
+    grow(*names)
+    old = rows()
+    gone = next(i for i, text in old.items() if "newt" in text)
+    Review(GROWN).mark({gone: ("drop", "dull")})
+    assert main(["run", "pets.yaml", "--local", "--no-prefect", "--grow"]) == 0
+    assert "1 row taken out, 0 rows added to make 3" in capfd.readouterr()[0]
+    assert rows().keys() == old.keys() - {gone}
+    assert not audit(GROWN)
+    assert not problems(RunFiles.open(GROWN))
+    exported = "".join(file.read_text() for file in GROWN.glob("dataset/exports/messages/*.jsonl"))
+    assert exported.count("\n") == 3
+    assert "newt" not in exported
+    card = (GROWN / "dataset" / "README.md").read_text()
+    assert "**v3**: 0 rows added, 0 changed, 1 removed; 3 in all. As people marked them." in card
+    assert "- Rows taken out, with the code `reviewed`: 1." in card
+    assert grow(*names)[1]["grown"]["version"] == 3  # nothing is due
+    Review(GROWN).mark({gone: (None, "")})
+    told = grow(*names)[1]["grown"]
+    assert (told["version"], told["diff"]["added"]) == (4, 1)
+    assert rows() == old
+    assert not audit(GROWN)
+
+
+def test_a_row_kept_later_comes_back_and_what_else_its_seed_gave_stays(grow, place) -> None:
+    more = "  - use: filters.length\n  - use: selectors.longest\n    k: 9\nexport:"
+    (place / "pets.yaml").write_text(RECIPE.replace("n: 1", "n: 2").replace("export:", more))
+    part = grow("the heron", "an old cat", "my newt")[1]["grown"]["run"]
+    grow("the heron", "an old cat", "my newt", "two otters")
+    old, before = rows(), RunFiles.open(GROWN)
+    rejected = before.rows.filter(before.rows["end"] == "rejected")["id"].to_list()
+    assert rejected
+    Review(Path("runs") / part, [GROWN]).mark({rejected[0]: ("keep", "differs enough")})
+    names = ("the heron", "an old cat", "my newt", "two otters", "a blue whale")
+    told = grow(*names)[1]
+    assert told["grown"]["version"] == 4
+    run = RunFiles.open(GROWN)
+    assert [one["diff"]["added"] for one in run.note["versions"]][2] == 1
+    assert rows().items() > old.items()
+    assert rejected[0] in rows()
+    assert not audit(GROWN)
+    assert not problems(run)
+    assert not (place / ".gristmill" / "marked" / "pets").exists()
+    card = (GROWN / "dataset" / "README.md").read_text()
+    assert "- Rows brought back that `near_duplicates` had rejected as `near_duplicate`: 1." in card
+
+
+def test_files_that_a_version_replaced_are_no_part_of_it(grow, capfd) -> None:
     part = grow("my newt", "a cat")[1]["grown"]["run"]
+    stale = {file: file.read_bytes() for file in GROWN.glob("dataset/*/*.*")}
+    marked = {RunFiles.open(GROWN).kept[0]: ("drop", "")}
     assert main(["review", part, "--export", "rows.json"]) == 0
-    said = capfd.readouterr()[1]
-    assert f"{part} is a part of datasets/pets, whose rows stay: marks decide nothing" in said
+    assert f"{part} is a part of datasets/pets: marks decide there, too" in capfd.readouterr()[1]
+    Review(GROWN).mark(marked)
+    grow("my newt", "a cat")
+    assert not [file for file in stale if file.name.startswith("train-v0001") and file.exists()]
+    for file, data in stale.items():
+        file.write_bytes(data)  # killed before they were removed
+    run = RunFiles.open(GROWN)
+    assert (len(run.kept), len(rows())) == (1, 2)
+    assert not problems(run)
+    assert not any("v0001" in name for name, _ in hub._files(run) if "train" in name)
+    assert grow("my newt", "a cat", "two otters")[1]["grown"]["rows"] == 2
+    assert len(rows()) == 2
+    Review(GROWN).mark(dict.fromkeys(rows(), ("drop", "")))
+    assert "drop every row" in grow("my newt", "a cat")[1]["error"]
 
 
 def test_another_recipe_does_not_grow_it_and_an_edited_one_is_named(grow, place) -> None:

@@ -109,6 +109,8 @@ def _tell_grown(
         screen.result({**told, **({"grown": grown} if grown else {})})
     elif grown:
         n = f"{counted(grown['diff']['added'])} added to make {grown['rows']:,}"
+        if gone := grown["diff"]["removed"]:
+            n = f"{counted(gone)} taken out, {n}"
         screen.line(f"{'grown':8} {grown['folder']} is at v{grown['version']}: {n}")
     return 0
 
@@ -119,6 +121,7 @@ def _misses(recipe: Recipe, result: Result) -> bool:
 
 def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, Result | None]:
     base = order.prepare()
+    order.amend(base)
     if not (prepared := order.due(base)):
         return base, None
     announce(prepared, order, screen)
@@ -132,6 +135,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, 
 
     with serving(order.workspace) as server:
         base = order.prepare()
+        order.amend(base)
         if not (prepared := order.due(base)):
             return base, None
         announce(prepared, order, screen)

@@ -14,7 +14,10 @@ from gristmill.text.plurals import counted
 if TYPE_CHECKING:
     from gristmill.publishing.review import Review
 
-NEXT = "next: run its recipe again; what is marked decides then, and everything else replays"
+NEXT = (
+    "next: run its recipe again, with --grow for a dataset that grows; what is marked decides "
+    "then, and everything else replays"
+)
 
 
 def do_review(args: argparse.Namespace, screen: Screen) -> int:
@@ -29,17 +32,10 @@ def do_review(args: argparse.Namespace, screen: Screen) -> int:
     except RunLocked as error:
         raise RunLocked(f"{run} is under review in another terminal; end that one first") from error
     with held:
-        review = Review(run)
-        if review.run.note.get("versions"):
-            raise InputError(
-                f"{run} is a dataset that grows: its rows stay, so marks would decide nothing; "
-                "review the run of a part before it is added"
-            )
-        for grown in growth.with_part(args.workspace, run):
-            screen.note(
-                f"{run.name} is a part of {grown}, whose rows stay: marks decide nothing there; "
-                "they do before a part is added, or when the dataset is built anew"
-            )
+        parts = growth.with_part(args.workspace, run)
+        review = Review(run, parts)
+        for grown in parts:
+            screen.note(f"{run.name} is a part of {grown}: marks decide there, too")
         if args.origin is None and args.export is None:
             return _serve(review, args.port, screen)
         told: dict[str, object] = {}
@@ -91,7 +87,8 @@ def _bring(review: Review, origin: str, workspace: Path) -> dict[str, object]:
     if not path.is_file():
         path = find_run(origin, workspace) / marks.FILE
     found = marks.read_file(path).by_id
-    marks.add(review.run.path, found.values())
+    for place in review.places:
+        marks.add(place, found.values())
     return {"marked": len(found)}
 
 

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gristmill.errors import RecipeError
+from gristmill.errors import RecipeError, RunLocked
+from gristmill.formats import marks
 from gristmill.formats.others import Against
 from gristmill.pipelines.plan import Plan, check
 from gristmill.pipelines.workspace import Prepared, prepare
-from gristmill.publishing import growth
+from gristmill.publishing import amending, growth
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.housekeeping import FOLDERS
+from gristmill.storage.shards import lock
+
+MARKED = ".gristmill/marked"
+"""Of a workspace: runs of the seeds of rows that a person wants back."""
 
 
 def part(prepared: Prepared, folder: Path, *, allow_plugins: bool) -> Prepared | None:
@@ -21,27 +29,70 @@ def part(prepared: Prepared, folder: Path, *, allow_plugins: bool) -> Prepared |
         RecipeError: No stage compares rows with others, or another recipe made the dataset.
         InputError: The dataset was edited.
     """
+    if not (before := _before(prepared, folder, allow_plugins=allow_plugins)):
+        return prepared
+    new = {*prepared.seeds.ids} - growth.taken(before)
+    return _of_seeds(prepared, new, before, allow_plugins=allow_plugins) if new else None
+
+
+def amend(
+    prepared: Prepared, folder: Path, run: Callable[[Prepared, Path], Any], *, allow_plugins: bool
+) -> dict[str, Any] | None:
+    """Let the dataset obey what people marked since; return the version, None without a change.
+
+    Seeds of rows that are to come back run again, by `run` and in a folder that goes afterwards,
+    against all rows accepted so far. A seed that the input lost does not, nor do those of rounds.
+    """
+    if not (before := _before(prepared, folder, allow_plugins=allow_plugins)):
+        return None
+    asked, again, path = amending.wanted(before), None, folder.parents[1] / MARKED / folder.name
+    can_run = not prepared.recipe.rounds
+    seeds = {*prepared.seeds.ids} & {*asked.back.values()} if can_run else set[str]()
+    if not asked.out and not seeds:
+        return None
+    with lock(folder / ".lock"):
+        if amending.wanted(RunFiles.open(folder)) != asked:
+            raise RunLocked(f"{folder} grew meanwhile; run the same command again")
+        if seeds:
+            due = _of_seeds(prepared, seeds, before, allow_plugins=allow_plugins)
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
+            marks.add(path, marks.read(folder).by_id.values())
+            run(due, path)
+            again = RunFiles.open(path)
+        made = amending.amend(folder, asked, again)
+    shutil.rmtree(path, ignore_errors=True)
+    growth.opened(folder)
+    return made
+
+
+def _before(prepared: Prepared, folder: Path, *, allow_plugins: bool) -> RunFiles | None:
+    """Open the dataset that a recipe grows; None before its first version."""
     recipe = prepared.recipe
-    if not (comparing := _comparing(prepared.plan)):
+    if not _comparing(prepared.plan):
         raise RecipeError(
             "growing compares new rows with all that were accepted before, and no stage of "
             f"recipe '{recipe.name}' does that; add `- use: filters.near_duplicates`"
         )
-    if not (before := growth.opened(folder)):
-        return prepared
-    if before.note["family"] != family(prepared, allow_plugins=allow_plugins):
+    before = growth.opened(folder)
+    if before and before.note["family"] != family(prepared, allow_plugins=allow_plugins):
         raise RecipeError(
             f"{folder} was made by another recipe than this '{recipe.name}' is now (stages, models "
             "or columns of the seeds differ), so its rows were not judged alike; undo the change, "
             "or give the recipe another name: what was answered is used again"
         )
-    known, seeds = growth.taken(before), prepared.seeds
-    new = [i for i, seed_id in enumerate(seeds.ids) if seed_id not in known]
-    if not new:
-        return None
-    few = replace(seeds, rows=[seeds.rows[i] for i in new], ids=[seeds.ids[i] for i in new])
+    return before
+
+
+def _of_seeds(
+    prepared: Prepared, ids: Collection[str], before: RunFiles, *, allow_plugins: bool
+) -> Prepared:
+    """Return a run of some seeds against all rows of the dataset."""
+    recipe, seeds = prepared.recipe, prepared.seeds
+    some = [i for i, seed_id in enumerate(seeds.ids) if seed_id in ids]
+    few = replace(seeds, rows=[seeds.rows[i] for i in some], ids=[seeds.ids[i] for i in some])
     stages = [dict(stage) for stage in recipe.stages]
-    for i in comparing:
+    for i in _comparing(prepared.plan):
         own = _as_list(stages[i].get("against"))
         stages[i]["against"] = [*own, *(str(file.absolute()) for file in before.data)]
         stages[i].pop("pin", None)  # of its own files, checked above

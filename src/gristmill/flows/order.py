@@ -68,6 +68,16 @@ class Order(BaseModel):
             return prepared
         return growing.part(prepared, self.grown(prepared), allow_plugins=self.allow_plugins)
 
+    def amend(self, prepared: Prepared, progress: Callable[[Progress], None] | None = None) -> None:
+        """When growing, let the dataset first obey what people marked in it since."""
+
+        def run(due: Prepared, path: Path) -> None:
+            execute(due, self.runner(), self.workspace, folder=path, progress=progress)
+
+        if self.grow:
+            folder, allow = self.grown(prepared), self.allow_plugins
+            growing.amend(prepared, folder, run, allow_plugins=allow)
+
     def grown(self, prepared: Prepared) -> Path:
         """Return the folder of the dataset that grows."""
         return self.workspace / "datasets" / prepared.recipe.name

@@ -178,7 +178,7 @@ def _summary(run: RunFiles) -> Iterator[str]:
     yield f"{counted(len(run.kept))}, built from {first} by gristmill."
     aim = f" (target: {counted(target)} before the selection)" if target else ""
     if known := changelog.versions(run):
-        yield f"This is v{len(known)} of a dataset that grows; older rows stay as they are."
+        yield f"This is v{len(known)} of a dataset that grows; rows stay unless people mark them."
     by_hand = "" if (run.path / marks.FILE).exists() else " Nothing here was checked by hand."
     yield f"The run stopped at: {note.get('stop')}{aim}.{by_hand}\n"
     yield LOADING

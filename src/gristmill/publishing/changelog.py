@@ -20,11 +20,15 @@ def section(run: RunFiles) -> Iterator[str]:
     """Yield a paragraph per version, the newest first."""
     for told in reversed(versions(run)):
         diff = told["diff"]
+        origin = (
+            f"From {counted(told['seeds'], 'new seed')} of the input `{told['digest']}`, in the "
+            f"run {code_span(told['run'], 100)}."
+        )
         yield (
             f"**v{told['version']}**: {counted(diff['added'])} added, "
             f"{number(diff['changed'])} changed, {number(diff['removed'])} removed; "
-            f"{number(told['rows'])} in all. From {counted(told['seeds'], 'new seed')} of the "
-            f"input `{told['digest']}`, in the run {code_span(told['run'], 100)}."
+            f"{number(told['rows'])} in all. "
+            f"{'As people marked them.' if told.get('marked') else origin}"
         )
         if told["lost"]:
             yield "What left: " + ", ".join(

@@ -78,7 +78,7 @@ def metadata(run: RunFiles, url: str | None = None) -> dict[str, Any]:
         "keywords": ["gristmill", "instruction tuning"],
         "inLanguage": run.langs,
         "isLiveDataset": False,
-        "distribution": list(_files(run.path / "dataset")),
+        "distribution": list(_files(run)),
         "recordSet": [_records(file, run.data_schema) for file in run.data],
     }
 
@@ -138,9 +138,10 @@ def _sum(path: Path) -> str:
         return file_digest(opened, "sha256").hexdigest()
 
 
-def _files(folder: Path) -> Iterator[dict[str, Any]]:
+def _files(run: RunFiles) -> Iterator[dict[str, Any]]:
+    folder = run.path / "dataset"
     for path in sorted([*folder.glob("data/*"), *folder.glob("exports/*/*")]):
-        if path.suffix in FORMATS and path.is_file():
+        if path.suffix in FORMATS and path.is_file() and not run.is_cut_short(path):
             name = path.relative_to(folder).as_posix()
             yield {
                 "@type": "cr:FileObject",

@@ -155,8 +155,21 @@ class RunFiles:
         return rows.unique("id", keep="last", maintain_order=True)
 
     def is_cut_short(self, file: Path) -> bool:
-        """Whether a file is of a version that never came: who wrote it ended before the ledger."""
-        return bool(n := len(self.note.get("versions") or ())) and is_after(file, n)
+        """Whether a file is of no version: it never came, or a later one has replaced the file."""
+        n = len(self.note.get("versions") or ())
+        return bool(n) and (is_after(file, n) or file in self.replaced)
+
+    @cached_property
+    def replaced(self) -> list[Path]:
+        """The files of a dataset that grows that a later version has others for; they may go."""
+        known = {*self.files, *(self.path / "dataset" / name for name in self.note["dataset"])}
+        places = ("shards/*/*.parquet", "dataset/data/*", "dataset/exports/*/*")
+        found = (file for place in places for file in sorted(self.path.glob(place)))
+        n = len(self.note.get("versions") or ())
+        return [
+            file for file in found
+            if n and VERSION.search(file.name) and file not in known and not is_after(file, n)
+        ]  # fmt: skip
 
     def scan(self) -> pl.LazyFrame:
         """Return every line of every shard, in order."""

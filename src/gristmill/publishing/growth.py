@@ -46,7 +46,10 @@ def opened(folder: Path) -> RunFiles | None:
         trainers.write(folder / "dataset", RunFiles.open(folder).note["dataset"])
         report.write(folder)
         card.write(folder)
-    return RunFiles.open(folder)
+    found = RunFiles.open(folder)
+    for file in found.replaced:
+        file.unlink(missing_ok=True)
+    return found
 
 
 def with_part(workspace: Path, run: Path) -> list[Path]:
@@ -181,7 +184,7 @@ def _sum(before: Mapping[str, Any] | None, part: Mapping[str, Any]) -> dict[str,
         return dict(part)
     total: Counts = {}
     for note in (before, part):
-        add(total, {line["stage"]: _counter(line) for line in note["stages"]})
+        add(total, {line["stage"]: counter(line) for line in note["stages"]})
     labels = [line["stage"] for line in part["stages"]]
     if labels != [line["stage"] for line in before["stages"]]:
         raise StorageError(f"stages {labels} are not those of the versions before")
@@ -199,6 +202,7 @@ def _sum(before: Mapping[str, Any] | None, part: Mapping[str, Any]) -> dict[str,
     }
 
 
-def _counter(line: Mapping[str, Any]) -> Counter[str]:
+def counter(line: Mapping[str, Any]) -> Counter[str]:
+    """Return the counts of a line of the ledger, as a shard has them."""
     codes = {f"code:{code}": n for code, n in line["codes"].items()}
     return Counter({name: n for name, n in line.items() if isinstance(n, int)} | codes)

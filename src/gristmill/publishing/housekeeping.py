@@ -26,7 +26,7 @@ from gristmill.storage.answers import check_version
 LOCK = "recipe.lock.yaml"
 FOLDERS = ".gristmill/folders"
 """Of a workspace: a line for every run in a folder of its own."""
-SPARE = ("preview", "calibrate", "forecast")
+SPARE = ("preview", "calibrate", "forecast", "marked")
 """Folders of `.gristmill` with runs that are only looked at."""
 FREE = "key NOT IN needed AND NOT (substr(answer, 1, 2) = X'5B22' AND :trains)"
 """Of an answer that may go; one that begins like a JSON list of texts is a training."""

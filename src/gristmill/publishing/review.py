@@ -51,8 +51,10 @@ class Query(BaseModel):
 class Review:
     """The rows of a finished run that ended, in the order of the run, with their marks."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, grown: Iterable[Path] = ()) -> None:
+        """Open a run; the datasets that it was added to get its marks as well."""
         self.run = RunFiles.open(path)
+        self.places = [path, *grown]
         self.marks = dict(marks.read(path).by_id)
         self._writing = Lock()
         self._numbers: dict[str, pl.DataFrame] = {}
@@ -146,7 +148,8 @@ class Review:
         made = [self._mark(rows[i], says, note) for i, (says, note) in said.items() if says]
         gone = [row_id for row_id, (says, _) in said.items() if not says]
         with self._writing:
-            marks.add(self.run.path, made, gone)
+            for place in self.places:
+                marks.add(place, made, gone)
             changed = {**self.marks, **{mark.id: mark for mark in made}}
             self.marks = {i: mark for i, mark in changed.items() if i not in gone}
 
