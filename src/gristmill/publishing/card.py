@@ -20,6 +20,7 @@ from gristmill.publishing import (
     changelog,
     contamination,
     croissant,
+    environment,
     facts,
     licences,
     origins,
@@ -39,8 +40,6 @@ from gristmill.storage.shards import write_text
 from gristmill.text.plurals import counted
 
 EXAMPLE_CHARS = 160
-MOST_FILES = 8
-"""Files of seeds that are named."""
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 LOADING = """```python
 from datasets import load_dataset
@@ -95,6 +94,7 @@ def write(path: Path) -> Path:
     croissant.check(folder)
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
+    environment.write(run)
     (folder / marks.FILE).unlink(missing_ok=True)
     if (said := path / marks.FILE).exists():
         write_text(folder / marks.FILE, said.read_text(encoding="utf-8"))
@@ -110,7 +110,7 @@ def render(run: RunFiles) -> str:
         ("Files", _files(run)),
         ("Train on it", training.section(run)),
         ("What the trainee reads", trainee.section(run)),
-        ("Build it again", _rebuild(run)),
+        ("Build it again", rebuilding.section(run)),
         ("Yield", _yield(run)),
         ("How pairs were made", pairs.section(run)),
         ("Verification", _verification(run)),
@@ -201,23 +201,6 @@ def _files(run: RunFiles) -> Iterator[str]:
         }
         said = ", ".join(f"{why} {number(n)}" for why, n in counts.items() if n)
         yield f"- Rows that {code_span(name, 200)} does not have as they are: {said}."
-
-
-def _rebuild(run: RunFiles) -> Iterator[str]:
-    yield f"```\n{rebuilding.command(run)}\n```\n"
-    files, digest = facts.seed_files(run)
-    if digest:
-        few = ", ".join(code_span(name, 100) for name in files[:MOST_FILES])
-        more = f" and {number(len(files) - MOST_FILES)} more" if len(files) > MOST_FILES else ""
-        yield (
-            f"The seeds were read from {few}{more}, with the digest `{digest}`; "
-            "`build-dataset check` with `--json` shows the digest of your copy.\n"
-        )
-    yield (
-        f"`recipe.yaml` lies beside this card (seed {run.recipe.get('seed')}, fingerprint "
-        f"`{str(run.note.get('fingerprint', ''))[:12]}`). The same recipe, seeds and answers give "
-        "the same rows; a model asked anew may answer otherwise."
-    )
 
 
 def _yield(run: RunFiles) -> Iterator[str]:

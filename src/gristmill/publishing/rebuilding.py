@@ -3,17 +3,39 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePath
 from typing import Any
 
 from gristmill.formats.recipe_files import FOLDERS
-from gristmill.publishing import changelog, facts
-from gristmill.publishing.escape import line
+from gristmill.publishing import changelog, environment, facts
+from gristmill.publishing.charts import number
+from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 
 FILES = ("path", "model", "against", "apis", "listing", "command")
 """Parameters of a recipe that may name a file or a folder."""
+MOST_FILES = 8
+"""Files of seeds that are named."""
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the card's lines: the command, the seeds, and what lies beside the card for it."""
+    yield f"```\n{command(run)}\n```\n"
+    files, digest = facts.seed_files(run)
+    if digest:
+        few = ", ".join(code_span(name, 100) for name in files[:MOST_FILES])
+        more = f" and {number(len(files) - MOST_FILES)} more" if len(files) > MOST_FILES else ""
+        yield (
+            f"The seeds were read from {few}{more}, with the digest `{digest}`; "
+            "`build-dataset check` with `--json` shows the digest of your copy.\n"
+        )
+    yield (
+        f"`recipe.yaml` lies beside this card (seed {run.recipe.get('seed')}, fingerprint "
+        f"`{str(run.note.get('fingerprint', ''))[:12]}`), and `{environment.FILE}`, the lock of "
+        "all packages. The same recipe, seeds and answers give the same rows; a model asked anew "
+        "may answer otherwise."
+    )
 
 
 def command(run: RunFiles, recipe: str = "recipe.yaml") -> str:

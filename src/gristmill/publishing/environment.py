@@ -1,0 +1,115 @@
+"""The lock beside a published dataset: Python, gristmill and every package below it, as they ran.
+
+It is what `pip freeze` would say of gristmill alone, without paths of this machine, so that it
+installs on another one; and `run` says where the machine that builds a dataset again differs.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+from hashlib import blake2b
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gristmill.storage.shards import write_text
+
+if TYPE_CHECKING:
+    from gristmill.publishing.files import RunFiles
+
+FILE = "environment.txt"
+OWN = "gristmill"
+EXTRAS = frozenset({"cpu", "gpu", "languages"})
+"""Of gristmill: what a run may need. What tests and tools need is no part of it."""
+NEED = re.compile(r"(?P<name>[\w.-]+)\s*(\[(?P<extras>[^]]*)\])?")
+EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
+PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)")
+TOLD = re.compile(r"# (?P<name>python|source of gristmill) (?P<version>\S+)")
+MOST = 6
+"""Differences that are named."""
+
+
+def write(run: RunFiles) -> None:
+    """Write the lock of a run that has just ended; a card that is written anew keeps what is there.
+
+    The run's ledger is written right before its first card, by the same process.
+    """
+    path, ledger = run.path / "dataset" / FILE, run.path / "ledger.json"
+    if not path.exists() or path.stat().st_mtime_ns < ledger.stat().st_mtime_ns:
+        write_text(path, text())
+
+
+def text() -> str:
+    """Return the lock of this process as a file of requirements."""
+    known = {name: version for name, version in _here().items() if " " not in name}
+    pins = (f"{name}=={version}" for name, version in sorted(known.items()) if name != "python")
+    return "\n".join(
+        [
+            "# What built this dataset; for another machine: pip install -r environment.txt",
+            f"# {platform.system()} {platform.machine()}",
+            *(f"# {name} {version}" for name, version in _here().items() if name not in known),
+            f"# python {known['python']}",
+            *pins,
+            "",
+        ]
+    )
+
+
+def differences(recipe: str) -> Iterator[str]:
+    """Yield a line where the lock beside a recipe is of another environment than this process."""
+    path = Path(recipe).parent / FILE
+    if not (Path(recipe).is_file() and path.is_file()):
+        return
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = filter(None, (TOLD.fullmatch(line) or PIN.fullmatch(line) for line in lines))
+    here = _here()
+    other = [
+        f"{at['name']} {at['version'][:40]} (here {here.get(at['name'], 'missing')})"
+        for at in found
+        if here.get(at["name"]) != at["version"]
+    ]
+    if other:
+        more = f" and {len(other) - MOST} more" if len(other) > MOST else ""
+        yield (
+            f"{path} says what built this dataset: {', '.join(other[:MOST])}{more}; "
+            f"pip install -r {path} in a new environment makes them the same"
+        )
+
+
+@lru_cache(maxsize=1)
+def _here() -> dict[str, str]:
+    """Return the versions of Python, of gristmill's source and of every package that it needs."""
+    found = dict[str, str]()
+    todo = [(OWN, EXTRAS)]
+    seen = set(todo)
+    while todo:
+        name, extras = todo.pop()
+        try:
+            there = metadata.distribution(name)
+        except metadata.PackageNotFoundError:  # of another platform, or an extra left out
+            continue
+        found[_normal(name)] = there.version
+        for need in there.requires or ():
+            at, asked = NEED.match(need), EXTRA.search(need)
+            if not at or (asked and asked[1] not in extras):
+                continue
+            given = frozenset(filter(None, re.split(r"[\s,]+", at["extras"] or "")))
+            if (one := (_normal(at["name"]), given)) not in seen:
+                seen.add(one)
+                todo.append(one)
+    return {"source of gristmill": _source(), "python": platform.python_version(), **found}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _source() -> str:
+    """Name the code that runs: two checkouts may say the same version."""
+    package, hashed = Path(__file__).parents[1], blake2b(digest_size=8)
+    for path in sorted(package.rglob("*.py")):
+        hashed.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
+    return hashed.hexdigest()

@@ -1,0 +1,69 @@
+"""What lies beside a card builds the same dataset again, with the environment that it names."""
+
+import shlex
+import shutil
+from importlib import metadata
+from pathlib import Path
+
+from gristmill.cli import main
+
+FORM = ("--local", "--no-prefect")
+
+
+def told(dataset: Path) -> list[str]:
+    """Return the card's command as words, without the program's name."""
+    body = (dataset / "README.md").read_text().split("## Build it again\n")[1]
+    return shlex.split(body.split("```")[1].strip())[1:]
+
+
+def test_the_card_the_lock_and_a_copy_of_the_seeds_build_the_same_bytes(
+    call, place, monkeypatch
+) -> None:
+    assert call("run", "tiny.yaml", *FORM)[0] == 0
+    [run] = place.glob("runs/*")
+    there = place / "another machine"
+    (there / "YOUR_COPY_OF").mkdir(parents=True)
+    for name in ("recipe.yaml", "environment.txt"):
+        shutil.copy2(run / "dataset" / name, there)
+    shutil.copy2(place / "seeds.jsonl", there / "YOUR_COPY_OF")
+    monkeypatch.chdir(there)
+    code, _, err = call(*told(run / "dataset"), *FORM)
+    assert (code, "environment.txt" in err) == (0, False)
+    [again] = there.glob("runs/*/dataset")
+    files = sorted(file.relative_to(again) for file in again.glob("data/*"))
+    assert files
+    for name in [*files, Path("environment.txt"), Path("recipe.yaml")]:
+        assert (again / name).read_bytes() == (run / "dataset" / name).read_bytes()
+
+
+def test_the_lock_pins_every_package_as_it_is_here_and_names_no_path(call, place) -> None:
+    assert call("run", "tiny.yaml", *FORM)[0] == 0
+    [file] = place.glob("runs/*/dataset/environment.txt")
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    assert {name: metadata.version(name) for name in pins} == pins
+    assert {"gristmill", "pyarrow", "ray", "aiohttp-cors", "pydantic-core"} <= pins.keys()
+    assert not {"pytest", "ruff", "mypy"} & pins.keys()
+    assert "/" not in file.read_text()
+
+
+def test_another_environment_is_named_before_the_run(call, place) -> None:
+    (place / "environment.txt").write_text(
+        "# python 2.7.18\n# source of gristmill 00\ngristmill==9.9\nno-such-package==1\npyyaml==0\n"
+    )
+    err = call("run", "tiny.yaml", *FORM)[2]
+    assert "environment.txt says what built this dataset: python 2.7.18 (here 3." in err
+    assert "gristmill 9.9 (here " in err
+    assert "no-such-package 1 (here missing)" in err
+    (place / "environment.txt").write_text("not a lock ==\n\x00")
+    assert "environment.txt" not in call("run", "tiny.yaml", *FORM)[2]
+
+
+def test_a_card_written_later_keeps_the_lock_of_the_run(call, place) -> None:
+    call("run", "tiny.yaml", *FORM)
+    [file] = place.glob("runs/*/dataset/environment.txt")
+    file.write_text("# python 2.7.18\n")
+    assert main(["report", "last"]) == 0
+    assert file.read_text() == "# python 2.7.18\n"
+    assert call("run", "tiny.yaml", *FORM)[0] == 0
+    assert "pydantic-core==" in file.read_text()
