@@ -3,7 +3,7 @@
 `exports/dataset_info.json` is LLaMA-Factory's registry (`dataset_dir: exports`), `axolotl.yaml` and
 `axolotl_dpo.yaml` are the `datasets` of an Axolotl configuration. TRL and Unsloth read the exports
 as they are. Source: the reader of the registry in LLaMA-Factory 0.9.5, the prompt strategies
-of Axolotl 0.19.
+of Axolotl 0.19, the preparation of datasets in unsloth_zoo 2026.10.9.
 """
 
 from __future__ import annotations
