@@ -49,6 +49,7 @@ settings.load_profile("patient")
 
 RAY = {
     "tests/engines/sandbox/test_cluster.py",
+    "tests/engines/test_demo_rows.py",
     "tests/engines/test_remote.py",
     "tests/engines/test_vllm.py",
     "tests/pipelines/test_chaos.py",

@@ -1,4 +1,4 @@
-"""A tiny random model, made once per session, and vLLM, started once per session."""
+"""A tiny random model, made once per session, and vLLM with `demo`, started once per session."""
 
 import asyncio
 import importlib.util
@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gristmill.engines.models import locate
 from gristmill.engines.remote import Remote
 from gristmill.engines.vllm import Vllm
 
@@ -45,9 +46,9 @@ def wait() -> Iterator[Wait]:
 
 
 @pytest.fixture(scope="session")
-def vllm(tiny: Path, wait: Wait) -> Iterator[Remote]:
-    """Return the real vLLM in a Ray actor, with the tiny model: it answers nonsense."""
-    remote = Remote(engine=Vllm(model=str(tiny), max_model_len=256, max_num_seqs=32))
+def vllm(wait: Wait) -> Iterator[Remote]:
+    """Return the real vLLM in a Ray actor, with the model that comes along."""
+    remote = Remote(engine=Vllm(model=str(locate("demo", None)), max_num_seqs=32))
     wait(remote.start())
     yield remote
     wait(remote.stop())

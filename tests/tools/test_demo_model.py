@@ -17,6 +17,7 @@ from demo_yield import trained
 import gristmill
 from gristmill.engines.sandbox import Program, Sandbox
 from gristmill.text.interpreter_steps import observed
+from gristmill.text.number_slots import Problem, align
 
 SHIPPED = Path(gristmill.__file__).parent / "models" / "demo"
 
@@ -50,18 +51,15 @@ def test_a_changed_prompt_has_another_hash(monkeypatch) -> None:
     assert changed == {"self_code_align.tests", "evol_instruct.breadth"}
 
 
-def test_what_more_training_teaches_has_hashes_too_and_its_card_tells() -> None:
+def test_the_card_adds_up_what_several_trainings_took() -> None:
+    from demo_model.training import PHASES
     from train_demo import card, continued, told
 
-    shipped, more = templates(), templates(more=True)
-    assert {name.partition(".")[0] for name in shipped} == {"evol_instruct", "self_code_align"}
-    added = {name.partition(".")[0] for name in more.keys() - shipped.keys()}
-    assert added == {"code_act", "infinity_math", "unit_coder", "unit_coder_refine"}
     info = told(SHIPPED)
-    assert "code_act" not in card(info)
-    longer = card(continued(info, info), more=True)
+    assert info["phases"] == len(PHASES)
+    assert info["steps"] == sum(phase.steps for phase in PHASES)
+    longer = card({**continued(info, info), "phases": 10})
     assert "{" not in longer
-    assert "`code_act`" in longer
     assert f"{2 * info['steps']} steps" in longer
 
 
@@ -132,9 +130,9 @@ def test_concepts_are_read_off_the_syntax() -> None:
     ]
 
 
-def test_more_training_draws_what_the_first_did_not_and_no_program_held_out() -> None:
-    drawn = list(islice(corpus.documents(4, MIXES["more recipes"]), 150))
-    assert drawn == list(islice(corpus.documents(4, MIXES["more recipes"]), 150))
+def test_later_phases_draw_other_prompts_and_no_program_held_out() -> None:
+    drawn = list(islice(corpus.documents(4, MIXES["known words"]), 200))
+    assert drawn == list(islice(corpus.documents(4, MIXES["known words"]), 200))
     starts = {document[0][0] for document, _ in drawn}
     assert any(start.startswith("<|system|>\nSolve a task in turns") for start in starts)
     assert not any(is_held_out(tree) for _, tree in drawn if tree)
@@ -164,10 +162,22 @@ def test_a_repair_is_told_what_the_sandbox_says(sandbox) -> None:
         assert f"{verdict.status}: {verdict.detail}\n{verdict.stderr}" == said
 
 
-def test_every_way_to_solve_a_word_problem_gives_one_answer() -> None:
+def test_problems_in_the_words_of_the_seeds_never_are_a_seed(monkeypatch) -> None:
+    rng = random.Random(0)
+    worded = [problems.drawn(rng, near=True) for _ in range(4_000)]
+    known = {one.problem.template for one in worded}
+    for seed in problems.SEEDS:
+        assert any(isinstance(align(one, seed), Problem) for one in known), seed
+    first, *others = (one.question for one in worded)
+    monkeypatch.setattr(problems, "SEEDS", {first})
+    assert problems.drawn(random.Random(0), near=True).question == others[0]
+
+
+@pytest.mark.parametrize("near", [False, True])
+def test_every_way_to_solve_a_word_problem_gives_one_answer(near: bool) -> None:
     rng = random.Random(0)
     for _ in range(300):
-        worded, space = problems.drawn(rng), dict[str, Any]()
+        worded, space = problems.drawn(rng, near=near), dict[str, Any]()
         exec(problems._solve(rng, worded), space)
         wholes = [eval(worded.filled(whole)) for whole in worded.kind["wholes"]]
         assert [*wholes, space["solve"](**worded.values)] == pytest.approx(

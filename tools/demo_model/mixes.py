@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from demo_model import acting, problems, testing
-from demo_model.corpus import EASY_MIX, MIX, Mix
+from demo_model.corpus import EASY_MIX, MIX, Mix, instruction
 
 MIXES: dict[str, Mix] = {
     "demo": MIX,
@@ -21,7 +21,7 @@ MIXES: dict[str, Mix] = {
         (testing.repair, 0.025),
         (testing.refine, 0.025),
     ],
-    "more recipes, short prompts": [
+    "short prompts": [
         *((maker, 0.55 * share) for maker, share in EASY_MIX),
         (acting.episode, 0.055),
         (partial(acting.episode, bare=True), 0.105),
@@ -33,6 +33,22 @@ MIXES: dict[str, Mix] = {
         (testing.tests, 0.035),
         (testing.library_tests, 0.02),
         (testing.repair, 0.01),
+        (testing.refine, 0.01),
+    ],
+    "known words": [
+        *((maker, 0.65 * share) for maker, share in EASY_MIX),
+        (instruction, 0.06),
+        (acting.episode, 0.015),
+        (partial(acting.episode, bare=True), 0.055),
+        (partial(problems.episode, near=True), 0.015),
+        (partial(problems.episode, bare=True, near=True), 0.025),
+        (partial(problems.mask, near=True), 0.025),
+        (partial(problems.mask, bare=True, near=True), 0.06),
+        (partial(problems.program, near=True), 0.02),
+        (partial(problems.program, bare=True, near=True), 0.02),
+        (testing.tests, 0.02),
+        (testing.library_tests, 0.025),
+        (testing.repair, 0.005),
         (testing.refine, 0.01),
     ],
 }

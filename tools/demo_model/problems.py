@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from dataclasses import dataclass
@@ -19,6 +20,11 @@ from gristmill.text.number_slots import Problem, align
 FOUND = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8"))
 INVENTED_RATE = 0.3
 """Share of the nouns that are no words, so that copying is learnt and not the words."""
+NEAR_RATE = 0.6
+"""Share of the problems `near` the seeds that are worded as one of them."""
+ASKED = Path(infinity_math.__file__).parents[1] / "recipes" / "word_problems.seeds.jsonl"
+SEEDS = {json.loads(line)["question"] for line in ASKED.read_text("utf-8").splitlines()}
+"""What is never drawn: the problems that the recipes ask."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +45,23 @@ class Worded:
         return re.sub(r"[a-z]+", lambda m: str(self.values.get(m[0], m[0])), expression)
 
 
-def drawn(rng: random.Random) -> Worded:
-    """Draw a kind of problem, its words and its numbers."""
-    kind = rng.choice(FOUND["problems"])
-    words = {name: rng.choice(several) for name, several in FOUND["words"].items()}
-    if rng.random() < INVENTED_RATE:
+def drawn(rng: random.Random, *, near: bool = False) -> Worded:
+    """Draw a kind of problem, its words and its numbers; `near` those of the seeds."""
+    while True:
+        worded = _drawn(rng, near)
+        if worded.question not in SEEDS:
+            return worded
+
+
+def _drawn(rng: random.Random, near: bool) -> Worded:
+    kinds = FOUND["problems"]
+    is_seed = near and rng.random() < NEAR_RATE
+    kind = rng.choice([kind for kind in kinds if "near" in kind] if is_seed else kinds)
+    several = FOUND["near_words" if near else "words"]
+    words = {name: rng.choice(several[name]) for name in several}
+    if not near and rng.random() < INVENTED_RATE:
         words["thing"] = "".join(rng.choice("bdfgklmnprst") + rng.choice("aeiou") for _ in "123")
-    template = rng.choice(kind["texts"]).format(**words)
+    template = (kind["near"] if is_seed else rng.choice(kind["texts"])).format(**words)
     template = template[0].upper() + template[1:]
     values = {
         name: rng.randrange(low, high + 1, *step)
@@ -59,30 +75,31 @@ def drawn(rng: random.Random) -> Worded:
             raise ValueError(f"{why}: {template}")
 
 
-def mask(rng: random.Random, *, bare: bool = False) -> tuple[Document, None]:
+def mask(rng: random.Random, *, bare: bool = False, near: bool = False) -> tuple[Document, None]:
     """Render a problem -> the problem with slots; a `bare` one without the rules."""
-    worded = drawn(rng)
+    worded = drawn(rng, near=near)
     rules = infinity_math.MASK[infinity_math.MASK.rindex("### Problem") if bare else 0 :]
     asked = rules.format(question=worded.question)
     return chat(asked, worded.problem.template), None
 
 
-def program(rng: random.Random) -> tuple[Document, str]:
+def program(rng: random.Random, *, bare: bool = False, near: bool = False) -> tuple[Document, str]:
     """Render a problem with slots -> a program that is not held out."""
     while True:
-        worded = drawn(rng)
+        worded = drawn(rng, near=near)
         code = _solve(rng, worded)
         if not is_held_out(tree := tree_hash(code)):
             break
     problem = worded.problem
     names = "\n".join(f"{slot.name}: {slot.kind}" for slot in problem.slots)
-    asked = infinity_math.PROGRAM.format(template=problem.template, names=names)
+    rules = infinity_math.PROGRAM[infinity_math.PROGRAM.rindex("### Problem") if bare else 0 :]
+    asked = rules.format(template=problem.template, names=names)
     return chat(asked, f"```python\n{code}\n```"), tree
 
 
-def episode(rng: random.Random, *, bare: bool = False) -> tuple[Document, None]:
+def episode(rng: random.Random, *, bare: bool = False, near: bool = False) -> tuple[Document, None]:
     """Render an episode: the solution in steps, once more in one line, the answer."""
-    worded = drawn(rng)
+    worded = drawn(rng, near=near)
     steps, whole = worded.kind["steps"], worded.filled(rng.choice(worded.kind["wholes"]))
     known = dict[str, Any]()
     for name, expression, _ in steps:

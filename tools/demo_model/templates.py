@@ -17,13 +17,12 @@ OTHERS = {
     unit_coder: ("TESTS", "FIX"),
     unit_coder_refine: ("REFINE",),
 }
-"""Prompts of the recipes that `--more` teaches, as they stand in their modules."""
+"""Prompts as they stand in their modules."""
 
 
-def templates(*, more: bool = False) -> dict[str, str]:
-    """Return the hash of every prompt that was taught, by name; `more` adds other recipes'."""
-    texts = [*_texts(), *(_others() if more else [])]
-    return {name: digest(text)[:16] for name, text in sorted(texts)}
+def templates() -> dict[str, str]:
+    """Return the hash of every prompt that was taught, by name."""
+    return {name: digest(text)[:16] for name, text in sorted([*_texts(), *_others()])}
 
 
 def _texts() -> Iterator[tuple[str, str]]:
