@@ -67,6 +67,7 @@ def test_the_dataset_goes_up_private_and_nothing_else_does(ready, server) -> Non
         "croissant.json",
         *(f"data/train-{i:05d}-of-00004.parquet" for i in range(4)),
         "data/validation-00000-of-00001.parquet",
+        "environment.txt",
         "exports/messages.jsonl",
         "recipe.yaml",
         "report.html",
@@ -76,7 +77,7 @@ def test_the_dataset_goes_up_private_and_nothing_else_does(ready, server) -> Non
         assert content == file.read_bytes()
     assert server.repos[REPO]["private"] is True
     assert len(server.repos[REPO]["commits"]) == 1
-    assert (done.url, done.files) == (f"{server.url}/datasets/{REPO}", 10)
+    assert (done.url, done.files) == (f"{server.url}/datasets/{REPO}", 11)
     assert done.commit == server.repos[REPO]["commits"][0]
 
 
