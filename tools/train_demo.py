@@ -37,7 +37,7 @@ work bind a real model: `--set engines.generator.model=NAME`.
 - **Corpus:** {documents:,} documents ({tokens:,} tokens) drawn from seed {seed}: tasks composed of
   {families} families with their parameters and wordings, solved and tested by running them;
   word problems of {problems} kinds, which are those of the seeds of `infinity_math` and others, in
-  the words of the seeds and others but never with a seed's numbers; and functions and docstrings of
+  the words of the seeds and others but never a whole seed; and functions and docstrings of
   Python {python}'s standard library (PSF-2.0), for some of which the sandbox found tests. A fixed
   half of all programs, by a hash of the normalised syntax tree, is held out.
 - **Novelty:** `programs.bin` names the {programs:,} programs of the corpus by six bytes of a hash;
