@@ -2,14 +2,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gristmill.text import like_rouge
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.rouge import rouge_l
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "d", "e", "f"]), max_size=12)
 
 
-@given(st.lists(WORDS, max_size=25), st.sampled_from([0.2, 0.5, 0.6, 2 / 3, 0.7, 0.9, 1.0]))
-def test_it_finds_what_comparing_every_pair_finds(texts, threshold) -> None:
+@given(
+    st.lists(WORDS, max_size=25),
+    st.sampled_from([0.2, 0.5, 0.6, 2 / 3, 0.7, 0.9, 1.0]),
+    st.sampled_from([3, like_rouge.CODES]),
+)
+def test_it_finds_what_comparing_every_pair_finds(texts, threshold, characters) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(like_rouge, "CODES", characters)  # fewer than words: some texts are lists
+        finds_what_comparing_every_pair_finds(texts, threshold)
+
+
+def finds_what_comparing_every_pair_finds(texts: list[list[str]], threshold: float) -> None:
     known = LikeRouge(threshold, texts)
     for place, said in enumerate(texts):
         rates = [rouge_l(" ".join(texts[i]), " ".join(said)) for i in range(place)]

@@ -25,7 +25,7 @@ def slow(a: list[str], b: list[str]) -> int:
 
 
 @given(TOKENS, TOKENS)
-def test_the_bit_vectors_agree_with_the_plain_table(a, b) -> None:
+def test_it_agrees_with_the_plain_table(a, b) -> None:
     assert common_length(a, b) == slow(a, b) == common_length(b, a)
 
 

@@ -3,19 +3,23 @@
 A ROUGE-L of t needs that many common words in any order. Sorted by rarity, two word lists with c
 words in common share one among their first n - c + 1, so that only those are indexed: the prefix
 filter of Bayardo, Ma and Srikant, "Scaling Up All Pairs Similarity Search" (2007). The longest
-common subsequence decides, so the result is that of comparing every pair.
+common subsequence decides, so the result is that of comparing every pair: a word is one number,
+and all texts that a question leaves are compared in one call (ADR 0042).
 """
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from gristmill.text.rouge import common_length
+import numpy as np
 
 Token = tuple[str, int]
 """A word, and how often it came before in its text: a list of words becomes a set."""
+CODES = 0x110000
+"""Numbers below it are characters: a text of these words is a string, of others a list."""
 
 
 class LikeRouge:
@@ -30,7 +34,11 @@ class LikeRouge:
         self.counts: Counter[Token] = Counter()
         for said in texts:
             self.counts.update(_tokens(said))
-        self.added: list[tuple[Sequence[str], int]] = []
+        self.codes: dict[str, int] = {}
+        """Of the words of texts that were added, from 1; 0 is every other word."""
+        self.added: list[str | list[int]] = []
+        self.places: list[int] = []
+        self.lengths = array("q")
         self.by_token: dict[Token, list[int]] = {}
         self.longest = 0
 
@@ -38,7 +46,11 @@ class LikeRouge:
         """Remember the words of a text under its place."""
         for token in self._rarest(said):
             self.by_token.setdefault(token, []).append(len(self.added))
-        self.added.append((said, place))
+        for word in said:
+            self.codes.setdefault(word, len(self.codes) + 1)
+        self.added.append(self._coded(said))
+        self.places.append(place)
+        self.lengths.append(len(said))
         self.longest = max(self.longest, len(said))
 
     def nearest(self, said: Sequence[str]) -> tuple[float, int]:
@@ -49,17 +61,26 @@ class LikeRouge:
         total = len(said) + self.longest
         if total and 2 * self.longest / total < self.threshold:
             return 0.0, -1  # a book among short texts
-        found = {i for token in self._rarest(said) for i in self.by_token.get(token, ())}
-        best, at = 0.0, -1
-        for i in sorted(found):
-            other, place = self.added[i]
-            small, total = min(len(said), len(other)), len(said) + len(other)
-            if 2 * small / total < self.threshold or 2 * small / total <= best:
-                continue
-            rate = 2 * common_length(other, said) / total
-            if rate >= self.threshold and rate > best:
-                best, at = rate, place
-        return best, at
+        alike = [self.by_token.get(token, []) for token in self._rarest(said)]
+        # Where about all are alike, comparing all is quicker than finding out which.
+        every = 2 * sum(map(len, alike)) > len(self.added)
+        found = range(len(self.added)) if every else sorted(set().union(*alike))
+        if not found:
+            return 0.0, -1
+        from rapidfuzz.distance import LCSseq
+        from rapidfuzz.process import cdist
+
+        others = self.added if every else [self.added[i] for i in found]
+        common = cdist(others, [self._coded(said)], scorer=LCSseq.similarity, dtype=np.int64)[:, 0]
+        lengths = np.frombuffer(self.lengths, np.int64)
+        rates = 2 * common / (len(said) + (lengths if every else lengths[found]))
+        first = int(rates.argmax())
+        rate = float(rates[first])
+        return (rate, self.places[found[first]]) if rate >= self.threshold else (0.0, -1)
+
+    def _coded(self, said: Sequence[str]) -> str | list[int]:
+        codes = [self.codes.get(word, 0) for word in said]
+        return "".join(map(chr, codes)) if max(codes, default=0) < CODES else codes
 
     def _rarest(self, said: Sequence[str]) -> list[Token]:
         if not said:
