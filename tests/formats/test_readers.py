@@ -241,7 +241,7 @@ def test_a_folder_a_pattern_and_a_list_are_read_in_order_of_name(tmp_path) -> No
     (tmp_path / ".hidden.jsonl").write_text("x")
     seeds = read(SeedSpec(path=str(tmp_path)))
     assert [row["instruction"] for row in seeds.rows] == ["a.jsonl", "b.jsonl", "sub/c.jsonl"]
-    assert any("1 other files" in note for note in seeds.notes)
+    assert any("1 other file in" in note for note in seeds.notes)
     pattern = read(SeedSpec(path=str(tmp_path / "*.jsonl")))
     assert pattern.files == [".hidden.jsonl", "a.jsonl", "b.jsonl"] or pattern.files == [
         "a.jsonl",
