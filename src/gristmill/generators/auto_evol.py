@@ -49,6 +49,7 @@ class Evolved(TypedDict):
 class AutoEvol(RowStage):
     """Evolve an instruction in one long reply, and have the final version answered."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | NON_ANSWERS | {"no_marker"}
 
     evolving: Sampling = Sampling(temperature=0.7, top_p=0.95, max_tokens=2048)

@@ -9,7 +9,7 @@ whose final version cannot be found, or is no answerable rewrite, fails there, t
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, ClassVar, NotRequired, TypedDict
 
 import pyarrow as pa
 from pydantic import Field
@@ -65,10 +65,9 @@ class Fitted(TypedDict):
 
 
 class EvolvingMethod(TableStage):
-    """Try methods on the first rows, the best is every row's; off, it is the one we wrote.
+    """Try methods on the first rows, the best is every row's; off, it is the one we wrote."""
 
-    Rows beyond the first `trials + steps * batch` change nothing.
-    """
+    version: ClassVar[int] = 2
 
     optimizer: bool = False
     """Whether to ask anybody; a step costs (1 + `candidates`) calls and `candidates` trials."""
@@ -77,7 +76,7 @@ class EvolvingMethod(TableStage):
     trials: int = Field(default=50, ge=1)
     """Rows that every method is tried on; a trial is two calls, evolution and answer."""
     batch: int = Field(default=10, ge=1)
-    """Rows behind them, other ones in each step, whose evolutions are analysed."""
+    """Rows behind them, others in each step, whose evolutions are analysed; none after them count."""
     rounds: int = Field(default=3, ge=1)
     """How often each of these is evolved, by the paper's account."""
     candidates: int = Field(default=5, ge=1)

@@ -17,6 +17,8 @@ Say which of these ways you combine, and how.
 Write the instruction as planned: 10 to 20 words longer at most, and answerable in writing.
 ### Step 4: Final version
 Review the rewrite, repair what is not reasonable, and write the final instruction alone."""
+PLACE = """### Instruction
+{instruction}"""
 LAST = re.compile(r"(?im)^[ \t#*]*(?:step \d+[ \t:.*-]*)?final version[ \t:*]*")
 STAGNANT = re.compile(r"(?is)\W*(?:understood|thank you|sure|of course|certainly)\b.*\?\W*")
 ASKS_BACK = re.compile(r"(?i)\bplease (?:provide|share|specify|clarify)\b")
@@ -28,12 +30,12 @@ def request(method: str, instruction: str) -> str:
     >>> request("Make it harder.", "Add.")
     'Make it harder.\n\n### Instruction\nAdd.'
     """
-    return f"{method}\n\n### Instruction\n{instruction}"
+    return f"{method}\n\n{PLACE.format(instruction=instruction)}"
 
 
 def marks(method: str) -> frozenset[str]:
-    """Return what no evolved instruction may have of a method's headings."""
-    return markers([request(method, "")])
+    """Return what no evolved instruction may have: a method's headings, and its place in them."""
+    return markers([method, PLACE])
 
 
 def final_version(reply: str) -> tuple[str, str] | None:
