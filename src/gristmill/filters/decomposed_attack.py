@@ -54,6 +54,7 @@ class DecomposedAttack(RowStage):
     conversation. The detail has the turn and the probability, never the text.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"decomposed_attack", "unparsed_judge"})
 
     action: Literal["drop", "flag"] = "drop"

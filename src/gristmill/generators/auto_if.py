@@ -50,6 +50,7 @@ class Atom(TypedDict):
 class AutoIf(RowStage):
     """Make a row of every instruction of a list, and of every new one that a model writes."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list"}
 
     n: int = Field(default=50, ge=1)

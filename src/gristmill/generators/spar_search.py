@@ -48,6 +48,7 @@ class Pair(TypedDict):
 class SparSearch(RowStage):
     """Answer, judge, refine a failed answer until the judge is content, and make a pair."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"all_pass", "not_refined"}
 
     n: int = Field(default=5, ge=1)
