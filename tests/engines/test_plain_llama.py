@@ -68,3 +68,9 @@ def test_a_model_that_does_something_else_with_its_weights_is_found_out() -> Non
     model.model.norm.register_forward_hook(lambda norm, inputs, output: output * 1.01)
     assert plain_llama(model, 64) is None
     assert plain_llama(llama().bfloat16(), 64) is None
+
+
+def test_a_config_that_tells_no_turning_is_left_to_transformers() -> None:
+    model = llama()
+    del model.config.rope_parameters  # as in transformers 4
+    assert plain_llama(model, 64) is None

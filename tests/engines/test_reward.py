@@ -11,6 +11,7 @@ from gristmill.engines.planner import beginning
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.remote import Remote
 from gristmill.engines.reward import Reward
+from gristmill.engines.vllm import Vllm
 from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
 
 pytestmark = pytest.mark.timeout(900)  # the first one waits for vLLM to start
@@ -132,6 +133,19 @@ def test_it_is_pooled_and_reads_no_more_than_it_was_made_for(rater) -> None:
     asked = {n: Reward(model=str(rater), max_model_len=n).arguments() for n in (64, 4096, None)}
     assert [one["max_model_len"] for one in asked.values()] == [64, 512, 512]
     assert {(one["runner"], one["convert"]) for one in asked.values()} == {("pooling", "classify")}
+
+
+def test_a_window_longer_than_a_batch_makes_the_batch_longer(rater, tmp_path) -> None:
+    folder = shutil.copytree(rater, tmp_path / "long")
+    config = json.loads((folder / "config.json").read_text())
+    long = {**config, "max_position_embeddings": 40_960, "num_labels": 1}
+    del long["id2label"]
+    (folder / "config.json").write_text(json.dumps(long))
+    for engine in (Reward(model=str(folder), max_model_len=None), Vllm(model=str(folder))):
+        assert engine.arguments()["max_num_batched_tokens"] == 40_960
+    scaled = {"rope_parameters": {"rope_type": "yarn", "factor": 4.0}}
+    (folder / "config.json").write_text(json.dumps(long | scaled))
+    assert "max_model_len" not in Reward(model=str(folder), max_model_len=None).arguments()
 
 
 def test_the_weights_and_the_window_are_in_the_identity(rater, tiny) -> None:

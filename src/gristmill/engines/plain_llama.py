@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 SMALL = 2**27
 """Parameters at most: the matrices are held twice, and large ones leave nothing to gain."""
-CLOSE = 1e-4
+CLOSE = 1e-5
 """How far a logit may be from that of transformers, in units of the largest."""
 TRIED = 24
 """Tokens of each of two sequences by which that is found out."""
@@ -105,11 +105,12 @@ def plain_llama(model: Any, window: int) -> PlainLlama | None:
 
     config = model.config
     parameters = list(model.parameters())
+    rope = getattr(config, "rope_parameters", None) or {}  # transformers 4 has none
     is_plain = (
         type(model).__name__ == "LlamaForCausalLM"
         and config.hidden_act == "silu"
         and not (config.attention_bias or config.mlp_bias)
-        and config.rope_parameters["rope_type"] == "default"
+        and rope.get("rope_type") == "default"
         and all(p.dtype == torch.float32 and p.device.type == "cpu" for p in parameters)
         and sum(p.numel() for p in parameters) <= SMALL
     )

@@ -56,7 +56,9 @@ class Reward(VllmModel):
             held = commit(self.model, self.revision)
             folder = Path(hf_hub_download(self.model, "config.json", revision=held)).parent
         pooled = {"runner": "pooling", "convert": "classify", **self._window(folder)}
-        return {**super().arguments(), **pooled}
+        made = {**super().arguments(), **pooled}
+        longest = max(made["max_num_batched_tokens"], made.get("max_model_len", 0))
+        return {**made, "max_num_batched_tokens": longest}  # a conversation is read in one piece
 
     async def rate(self, request: Rate) -> Rating:
         """Read one conversation."""
@@ -87,7 +89,8 @@ class Reward(VllmModel):
         """Return the tokens that it reads; refuse a model that gives more or less than a number."""
         config = json.loads((folder / "config.json").read_text("utf-8"))
         made = (config.get("architectures") or ["nothing"])[0]
-        labels = len(config.get("id2label") or "01")  # transformers writes none for two
+        # transformers writes neither for two
+        labels = config.get("num_labels") or len(config.get("id2label") or "01")
         if not made.endswith("ForSequenceClassification") or labels != 1:
             raise RecipeError(
                 f"engine reward: '{self.model}' is a {made} with {labels} labels; "

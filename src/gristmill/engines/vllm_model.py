@@ -116,11 +116,14 @@ class VllmModel(Engine):
         """Return the arguments of `AsyncEngineArgs`, and the hub's commit in `revision`."""
         folder = locate(self.model, self.revision)
         local = isinstance(folder, Path)
+        # A CPU reads prompts in one piece (`vllm_start`), so the longest has to fit into a batch.
+        window = positions(folder) if isinstance(folder, Path) and is_cpu_build() else None
+        longest = self.max_model_len or window or 0
         arguments = {
             "model": str(folder),
             "revision": None if local else commit(self.model, self.revision),
             "max_num_seqs": self.max_num_seqs,
-            "max_num_batched_tokens": max(self.max_num_batched_tokens, self.max_model_len or 0),
+            "max_num_batched_tokens": max(self.max_num_batched_tokens, longest),
             "dtype": self.precision(),
             "quantization": self.quantization,
             "kv_cache_dtype": self.kv_cache_dtype,
@@ -139,5 +142,6 @@ class VllmModel(Engine):
 def positions(folder: Path) -> int | None:
     """Return the tokens that a model was made for, None where its config does not tell."""
     config = json.loads((folder / "config.json").read_text())
-    longest = config.get("max_position_embeddings")
-    return longest if isinstance(longest, int) and not config.get("rope_scaling") else None
+    longest, rope = config.get("max_position_embeddings"), config.get("rope_parameters") or {}
+    is_scaled = config.get("rope_scaling") or rope.get("rope_type", "default") != "default"
+    return longest if isinstance(longest, int) and not is_scaled else None
