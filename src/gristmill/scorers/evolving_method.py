@@ -76,7 +76,7 @@ class EvolvingMethod(TableStage):
     trials: int = Field(default=50, ge=1)
     """Rows that every method is tried on; a trial is two calls, evolution and answer."""
     batch: int = Field(default=10, ge=1)
-    """Rows behind them, others in each step, whose evolutions are analysed; none after them count."""
+    """Rows behind them, others in each step, whose evolutions are analysed: the last that count."""
     rounds: int = Field(default=3, ge=1)
     """How often each of these is evolved, by the paper's account."""
     candidates: int = Field(default=5, ge=1)
