@@ -30,12 +30,28 @@ def test_the_list_and_what_is_new_become_rows(ask, script) -> None:
     assert "Write 50 new ones" in call.prompt[0]["content"]
 
 
-def test_a_line_that_differs_by_a_word_is_not_new(ask, script) -> None:
-    long = "Begin every sentence of the answer with the same letter, and end it with a {}."
-    lines = [long.format("dot"), long.format("mark"), "Use no dash."]
-    reply = "\n".join(f"- {line}" for line in lines)
-    _, *new = ask(AutoIf(), ATOMS, script({"### New": [reply]}))
-    assert [row["instruction"] for row in new] == [lines[0], lines[2]]
+OPPOSITES = """- Write the whole answer in upper case letters and nothing else.
+- Write the whole answer in lower case letters and nothing else.
+- Use at least five commas in the whole answer, wherever they stand.
+- Use at most five commas in the whole answer, wherever they stand.
+- Let the answer start with the word that its title has.
+- Let the answer end with the word that its title has.
+- Do not use the letter e anywhere in the first paragraph.
+- Do use the letter e anywhere in the first paragraph.
+- Start with the word "The".
+- Start with the word "A".
+- Never write "?".
+- Never write "!"."""
+REPEATS = """- use  no comma
+- Write whole answer in upper case letters and nothing else
+- WRITE THE WHOLE ANSWER IN UPPER CASE LETTERS AND NOTHING ELSE.
+- Use at least five commas in a whole answer, wherever they stand."""
+
+
+def test_what_says_the_opposite_is_new_and_what_says_the_same_is_not(ask, script) -> None:
+    engine = script({"### New": [f"{OPPOSITES}\n{REPEATS}"]})
+    _, *new = ask(AutoIf(), ATOMS, engine)
+    assert [f"- {row['instruction']}" for row in new] == OPPOSITES.split("\n")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,6 @@ from gristmill.engines.requests import Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.rouge import repeats
-from gristmill.text.words import words
 
 MORE = """Below are instructions about the form of an answer, whatever it is an answer to. A \
 program can tell from the answer alone whether it follows them. Write {n} new ones of this kind, \
@@ -31,6 +29,7 @@ each different from all others, each on a line of its own after a dash. Write no
 
 ### New instructions"""
 LINE = re.compile(r"^[ \t]*(?:[-*•]|\d+[.)])\s+(\S(?:.*\S)?)[^\S\n]*$", re.MULTILINE)
+ARTICLE = re.compile(r"\b(?:an?|the)\s+(?=\w)")
 
 
 class Known(TypedDict):
@@ -50,7 +49,7 @@ class Atom(TypedDict):
 class AutoIf(RowStage):
     """Make a row of every instruction of a list, and of every new one that a model writes."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list"}
 
     n: int = Field(default=50, ge=1)
@@ -72,15 +71,22 @@ class AutoIf(RowStage):
 
 
 async def more(known: list[str], n: int, sampling: Sampling, llm: Llm) -> list[str] | Drop:
-    """Return what a model adds to a list, without what repeats a line, but for a word or two."""
+    """Return what a model adds to a list, without what repeats a line."""
     prompt = MORE.format(n=n, known="\n".join(f"- {one}" for one in known))
     reply = await complete(llm, [{"role": "user", "content": prompt}], sampling)
     if isinstance(reply, Drop):
         return reply
-    have, new = [words(one) for one in known], list[str]()
+    have, new = {_same(one) for one in known}, list[str]()
     for line in LINE.findall(reply.text):
-        said = words(line)
-        if not any(repeats(said, one) for one in have):
-            have.append(said)
+        if (same := _same(line)) not in have:
+            have.add(same)
             new.append(line)
     return new[:n] or Drop("no_list", reply.text)
+
+
+def _same(text: str) -> str:
+    """Return what repeats share: all but case, spaces, articles and the full stop.
+
+    One word more may turn a demand round (at least, at most): no measure of likeness sees that.
+    """
+    return " ".join(ARTICLE.sub("", text.casefold()).split()).removesuffix(".")

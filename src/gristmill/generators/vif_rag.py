@@ -62,7 +62,7 @@ class Composed(TypedDict):
 class VifRag(RowStage):
     """Make rows of a list: each of its instructions, then compositions, said in several ways."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list", "inconsistent"}
 
     augment: int = Field(default=50, ge=0)
