@@ -9,6 +9,13 @@ from hypothesis import strategies as st
 from gristmill.text import detectors as d
 
 STORY = "Once upon a time a knight rode out to find the dragon that had taken the old bridge. "
+TWICE = "Input: nums = [2, 7]\nOutput: 9\n\nInput: nums = [3]\nOutput: 3"
+EXAMPLES = [
+    "Add all numbers.\n\nExample 1:\n\n",
+    "**Samples**\n",
+    "Here are some examples:\n\n",
+    "Input: a list of numbers\nOutput: their sum\n\n### Example\n",
+]
 
 FOUND: list[tuple[Callable[..., object], str]] = [
     (d.no_output, "<nooutput>"),
@@ -26,6 +33,8 @@ FOUND: list[tuple[Callable[..., object], str]] = [
     (d.leaks_template, "A fine answer.\n\n6. Instruction: Write a poem."),
     (d.leaks_template, "A fine answer.<|im_end|>"),
     (d.leaks_template, "### Response:\nA fine answer."),
+    (d.leaks_template, f"For example, a tree may fall.\n\n{TWICE}"),
+    (d.leaks_template, f"```\n1\n```\n{TWICE}"),
     (d.leaks_template, " Drama, Mystery\n\nInput: Manifest\nOutput: Pilot\n\nInput: Dark\n"),
     (d.garbage, "caf\ufffd"),
     (d.garbage, "It\u00e2\u20ac\u2122s"),
@@ -53,6 +62,8 @@ CLEAN: list[tuple[Callable[..., object], str]] = [
     (d.leaks_template, "Input: Radius = 4\nOutput: Area = 50.3"),
     (d.leaks_template, "1. Instructions are read first."),
     (d.leaks_template, "The inner one:\nInput: 5\nOutput: 120"),
+    *((d.leaks_template, before + TWICE) for before in EXAMPLES),
+    (d.leaks_template, f"Add them.\n```\n{TWICE}\n```\n"),
     (d.garbage, "naïve café, 😀, 東京, Ã la carte"),
     (d.only_image, "See ![a logo](https://example.com/logo.png) for the shape."),
     (d.dangles, "Rearrange the following words into a sentence\nwork, we, must"),

@@ -59,7 +59,7 @@ class Quality(RowStage):
     Only the last answer has to say something, or to call a tool: those before it may be calls.
     """
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
