@@ -28,17 +28,34 @@ def test_forty_of_a_hundred_letters_where_a_quarter_is_right_are_a_bias() -> Non
 def test_letters_as_often_as_they_are_right_are_none() -> None:
     (first, *_) = decided(UNIFORM[::-1], UNIFORM)
     assert (first["p"], first["is_biased"]) == (1.0, False)
-    few = decided(["A"], ["A"])[0]
-    assert (few["p"], few["is_biased"]) == (1.0, False), "one row shows nothing"
 
 
-def test_a_letter_that_is_never_right_is_a_bias_however_rare() -> None:
-    assert decided(["E", *UNIFORM], ["A", *UNIFORM])[0]["p"] == 0.0
+@pytest.mark.parametrize(
+    ("chosen", "right"),
+    [
+        (["A"], ["A"]),
+        (["A"], ["B"]),
+        (["E", *UNIFORM], ["A", *UNIFORM]),
+        (list("A" * 10), list("A" * 6 + "B" * 4)),
+        (list("A" * 9), list("B" * 9)),
+    ],
+)
+def test_counts_too_small_for_the_test_say_nothing(chosen, right) -> None:
+    first = decided(chosen, right)[0]
+    assert (first["p"], first["is_biased"]) == (None, None)
+    assert first["share"] == chosen.count(chosen[0]) / len(chosen)
+
+
+def test_five_of_a_letter_are_enough() -> None:
+    # Chi-square is 25 / 5 + 25 / 5 = 10 with one degree of freedom.
+    first = decided(list("A" * 10), list("AB" * 5))[0]
+    assert (first["p"], first["is_biased"]) == (pytest.approx(0.0016, abs=1e-4), True)
+    assert decided(list("A" * 5), list("A" * 5))[0]["p"] == 1.0
 
 
 def test_answers_that_could_not_be_read_count_for_nothing() -> None:
-    lines = decided([None, "A", None, "B"], ["A", "A", "B", "B"])
-    assert [line["share"] for line in lines] == [None, 0.5, None, 0.5]
-    assert [line["is_biased"] for line in lines] == [None, False, None, False]
+    lines = decided([None, "A", "", "B"] * 5, ["A", "A", "B", "B"] * 5)
+    assert [line["share"] for line in lines] == [None, 0.5, None, 0.5] * 5
+    assert [line["is_biased"] for line in lines] == [None, False, None, False] * 5
     nobody = decided([None], ["A"])[0]
     assert (nobody["keep"], nobody["p"], nobody["is_biased"]) == (True, None, None)

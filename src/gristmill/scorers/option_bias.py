@@ -15,6 +15,9 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import TableStage, decisions
 
+LEAST = 5
+"""Times that every letter has to be right, the usual rule for Pearson's test."""
+
 
 class Chosen(TypedDict):
     """What it writes; None where nothing could be read."""
@@ -24,13 +27,15 @@ class Chosen(TypedDict):
     right_share: float | None
     """0..1: how often it is right."""
     p: float | None
-    """0..1, higher is better: the probability of such a difference by chance, one for all rows."""
+    """0..1, higher is better: the probability of such a difference by chance, one for all rows;
+    None where a letter is right too seldom to say."""
     is_biased: bool | None
 
 
 class OptionBias(TableStage):
     """Count letters over all rows whose answer could be read; no row leaves."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset()
 
     of: str = Field(default="verdicts.irac.letter", pattern=r"^\w+(\.\w+)*$")
@@ -47,10 +52,10 @@ class OptionBias(TableStage):
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Chosen]:
         """(n, 3) -> (n, 8)."""
         pairs = zip(table[self.of].to_pylist(), table[self.right].to_pylist(), strict=True)
-        read = [pair for pair in pairs if None not in pair]
+        read = [pair for pair in pairs if all(pair)]
         chosen, right = (Counter(pair[i] for pair in read) for i in (0, 1))
-        p = chance(chosen, right) if read else None
-        letters = table[self.of].to_pylist()
+        p = chance(chosen, right)
+        letters = [letter or None for letter in table[self.of].to_pylist()]
         made = {
             "share": [x and chosen[x] / max(1, len(read)) for x in letters],
             "right_share": [x and right[x] / max(1, len(read)) for x in letters],
@@ -61,15 +66,19 @@ class OptionBias(TableStage):
         return decisions(table, [True] * len(table), "", **arrays)
 
 
-def chance(chosen: Counter[str], right: Counter[str]) -> float:
+def chance(chosen: Counter[str], right: Counter[str]) -> float | None:
     """Return how probable it is that counts differ so much from those expected: Pearson's test.
+
+    None where a letter is right fewer than `LEAST` times, or never and yet chosen: the statistic is
+    no chi-square then, and one stray letter would be proof.
 
     >>> round(chance(Counter(A=40, B=20, C=20, D=20), Counter("ABCD" * 25)), 4)
     0.0074
+    >>> chance(Counter(A=9, E=1), Counter(A=5, B=5))
     """
     from scipy.special import chdtrc  # type: ignore[import-untyped]  # slow to import
 
-    if chosen.keys() - right.keys():
-        return 0.0
+    if not right or any(right[letter] < LEAST for letter in chosen | right):
+        return None
     distance = sum((chosen[letter] - n) ** 2 / n for letter, n in right.items())
     return float(chdtrc(len(right) - 1, distance)) if len(right) > 1 else 1.0
