@@ -88,6 +88,44 @@ def test_after_a_word_for_it_a_number_of_any_form_is_a_phone(text, number) -> No
     assert PERSONAL.may_be_in(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"url":"https://foo.com","email":"ann.lee@gmail.com"}',
+        "Ann,https://ann.com,ann.lee@gmail.com",
+        "<a href='https://foo.com'>ann.lee@gmail.com</a>",
+        "[site](https://foo.com)ann.lee@gmail.com",
+        "https://shop.com?email=ann.lee@gmail.com",
+        "mailto://ann.lee@gmail.com",
+        "ann.lee@gmail.com:see/below",
+        "Mail ann.lee@gmail.com: or/and call",
+    ],
+)
+def test_mail_beside_the_address_of_a_page_is_no_login(text) -> None:
+    assert found(text) == [("email", "ann.lee@gmail.com")]
+
+
+@pytest.mark.parametrize("between", ["\uff0c\u90ae\u7bb1", "\u90ae\u7bb1"])
+def test_mail_behind_a_page_is_found_in_text_without_spaces(between) -> None:
+    ((kind, mail),) = found(f"\u7f51\u7ad9https://foo.com{between}ann.lee@gmail.com")
+    assert kind == "email"
+    assert mail.endswith("ann.lee@gmail.com")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "git clone git+ssh://ann.lee@host.io/rows",
+        "sftp://ann@host.io",
+        "postgresql+psycopg2://ann:pw%21x@db.host.io/rows",
+        "git clone ann@host.io:team/rows.git.",
+        "rsync ann@host.io:~/rows .",
+    ],
+)
+def test_who_logs_in_on_a_machine_has_no_address_of_mail(text) -> None:
+    assert found(text) == []
+
+
 def test_only_the_kinds_asked_for_are_found() -> None:
     assert found("bob@corp.io at 8.8.8.8", "ip") == [("ip", "8.8.8.8")]
 

@@ -20,9 +20,14 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@(?:[\w-]{1,63}\.)+[^\W\d_]{2,24}\b")
 NOBODY = re.compile(r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net)|(?:test|invalid|local))$")
 """Domains that are reserved for examples (RFC 2606)."""
-PATH = re.compile(r":[\w.~-]*/")
-LOGIN = re.compile(r"://[^\s/@]{0,64}$")
-"""Behind and in front of who logs in on a machine: `git@host:rows/x.git`, `ssh://ann@host`."""
+PATH = re.compile(r":(?:~?/|[\w./~-]{0,200}(?:\.git\b|/(?![\w.~])))")
+LOGIN = re.compile(
+    r"(?ai)(?:https?|s?ftps?|ssh|git|rsync|svn|hg|smb|wss?|telnet|ldaps?|amqps?|redis|mongodb"
+    r"|mysql|postgres(?:ql)?)(?:\+\w{1,16})?://[\w.%~+-]*:?[\w.%~+-]*$"
+)
+"""Behind and in front of who logs in on a machine: `git@host:rows/x.git`, `ssh://ann@host`. Of a
+page's address and an address of mail behind it, anything but a name and a password stands between.
+"""
 # A pattern that begins with a letter or digit and then looks back is found three times as fast as
 # one that looks back first.
 IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w]|\.\d)")
@@ -81,7 +86,8 @@ def personal(text: str, kinds: frozenset[str]) -> Iterator[Span]:
 def _emails(text: str) -> Iterator[tuple[int, int]]:
     for found in EMAIL.finditer(text) if "@" in text else ():
         start, end = found.span()
-        is_login = PATH.match(text, end) or LOGIN.search(text[max(0, start - 67) : start])
+        at = text.index("@", start)
+        is_login = PATH.match(text, end) or LOGIN.search(text[max(0, at - 160) : at])
         if not (is_login or found[0].startswith("git@") or NOBODY.search(found[0])):
             yield start, end
 
