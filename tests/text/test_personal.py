@@ -81,6 +81,10 @@ def test_what_only_looks_like_it_is_left(text) -> None:
         ("- **Phone:** 12345678\n", "12345678"),
         ('{"fax":"030/901820"}', "030/901820"),
         ("My mobile is (0171) 2345678.", "(0171) 2345678"),
+        ('"phone_number": "5551234567"', "5551234567"),
+        ("phone = '5551234567'", "5551234567"),
+        ("home_phone: 030 901820", "030 901820"),
+        ("Cellphone no. 0171 2345678", "0171 2345678"),
     ],
 )
 def test_after_a_word_for_it_a_number_of_any_form_is_a_phone(text, number) -> None:
@@ -124,6 +128,61 @@ def test_mail_behind_a_page_is_found_in_text_without_spaces(between) -> None:
 )
 def test_who_logs_in_on_a_machine_has_no_address_of_mail(text) -> None:
     assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Convert the binary number 011 101 110 to octal.",
+        "011-110-101",
+        "Invoice 00234567",
+        "Case no. 00412233",
+        "Employee ID: 00456789",
+        "MRN 00345678",
+        "Account 0023456789",
+        "UPC 0036000291452, 00 36000291452",
+        "0023 0045 0067",
+        "Invoice 0023-4567",
+        "+3.14159265",
+        "+12345678 bytes, +23456789 bytes, +234567890 users",
+        "lat +40.712776",
+    ],
+)
+def test_numbers_with_zeros_or_a_sign_in_front_are_no_phones(text) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cell: 3.2345678 V",
+        "Resistance per cell: 0.1234567",
+        "- Mobile: 2023-10-12",
+        "Mobile: 2023-10-12 14:30",
+        "Phone: 24.12.2023",
+        "Telephone: 1876-1922",
+        "phone: 2007-2015",
+        "The mobile is 20240501 build",
+        "mobile is 1000000 users",
+        "mobile is 1234567 users",
+    ],
+)
+def test_dates_decimals_and_counts_behind_a_word_for_it_are_no_phones(text) -> None:
+    assert found(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("Call 004930901820.", "004930901820"),
+        ("Dial us at 004930901820", "004930901820"),
+        ("Phone: 004930901820", "004930901820"),
+        ("Registrant Phone: +1.4155550199", "+1.4155550199"),
+        ("tel: 555.1212", "555.1212"),
+    ],
+)
+def test_a_number_written_as_others_are_is_a_phone_where_it_is_called_one(text, number) -> None:
+    assert found(text) == [("phone", number)]
 
 
 def test_only_the_kinds_asked_for_are_found() -> None:

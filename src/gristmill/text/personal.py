@@ -61,12 +61,34 @@ PHONE = re.compile(
 )
 """With the code of a country, or as in North America: other forms are those of any number. A one
 behind two zeros is bits more often than a call to North America."""
+NAMING = (
+    r"(?<![^\W_])(?:(?:tele|cell)?phone|tel|fax|mobile|cell|whatsapp)[\"'*]{0,3}"
+    r"(?:[ _-]?(?:number|no\b|nr\b)[\"'*]{0,3}| is\b| ?[.:=]>?){1,3}[ \"'*]{0,4}"
+)
 NAMED = re.compile(
-    r"(?i)\b(?:tel(?:ephone)?|phone|fax|mobile|cell|whatsapp)[\"'*]{0,3}"
-    r"(?: ?(?:number|no\b|nr\b)| is\b|[.:=]){1,3}[ \"'*]{0,4}"
+    rf"(?i){NAMING}"
     r"(?P<number>(?:\(\d{1,5}\)|\d++)(?:[ ./-]{0,3}+(?:\(\d{1,5}\)|\d++)){0,7}+)(?![\w-]|\.\d)"
 )
 """After a word for it any number of that length is one."""
+UNSURE = re.compile(r"00 ?\d{4}|\+\d+\.\d+$")
+CALLED = re.compile(
+    rf"(?i)(?:{NAMING}|\b(?:call|dial|ring|phone)(?: (?:me|us|him|her|them|at|on)){{0,2}}:? ?)$"
+)
+"""Accounts and decimals are written as these numbers are: words in front have to call them one."""
+YEAR = r"(?:1[5-9]|20)\d\d"
+OTHER = re.compile(
+    rf"(?:{YEAR}([./-])\d\d?\1\d\d?|\d\d?([./-])\d\d?\2{YEAR})(?!\d)"
+    rf"|(?:{YEAR}(?: ?[/-] ?{YEAR}|(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]))"
+    r"|(?!\d{3}\.\d{4}$)(?:0|[1-9]\d*)\.\d+"
+    r"|[01\W]+|\+1(?!\d{10}$)\d+|00(?:\D*\d){6}|00(?:\D+\d\d)+|00\d+(?:\D+00\d+)+)$"
+)
+"""Dates, years, decimals; bits, what is too short behind `+1` or `00`, bytes in pairs of digits,
+and several numbers with zeros in front."""
+COUNTED = re.compile(
+    r" ?(?:(?:[kKMG]i?)?B|bytes|bits|m?V|build|users|people|customers|subscribers|devices|units"
+    r"|items|rows|words|tokens|steps|times|points|views|downloads|dollars|euros)\b"
+)
+"""Behind a number without groups: it is how many of them there are."""
 
 
 PERSONAL = Rare(r"@|[A-Z]{2}\d{2}|\d(?:[ .()+/-]{0,5}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:")
@@ -138,14 +160,14 @@ def mod97(iban: str) -> bool:
 def _phones(text: str) -> Iterator[tuple[int, int]]:
     for found in chain(PHONE.finditer(text), NAMED.finditer(text)):
         part = "number" if found.re is NAMED else 0
+        start, end = found.span(part)
         digits = sum(map(str.isdigit, found[part]))
-        if (7 if part else 8) <= digits <= 15 and not _is_dump(found[part]):
-            yield found.span(part)
-
-
-def _is_dump(number: str) -> bool:
-    """Say whether it is bytes in pairs of digits, as `00 12 34`; a number has other groups too."""
-    return number.startswith("00 ") and {len(n) for n in re.findall(r"\d+", number)} == {2}
+        if not (7 if part else 8) <= digits <= 15 or OTHER.match(found[part]):
+            continue
+        is_count = found[part].lstrip("+").isdigit() and COUNTED.match(text, end)
+        is_unsure = not part and UNSURE.match(found[part])
+        if not is_count and (not is_unsure or CALLED.search(text[max(0, start - 40) : start])):
+            yield start, end
 
 
 FINDERS = {"iban": _ibans, "card": _cards, "email": _emails, "ip": _ips, "phone": _phones}
