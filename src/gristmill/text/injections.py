@@ -55,7 +55,7 @@ PATTERNS: dict[Threat, str] = {
     r"|\[/?INST\]|<</?SYS>>|(?m:^[-=#*]{3,} ?end of (?:the )?(?:user |system )?"
     r"(?:prompt|input|instructions|document)\b)",
     # The flag of a region has six of these letters.
-    "hidden_text": "[\U000e0020-\U000e007f]{8}|[\u200b\u2060\u2062\u2063\u2064]{8}|\u202e",
+    "hidden_text": "[\U000e0020-\U000e007f]{8,}|[\u200b\u2060\u2062\u2063\u2064]{8,}|\u202e+",
 }
 INJECTION = Rare(
     "(?i)" + "|".join(f"(?P<{name}>{pattern})" for name, pattern in PATTERNS.items()),
