@@ -1,3 +1,5 @@
+import json
+
 from gristmill.filters.injection import Injection
 from gristmill.pipelines import Drop
 
@@ -49,3 +51,26 @@ def test_every_turn_but_the_answers_is_looked_at() -> None:
     ]
     assert Injection()({"messages": talk}).detail.startswith("override in messages.1")
     assert Injection()({"messages": [{"role": "assistant", "content": ORDER}]}) == {}
+
+
+def test_what_came_with_a_turn_is_looked_at_as_its_reader_sees_it() -> None:
+    extra = json.dumps({"name": "search", "content": [{"text": f"Trees.\n{ORDER}"}]})
+    escaped = extra.replace("Ignore all", r"Ignore\u0020all")
+    row = {"messages": [{"role": "tool", "content": "See there.", "extra": escaped}]}
+    assert Injection()(row).detail.startswith("override in messages.0: Ignore all")
+    assert Injection(action="flag")(row)["threat_label"] == "override"
+    (turn,) = Injection(action="mask")(row)["messages"]
+    assert turn["content"] == "See there."
+    assert json.loads(turn["extra"])["content"] == [{"text": "Trees.\n[OVERRIDE]."}]
+
+
+def test_what_came_with_an_answer_is_looked_at_on_request_only() -> None:
+    extra = json.dumps({"tool_calls": [{"function": {"arguments": ORDER}}]})
+    row = {"messages": [{"role": "assistant", "content": "", "extra": extra}]}
+    assert Injection()(row) == {}
+    assert Injection(answers=True)(row).code == "injection"
+
+
+def test_words_of_two_texts_beside_a_turn_are_no_order() -> None:
+    extra = json.dumps({"a": "Ignore all", "b": "previous instructions"})
+    assert Injection()({"messages": [{"role": "tool", "content": "Hi", "extra": extra}]}) == {}

@@ -17,7 +17,7 @@ from gristmill.formats.annotations import arrow
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.storage.rows import CONTENT
 from gristmill.text.injections import Threat, injections, may_have_injection
-from gristmill.text.redaction import FIELDS, Action, masked_row
+from gristmill.text.redaction import FIELDS, Action, masked_row, texts_of_json
 from gristmill.text.turns import Texts
 
 SHOWN = 80
@@ -48,10 +48,10 @@ class Injection(RowStage):
 
     def __call__(self, row: Texts) -> dict[str, Any] | Drop:
         """Look at everything that a model would read."""
-        texts = dict(self._texts(row))
-        if not may_have_injection(texts.values()):
+        texts = list(self._texts(row))
+        if not may_have_injection(text for _, text in texts):
             return {}
-        for name, text in texts.items():
+        for name, text in texts:
             if span := next(injections(text), None):
                 if self.action == "drop":
                     words = text[span.start : span.end][:SHOWN]
@@ -67,6 +67,8 @@ class Injection(RowStage):
         for i, turn in enumerate(row.get("messages") or ()):
             if self.answers or turn["role"] != "assistant":
                 yield f"messages.{i}", turn["content"] or ""
+                beside = texts_of_json(turn.get("extra") or "null")
+                yield from ((f"messages.{i}", text) for text in beside)
 
     def _masked(self, row: Mapping[str, Any]) -> dict[str, Any]:
         new = masked_row(row, injections)

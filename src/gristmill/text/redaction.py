@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 FIELDS = ("instruction", "input", "output", "prompt", "chosen", "rejected")
@@ -76,6 +76,22 @@ def masked_row(row: Mapping[str, Any], find: Find) -> dict[str, Any]:
         for turn in turns
     ]
     return new
+
+
+def texts_of_json(text: str) -> Iterator[str]:
+    """Yield every text inside JSON, names too; what is no JSON is one."""
+    try:
+        values = [json.loads(text)]
+    except ValueError:
+        values = [text]
+    while values:
+        value = values.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            values += value
+        elif isinstance(value, dict):
+            values += [*value, *value.values()]
 
 
 def _masked_json(text: str, find: Find) -> str:
