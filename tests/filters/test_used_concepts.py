@@ -19,6 +19,9 @@ def row(question: str, *concepts: str) -> dict:
         ("Where are images of the Sun, at what focal lengths?", CONCEPTS, CONCEPTS[:2]),
         ("Which FOCAL length has a thin one of these lenses?", CONCEPTS, CONCEPTS[::2]),
         ("What is the length that is focal?", CONCEPTS[:1], CONCEPTS[:1]),
+        ("Is the power set of a set a set?", ["Set", "Power Set"], ["Set", "Power Set"]),
+        ("Port it from C to C++.", ["C", "C++", "C#"], ["C", "C++"]),
+        ("Is c# older than C++?", ["C", "C++", "C#"], ["C++", "C#"]),
     ],
 )
 def test_a_question_that_names_two_concepts_or_its_only_one_stays(
@@ -45,6 +48,24 @@ def test_a_judge_decides_where_too_few_are_named(said, code, ask, script) -> Non
     assert code is None or code in UsedConcepts.codes
     listed = "### Number\n2\n\n### Key concepts\n- focal length\n- images of the sun\n- thin lenses"
     assert listed in engine.calls[0].prompt[0]["content"]
+
+
+@pytest.mark.parametrize(
+    ("question", "concepts", "named"),
+    [
+        ("What is a power set?", ["Set", "Power Set", "Cardinality"], ["Power Set"]),
+        ("Power sets of power sets?", ["Set", "Power Set", "Cardinality"], ["Power Set"]),
+        ("A big power set?", ["Set", "Power Set", "Big Power Set"], ["Big Power Set"]),
+        ("What is a set?", ["Set", "Sets"], ["Set"]),
+        ("What is C++?", ["C", "C#", "C++"], ["C++"]),
+        ("What is it?", ["It", "This"], []),
+    ],
+)
+def test_a_concept_inside_another_ones_mention_is_not_named(
+    question, concepts, named, ask, script
+) -> None:
+    engine = script({"### Yes or no": ["yes"]})
+    assert ask(UsedConcepts(), row(question, *concepts), engine) == {"named": named}
 
 
 def test_how_many_is_a_parameter(ask, script) -> None:

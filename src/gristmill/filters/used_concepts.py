@@ -8,6 +8,8 @@ judge finds that it needs them, because many questions only ask what one concept
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import ClassVar, TypedDict
 
 from pydantic import Field
@@ -34,6 +36,7 @@ means is not to use it. Reply with yes or no.
 
 ### Yes or no"""
 
+SIGN = re.compile(r"(?<=\w)#|(?<=\w)\+(?=\+)|(?<=\w\+)\+")
 Homework = TypedDict("Homework", {"instruction": str, "meta.glan.concepts": list[str]})
 """What it reads."""
 
@@ -47,6 +50,7 @@ class Named(TypedDict):
 class UsedConcepts(RowStage):
     """Look for the words of the concepts; ask a judge only where too few are named."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"few_concepts"}
 
     least: int = Field(default=2, ge=1)
@@ -59,8 +63,7 @@ class UsedConcepts(RowStage):
     async def __call__(self, row: Homework, ctx: Context) -> Named | Drop:
         """Ask once at most, greedily."""
         concepts, question = row["meta.glan.concepts"], row["instruction"] or ""
-        said = _words(question)
-        named = [concept for concept in concepts if (own := _words(concept)) and own <= said]
+        named = _named(concepts, question)
         least = min(self.least, len(concepts))
         if len(named) < least:
             told = "\n".join(f"- {concept}" for concept in concepts)
@@ -73,6 +76,18 @@ class UsedConcepts(RowStage):
         return {"named": named}
 
 
-def _words(text: str) -> frozenset[str]:
-    """Return the words with content, each without a plural's s."""
-    return frozenset(word.removesuffix("s") for word in words(text) if word not in STOP_WORDS)
+def _named(concepts: list[str], question: str) -> list[str]:
+    """Return the concepts whose words are there, beyond those of concepts that hold them."""
+    said, mentions = Counter(_words(question)), dict[str, tuple[frozenset[str], int]]()
+    words_of = {concept: frozenset(_words(concept)) for concept in concepts}
+    for concept in sorted(words_of, key=lambda one: -len(words_of[one])):
+        own = words_of[concept]
+        inside = sum(n for other, n in mentions.values() if own <= other)
+        mentions[concept] = own, max(0, min((said[word] for word in own), default=0) - inside)
+    return [concept for concept in words_of if mentions[concept][1]]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words with content, each without a plural's s; C++ and C# are not C."""
+    told = SIGN.sub(lambda found: "plus" if found[0] == "+" else "sharp", text)
+    return [word.removesuffix("s") for word in words(told) if word not in STOP_WORDS]
