@@ -5,6 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from gristmill.errors import InputError
+from gristmill.pipelines import Recipe
 from gristmill.selectors.mixture import Mixture
 
 SIZES = {"a": 1000, "b": 100, "c": 10}
@@ -74,3 +75,16 @@ def test_a_cap_of_no_source_is_refused_and_a_row_without_one_leaves() -> None:
         decided(Mixture(caps=(("d", 1),)))
     table = pa.table({"id": ["x", "y"], "source": ["a", None]})
     assert Mixture().decide(table)["code"].to_pylist() == [None, "no_source"]
+
+
+def test_a_source_that_may_be_absent_is_no_mistake() -> None:
+    stage = Mixture(caps=(("d", 1), ("a", 5)), absent="ignore")
+    assert counts(stage) == [5, 100, 10]
+    assert counts(stage, {"b": 3}) == [3]
+
+
+def test_the_recipe_of_spars_refiner_ends_where_a_part_does_not_occur() -> None:
+    for spec in Recipe.load("spar_refiner").stages[-2:]:
+        stage = Mixture(**{name: spec[name] for name in spec.keys() - {"use", "as"}})
+        table = pa.table({"id": ["0"], spec["by"]: [spec["caps"][0][0]]})
+        assert stage.decide(table)["keep"].to_pylist() == [True]

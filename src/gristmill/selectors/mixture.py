@@ -9,7 +9,7 @@ prompt encodings and splitting of long chats are not here: split and deduplicate
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, TypedDict
+from typing import Annotated, Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -47,6 +47,8 @@ class Mixture(TableStage):
     """Rows of a source that are used at all, and that its share is computed from."""
     caps: tuple[tuple[str, int], ...] = ()
     """Of single sources, before `cap`: [[flan_v2, 50000], [cot, 25000]]."""
+    absent: Literal["refuse", "ignore"] = "refuse"
+    """What becomes of `caps` of a source without rows: a name mistyped, or a run too small."""
     epochs: float = Field(default=1.0, gt=0, le=4)
     """How often a source's rows may be repeated on average, where its share is larger than it
     is. More than 4 is refused: what repeats so often is learned by heart."""
@@ -79,8 +81,12 @@ class Mixture(TableStage):
     def _counts(self, names: list[str], sizes: Indices) -> tuple[Indices, Indices]:
         """Return how many rows every source gives, repeats included, and of how many."""
         own = dict(self.caps)
-        if unknown := sorted(own.keys() - set(names)) if names else []:
-            raise InputError(f"mixture.caps names {unknown}, but '{self.by}' has {names}")
+        unknown = sorted(own.keys() - set(names)) if names else []
+        if unknown and self.absent == "refuse":
+            raise InputError(
+                f"mixture.caps names {unknown}, but '{self.by}' has {names}; correct the names, or "
+                f"set `absent: ignore` where a source may have no rows"
+            )
         pairs = zip(names, sizes.tolist(), strict=True)
         pool = np.array([min(size, own.get(name, self.cap or size)) for name, size in pairs])
         pool = pool.astype(np.int64)
