@@ -77,3 +77,11 @@ def test_the_recipe_balances_sources_without_copies(tmp_path) -> None:
     for row in rows:
         seen[row["source"]] += row["picks"]["mixture"]["times"]
     assert seen == {"news": 4, "tweets": 4}
+
+
+def test_in_rounds_a_target_counts_every_row_since_nobody_is_asked(tmp_path) -> None:
+    stages = [{"use": "generators.fin_tasks"}]
+    recipe = Recipe(name="fin", stages=stages, rounds={"n": 2}, target=2)
+    result = run(recipe, [{**ROW, "label": "positive"}] * 6, workspace=tmp_path)
+    assert (result.stop, result.dataset.num_rows) == ("target", 2)
+    assert result.ledger[-1]["codes"] == {"over_target": 4}

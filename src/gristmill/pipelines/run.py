@@ -132,7 +132,7 @@ class Run:
     async def _rounds(self) -> tuple[Outcome, Stop, int]:
         assert self.recipe.rounds
         total, uses = Outcome(), self.plan.uses
-        asking = [use.label for use in uses if use.folder == "generators" and use.awaits]
+        asking = [u.label for u in uses if u.folder == "generators" and u.stage.needs()]
         for number in range(self.recipe.rounds.n):
             if number and (role := self.recipe.rounds.train):
                 await self._train(role, number, total)
