@@ -200,6 +200,25 @@ def test_a_row_kept_later_comes_back_and_what_else_its_seed_gave_stays(grow, pla
     assert "- Rows brought back that `near_duplicates` had rejected as `near_duplicate`: 1." in card
 
 
+def test_no_note_tells_of_a_file_whose_rows_have_left(place, capfd) -> None:
+    (place / "pets.yaml").write_text(
+        "name: pets\nseeds: {path: seeds.jsonl}\n"
+        "stages: [{use: filters.near_duplicates}]\nexport: {formats: [messages]}\n"
+    )
+    lines = [{"instruction": "Name a bird.", "output": "Heron."}, {"instruction": "Say more."}]
+    (place / "seeds.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    bare = ["run", "pets.yaml", "--local", "--no-prefect", "--grow"]
+    assert main(bare) == 0
+    told = GROWN / "dataset" / "exports" / "notes.json"
+    assert RunFiles.open(GROWN).left_out
+    notes = told.read_text()
+    Review(GROWN).mark({i: ("drop", "") for i, text in rows().items() if text == "Say more."})
+    assert main(bare) == 0
+    assert not told.exists()
+    told.write_text(notes)  # as an older version left it
+    assert not RunFiles.open(GROWN).left_out
+
+
 def test_files_that_a_version_replaced_are_no_part_of_it(grow, capfd) -> None:
     part = grow("my newt", "a cat")[1]["grown"]["run"]
     stale = {file: file.read_bytes() for file in GROWN.glob("dataset/*/*.*")}

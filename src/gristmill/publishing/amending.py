@@ -111,6 +111,8 @@ class _Amended:
         old = {name: told for name, told in self.before.left_out.items() if not self._is_gone(name)}
         if notes := old | left_out:
             write_text(folder / "dataset" / NOTES, json.dumps(notes, indent=2))
+        else:
+            (folder / "dataset" / NOTES).unlink(missing_ok=True)
         spent = {"wall_s": note["wall_s"], "calls": note["calls"]}
         if self.again:
             for bill in sorted(self.again.path.glob("costs/*.json")):

@@ -123,7 +123,13 @@ class RunFiles:
     def left_out(self) -> dict[str, dict[str, Any]]:
         """What the exports do not have although the dataset does, by the names of their files."""
         path = self.path / "dataset" / "exports" / "notes.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        told: dict[str, dict[str, Any]] = {}
+        if path.exists():
+            told = json.loads(path.read_text(encoding="utf-8"))
+        if not self.note.get("versions"):
+            return told
+        known = {Path(name).stem for name in self.note["dataset"]}
+        return {name: note for name, note in told.items() if Path(name).stem in known}
 
     @cached_property
     def bills(self) -> list[dict[str, Any]]:
