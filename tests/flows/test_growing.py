@@ -62,6 +62,11 @@ def rows() -> dict[str, str]:
     return {row["id"]: row["instruction"] for table in tables for row in table}
 
 
+def sides() -> dict[str, str]:
+    tables = {file: pq.read_table(file, columns=["id"]) for file in GROWN.glob("dataset/data/*")}
+    return {i: f.name.partition("-")[0] for f, ids in tables.items() for i in ids["id"].to_pylist()}
+
+
 def test_only_new_seeds_are_worked_on_and_older_rows_stay_as_they_are(grow) -> None:
     first = grow("the heron", "the otter")[1]
     assert (first["grown"]["version"], first["calls"]["made"]) == (1, 2)
@@ -198,6 +203,24 @@ def test_a_row_kept_later_comes_back_and_what_else_its_seed_gave_stays(grow, pla
     assert not (place / ".gristmill" / "marked" / "pets").exists()
     card = (GROWN / "dataset" / "README.md").read_text()
     assert "- Rows brought back that `near_duplicates` had rejected as `near_duplicate`: 1." in card
+
+
+def test_a_row_comes_back_to_the_side_where_its_question_is(grow, place) -> None:
+    recipe = RECIPE.replace("n: 1", "n: 2").replace("0.6", "0.99")
+    (place / "pets.yaml").write_text(recipe.replace("validation_rate: 0.3", "validation_rate: 0.5"))
+    names = ("the heron", "my zebra", "an old cat", "two otters", "a blue whale", "his gecko")
+    grow(*names)
+    old = sides()
+    assert sorted(old.values()).count("validation") in range(2, 12, 2)
+    both = [i for i in rows() if old[i] == "validation"]
+    # One of two rows of a question, and both rows of another.
+    gone = {both[0], *(i for i, text in rows().items() if text == rows()[both[-1]])}
+    Review(GROWN).mark(dict.fromkeys(gone, ("drop", "")))
+    grow(*names)
+    assert sides().keys() == old.keys() - gone
+    Review(GROWN).mark(dict.fromkeys(gone, (None, "")))
+    grow(*names)
+    assert sides() == old
 
 
 def test_no_note_tells_of_a_file_whose_rows_have_left(place, capfd) -> None:

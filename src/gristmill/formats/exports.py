@@ -56,6 +56,8 @@ Format = Literal[
 ]
 TEXTS = ("instruction", "input", "output", "messages")
 READ = (*TEXTS, "tools", "prompt", "chosen", "rejected", "meta")
+FAMILY = ("id", "root", "parents", "instruction", "input")
+"""Columns that say which rows belong on one side."""
 NOTES = "exports/notes.json"
 TOLD = (NOTES, "croissant.json")
 """What is told of the files of one run: it goes with them."""
@@ -120,12 +122,18 @@ def write_dataset(table: pa.Table, folder: Path, export: Export) -> dict[str, in
 
 
 def held_out(table: pa.Table, rate: float) -> list[bool]:
-    """Say for every row whether it is validation: by a hash of its family, never by its place.
+    """Say for every row whether it is validation: by a hash of its family, never by its place."""
+    held = [is_held(family, rate) for family in families(table)] if rate else []
+    return [False] * len(table) if all(held) else held
 
-    A family are the rows that share a root, a parent, or exactly the same question.
-    """
-    if not rate or not len(table):
-        return [False] * len(table)
+
+def is_held(family: str, rate: float) -> bool:
+    """Say whether the hash of a family is below the share."""
+    return int(digest("validation", family)[:12], 16) < rate * 16**12
+
+
+def families(table: pa.Table) -> list[str]:
+    """Name every row's family: rows that share a root, a parent, or exactly the same question."""
     links: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -133,11 +141,8 @@ def held_out(table: pa.Table, rate: float) -> list[bool]:
             links[key] = key = links[up]
         return key
 
-    names = [
-        n for n in ("id", "root", "parents", "instruction", "input") if n in table.column_names
-    ]
     roots = []
-    for row in table.select(names).to_pylist():
+    for row in table.select([n for n in FAMILY if n in table.column_names]).to_pylist():
         text = question(row.get("instruction"), row.get("input")).strip()
         keys = [row["id"], *(row["parents"] or []), *([digest(text)] if text else [])]
         roots.append(row["root"])
@@ -145,8 +150,7 @@ def held_out(table: pa.Table, rate: float) -> list[bool]:
             # The smaller name wins, so a family's is the same whatever the order of its rows.
             one, two = sorted((find(row["root"]), find(key)))
             links[two] = one
-    held = [int(digest("validation", find(root))[:12], 16) < rate * 16**12 for root in roots]
-    return [False] * len(held) if all(held) else held
+    return [find(root) for root in roots]
 
 
 def _write(path: Path, lines: Iterator[str]) -> int:

@@ -25,6 +25,7 @@ from gristmill.formats.exports import NOTES, Export, write_dataset
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.growth import counter
+from gristmill.publishing.sides import sided
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import write_parquet, write_text
 
@@ -191,11 +192,12 @@ class _Amended:
         Return the files of the dataset with their rows, and what the new exports leave out.
         """
         dataset, left_out = dict(self.before.note["dataset"]), dict[str, Any]()
+        files = self.again.data if self.again and self.came else ()
+        back = sided(self.before, [_only(pq.read_table(file), self.came) for file in files])
         for split in SPLITS:
             old = [f for f in self.before.data if f.name.startswith(split) and _holds(f, self.out)]
-            back = [f for f in (self.again.data if self.again else ()) if f.name.startswith(split)]
-            parts = [_without(pq.read_table(file), self.out) for file in old]
-            parts += [_only(pq.read_table(file), self.came) for file in back]
+            parts = [*(_without(pq.read_table(file), self.out) for file in old)]
+            parts += [back[split]] if split in back else []
             self.gone |= {file.stem for file in old}
             dataset = {name: n for name, n in dataset.items() if not self._is_gone(name)}
             if not any(map(len, parts)):
