@@ -9,8 +9,10 @@ import yaml
 from audit import audit
 
 from gristmill.cli import main
-from gristmill.errors import GateClosed, RunLocked
+from gristmill.errors import EngineError, GateClosed, RunLocked
+from gristmill.flows import growing
 from gristmill.flows.order import Order
+from gristmill.pipelines.workspace import Prepared
 from gristmill.publishing import hub
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
@@ -221,6 +223,29 @@ def test_a_row_comes_back_to_the_side_where_its_question_is(grow, place) -> None
     Review(GROWN).mark(dict.fromkeys(gone, (None, "")))
     grow(*names)
     assert sides() == old
+
+
+def test_a_row_marked_drop_leaves_though_another_cannot_come_back(grow) -> None:
+    names = ("the heron", "my newt", "an old cat", "two otters")
+    grow(*names)
+    first, second = list(rows())[:2]
+    Review(GROWN).mark({first: ("drop", "")})
+    grow(*names)
+    Review(GROWN).mark({first: (None, ""), second: ("drop", "")})
+    order = Order(recipe="pets.yaml", grow=True, local=True)
+    prepared = order.prepare()
+
+    def fail(due: Prepared, path: Path) -> None:
+        raise EngineError("the engine is down")
+
+    with pytest.raises(EngineError, match="is down"):
+        growing.amend(prepared, GROWN, fail, allow_plugins=False)
+    assert not {first, second} & rows().keys()
+    assert not audit(GROWN)
+    assert not problems(RunFiles.open(GROWN))
+    assert grow(*names)[1]["grown"]["diff"] == {"added": 1, "changed": 0, "removed": 0}
+    assert first in rows()
+    assert second not in rows()
 
 
 def test_no_note_tells_of_a_file_whose_rows_have_left(place, capfd) -> None:

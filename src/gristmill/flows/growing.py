@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -40,12 +41,13 @@ def amend(
 ) -> dict[str, Any] | None:
     """Let the dataset obey what people marked since; return the version, None without a change.
 
-    Seeds of rows that are to come back run again, by `run` and in a folder that goes afterwards,
-    against all rows accepted so far. A seed that the input lost does not, nor do those of rounds.
+    Rows that leave do so first. Then seeds of rows that are to come back run again, by `run`,
+    against all rows accepted so far, which makes another version. A seed that the input lost does
+    not, nor do those of rounds.
     """
     if not (before := _before(prepared, folder, allow_plugins=allow_plugins)):
         return None
-    asked, again, path = amending.wanted(before), None, folder.parents[1] / MARKED / folder.name
+    asked, made = amending.wanted(before), None
     can_run = not prepared.recipe.rounds
     seeds = {*prepared.seeds.ids} & {*asked.back.values()} if can_run else set[str]()
     if not asked.out and not seeds:
@@ -53,17 +55,34 @@ def amend(
     with lock(folder / ".lock"):
         if amending.wanted(RunFiles.open(folder)) != asked:
             raise RunLocked(f"{folder} grew meanwhile; run the same command again")
+        if asked.out and seeds and len(asked.out) < len(before.kept):
+            # First, so that these leave even where the run of the others fails.
+            made = amending.amend(folder, replace(asked, back={}), None)
+            asked, before = replace(asked, out={}), growth.opened(folder) or before
         if seeds:
             due = _of_seeds(prepared, seeds, before, allow_plugins=allow_plugins)
-            shutil.rmtree(path, ignore_errors=True)
-            path.mkdir(parents=True)
-            marks.add(path, marks.read(folder).by_id.values())
-            run(due, path)
-            again = RunFiles.open(path)
-        made = amending.amend(folder, asked, again)
-    shutil.rmtree(path, ignore_errors=True)
+            with _running(folder, due, run) as again:
+                made = amending.amend(folder, asked, again) or made
+        else:
+            made = amending.amend(folder, asked, None)
     growth.opened(folder)
     return made
+
+
+@contextmanager
+def _running(
+    folder: Path, due: Prepared, run: Callable[[Prepared, Path], Any]
+) -> Iterator[RunFiles]:
+    """Give the run of the seeds of rows that are to come back; its folder goes afterwards."""
+    path = folder.parents[1] / MARKED / folder.name
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir(parents=True)
+    try:
+        marks.add(path, marks.read(folder).by_id.values())
+        run(due, path)
+        yield RunFiles.open(path)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _before(prepared: Prepared, folder: Path, *, allow_plugins: bool) -> RunFiles | None:
