@@ -90,6 +90,41 @@ def test_a_value_without_quotes_is_a_secret_on_a_line_of_settings(text, value) -
     assert KEYS.may_be_in(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Password: \u5fc5\u987b\u5305\u542b8\u4e2a\u5b57\u7b26\u4ee5\u4e0a",
+        "password: \u30d1\u30b9\u30ef\u30fc\u30c9\u306f8\u6587\u5b57\u4ee5\u4e0a",
+        "Password: Argon2id",
+        "Password: SHA256withRSA",
+        "hashed_password: pbkdf2_sha256",
+        "password: Base64-encoded",
+        "password: utf8mb4_bin",
+        "password: 10characters",
+        "Password: minimum8characters",
+        "Password: 8-character",
+        "connect(\n user=user1,\n password=password1\n)",
+        "connect(\n    password=other_1,\n    token=t1)",
+        "connect(\n    password=secret1_of_user\n)",
+        "password=form1.password",
+        "token=req2.headers.authorization1",
+        "token: Qwen2.5-7B-Instruct-1M",
+        "token: meta-llama-3.1-8B-Instruct",
+    ],
+)
+def test_prose_and_code_on_such_a_line_are_no_secrets(text) -> None:
+    assert list(keys(text)) == []
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Md5isbroken!", "sha256-lover-Z", "hunter2characters!", "p\u00e4ss-w0rd", "Sommer24.regen"],
+)
+def test_a_password_with_the_words_of_prose_is_one(value) -> None:
+    text = f"db:\n  user: bob,\n  password: {value}\n"
+    assert [text[s.start : s.end] for s in keys(text)] == [value]
+
+
 def test_a_known_form_in_settings_is_told_once() -> None:
     text = f"GITHUB_TOKEN={CASES['github_token']}\nDB_PASSWORD=postgres://a:s3cr3t@db.corp.io/rows"
     assert [s.kind for s in keys(text)] == ["github_token", "url_password"]

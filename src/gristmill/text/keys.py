@@ -45,6 +45,24 @@ BARE = re.compile(
 """A line of an environment file, of YAML or of settings: its value stands without quotes."""
 PLAIN = re.compile(r"(?i)[./~]|[a-z]+(?:[-_.][a-z0-9]+)+$|[^/]*://")
 """A path, an address or a name of several words: none of them is a secret."""
+PROSE = re.compile(
+    r"(?i)(?:(?:at-?least|exactly|(?:min|max)(?:imum)?|up-?to)?[-_]?\d+[-_+]?"
+    r"(?:char(?:acter)?s?|letters?|digits?|symbols?|words?|bits?|bytes?|days?)(?:-?(?:min|max|long))?"
+    r"|(?:argon2(?:id?|d)?|sha-?\d*|md\d|[bsy]?crypt|pbkdf2|[ehpr]s\d{3}|aes-?\d*|rsa-?\d*|hmac|gcm"
+    r"|cbc|ed25519|ec(?:dsa|dh)|crc32|blake\d[bs]?|ntlm(?:v\d)?|oauth-?\d?|base-?\d\d|utf-?\d+(?:mb\d)?"
+    r"|latin-?1|with|and|encoded|hash(?:ed)?|bin|general|unicode|ci|[-_+/.:])++)$"
+)
+"""How long a password must be, how it is kept, or how its letters are written."""
+FOREIGN = re.compile(r"(?![\0-\u024f])[^\W\d_]")
+"""A letter that is not Latin: text without spaces, not what a keyboard gives for a password."""
+WORD = r"(?>(?:(?:[A-Z][a-z]+)+|[a-z]+|[A-Z]+)\d{0,2}|\d{1,3}(?:x\d{1,3})?[A-Za-z]{0,2})"
+TITLE = re.compile(rf"(?=\S*[a-z]{{3}}){WORD}(?:[-_.]{WORD})+$")
+"""Words and small numbers, as in the name of a model; passwords may be made of them."""
+MEMBER = re.compile(
+    rf"(?i)[a-z_]\w*(?:\.[a-z_]\w*)*?\.(?:{NAMES}|auth|headers?|cookies?|args|params|query|form|body"
+    r"|data|json|value|text|env|environ|config|settings|user)\d{0,2}(?:\.[a-z_]\w*)*$"
+)
+"""A value that code reads from somewhere: `form1.password`."""
 KEYS = Rare(
     "|".join(f"(?P<{kind}>{pattern})" for kind, pattern in PATTERNS.items()),
     gate=r"-----BEGIN|AKIA|ASIA|gh[pousr]_|github_pat_|glpat-|xox[abeoprs]-|AIza|[sr]k_live_|sk-"
@@ -71,19 +89,25 @@ def keys(text: str) -> Iterator[Span]:
             yield Span(kind, start, end)
     for found in BARE.finditer(text):
         start, end = found.span("value")
-        if 1 not in taken[start:end] and _is_bare(found):
+        before = text[max(0, found.start() - 200) : found.start()].rstrip()
+        is_argument = text[start - 1] == "=" and before.endswith(("(", ","))
+        if 1 not in taken[start:end] and _is_bare(found, is_argument):
             yield Span("assigned", start, end)
 
 
-def _is_bare(found: re.Match[str]) -> bool:
+def _is_bare(found: re.Match[str], is_argument: bool) -> bool:
     """Say whether a value without quotes is a secret; one in what may be code must be longer."""
     value = found["value"]
-    if EXAMPLE.search(value) or PLAIN.match(value):
+    if EXAMPLE.search(value) or any(one.match(value) for one in (PLAIN, PROSE, MEMBER)):
+        return False
+    if FOREIGN.search(value) or (is_argument and value.replace(".", "_").isidentifier()):
         return False
     if found["code"]:
         return len(value) >= 20 and len(re.findall(r"\d+", value)) > 1 and _is_random(value)
     is_password = found["name"].lower().startswith("passw")
-    return _is_mixed(value) if is_password else len(value) >= 16 and _is_random(value)
+    if is_password:
+        return _is_mixed(value)
+    return len(value) >= 16 and _is_random(value) and not TITLE.match(value)
 
 
 def _is_mixed(text: str) -> bool:
