@@ -179,6 +179,7 @@ def test_dates_decimals_and_counts_behind_a_word_for_it_are_no_phones(text) -> N
         ("Phone: 004930901820", "004930901820"),
         ("Registrant Phone: +1.4155550199", "+1.4155550199"),
         ("tel: 555.1212", "555.1212"),
+        ("Phone: 3125551234 people", "3125551234"),
     ],
 )
 def test_a_number_written_as_others_are_is_a_phone_where_it_is_called_one(text, number) -> None:

@@ -88,7 +88,7 @@ COUNTED = re.compile(
     r" ?(?:(?:[kKMG]i?)?B|bytes|bits|m?V|build|users|people|customers|subscribers|devices|units"
     r"|items|rows|words|tokens|steps|times|points|views|downloads|dollars|euros)\b"
 )
-"""Behind a number without groups: it is how many of them there are."""
+"""Behind up to nine digits without groups: it is how many of them there are."""
 
 
 PERSONAL = Rare(r"@|[A-Z]{2}\d{2}|\d(?:[ .()+/-]{0,5}\d){6}|\d\.\d+\.\d|[23][0-9a-fA-F]{3}:")
@@ -164,7 +164,8 @@ def _phones(text: str) -> Iterator[tuple[int, int]]:
         digits = sum(map(str.isdigit, found[part]))
         if not (7 if part else 8) <= digits <= 15 or OTHER.match(found[part]):
             continue
-        is_count = found[part].lstrip("+").isdigit() and COUNTED.match(text, end)
+        is_plain = digits < 10 and found[part].lstrip("+").isdigit()
+        is_count = is_plain and COUNTED.match(text, end)
         is_unsure = not part and UNSURE.match(found[part])
         if not is_count and (not is_unsure or CALLED.search(text[max(0, start - 40) : start])):
             yield start, end
