@@ -79,6 +79,10 @@ def test_the_instances_of_a_task_count_once() -> None:
     found = lines(rows(NARROW), often)
     assert [line["keep"] for line in found] == [True, False, True, False, True]
     assert "median distance 0.134 -> 0.004" in found[1]["detail"]
+    twins = lines(rows([a for a in NARROW for _ in range(2)]), often)
+    assert [line["keep"] for line in twins[::2]] == [True, False, True, False, True]
+    assert [line["keep"] for line in twins[1::2]] == [True, False, True, False, True]
+    assert "0.004 from 1-0" in twins[3]["detail"]
     again = rows([a for a in NARROW for _ in range(2)], [f"Go {i // 2}" for i in range(10)])
     told = [line["detail"] or "" for line in lines(again, often)]
     # Half of the tasks began with one word: of five tasks, two may begin with "go".

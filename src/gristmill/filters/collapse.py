@@ -41,7 +41,7 @@ class Collapse(VectorStage):
     and equal instructions count once: a task may have several rows. O(n^2 d).
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     codes: ClassVar[frozenset[str]] = frozenset({"collapsed"})
     pools: ClassVar[bool] = True
@@ -76,15 +76,18 @@ class Collapse(VectorStage):
         """Return the points that are too near to one that stays, and which."""
         if len(points) < 2 or len(before) < 2:
             return {}
-        old, new = (np.median(_distances(np.unique(some, axis=0))) for some in (before, points))
+        once, first, of = np.unique(points, axis=0, return_index=True, return_inverse=True)
+        old, new = (np.median(_distances(some)) for some in (np.unique(before, axis=0), once))
         limit = (1 - self.max_fall) * old
         if not new < limit:  # nor where all are one point
             return {}
-        found = walk(points, len(points), float(1 - limit))
+        order = np.sort(first)
+        found = walk(points[order], len(order), float(1 - limit))
         told = f"median distance {old:.3f} -> {new:.3f};"
+        place = np.searchsorted(order, first)[of.ravel()]
         return {
-            i: (int(j), f"{told} {1 - found.similarity[i]:.3f} from")
-            for i, j in enumerate(found.nearest)
+            i: (int(order[j]), f"{told} {1 - found.similarity[place[i]]:.3f} from")
+            for i, j in enumerate(found.nearest[place])
             if j >= 0
         }
 
