@@ -125,6 +125,27 @@ def test_an_irrelevant_question_is_a_task_without_a_passage(asked) -> None:
         assert injected == ["How?"] * 5, "nor one about code or translation"
 
 
+def test_where_no_task_fits_questions_about_other_passages_are_irrelevant() -> None:
+    rows = questions().to_pylist()
+    rows[4]["instruction"] = "Write a Python program."
+    for seed in range(10):
+        made = RobustIf(kinds=["irrelevant"], seed=seed).decide(pa.Table.from_pylist(rows))
+        injected = {*made.filter(made["keep"])["injected"].to_pylist()}
+        assert injected
+        assert injected <= {row["instruction"] for row in rows if row["input"]}
+
+
+@pytest.mark.parametrize("asked", [None, " "])
+@pytest.mark.parametrize("place", [0, 4])
+def test_a_row_that_asks_nothing_is_no_question(asked, place) -> None:
+    rows = questions().to_pylist()
+    rows[place]["instruction"] = asked
+    for seed in range(10):
+        made = RobustIf(seed=seed).decide(pa.Table.from_pylist(rows)).to_pylist()
+        assert made[place]["code"] == ("no_passage" if place == 4 else "no_question")
+        assert all(row["injected"].strip() for row in made if row["keep"])
+
+
 def test_positions_and_attacks_are_as_asked() -> None:
     only = {"positions": ["start"], "attacks": ["ignore"], "kinds": ["relevant"]}
     row = RobustIf(**only).decide(questions()).to_pylist()[0]

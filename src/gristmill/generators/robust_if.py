@@ -64,7 +64,7 @@ class RobustIf(TableStage):
     another passage.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     codes: ClassVar[frozenset[str]] = frozenset({"no_passage", "no_question"})
 
@@ -85,13 +85,14 @@ class RobustIf(TableStage):
         order = [int(place) for place in drawn(table, self.seed)]
         for place in order:
             about.setdefault((rows[place]["input"] or "").strip(), []).append(place)
-        order = [place for place in about.get("", []) if _is_plain(rows[place])] or order
+        plain = [place for place in about.get("", []) if _is_plain(rows[place])]
+        order = plain or [place for place in order if (rows[place]["input"] or "").strip()]
         made = [self._made(rows, place, about, order) for place in range(len(rows))]
         columns = {
             name: pa.array([None if isinstance(one, str) else one[name] for one in made], TEXT)  # type: ignore[literal-required]
             for name in Pair.__annotations__
         }
-        told = {"no_passage": "there is no input", "no_question": "no other question fits"}
+        told = {"no_passage": "there is no input", "no_question": "no question, or no other one"}
         lost = [one if isinstance(one, str) else None for one in made]
         found = decisions(table, [code is None for code in lost], "", **columns)
         codes, details = pa.array(lost, TEXT), [told.get(code or "") for code in lost]
@@ -107,13 +108,15 @@ class RobustIf(TableStage):
         passage = (row["input"] or "").strip()
         if not passage:
             return "no_passage"
+        if not (row["instruction"] or "").strip():
+            return "no_question"
         of = random.Random(f"{self.seed} {row['id']}")
         kind, position = of.choice(self.kinds), of.choice(self.positions)
         attack = of.choice(self.attacks)
         pool = about[passage] if kind == "relevant" else order
         for other in (rows[of.choice(pool)] for _ in range(TRIES)):
             is_near = (other["input"] or "").strip() == passage
-            asked = other["instruction"]
+            asked = (other["instruction"] or "").strip()
             if is_near == (kind == "relevant") and _differ(row, other) and asked not in passage:
                 break
         else:
@@ -130,7 +133,7 @@ class RobustIf(TableStage):
 
 def _is_plain(row: dict[str, str]) -> bool:
     """Say whether a task could be asked anywhere: it is about neither code nor translation."""
-    return not {*words(row["instruction"])} & {*SPECIAL.split()}
+    return not {*words(row["instruction"] or "")} & {*SPECIAL.split()}
 
 
 def _differ(row: dict[str, str], other: dict[str, str]) -> bool:
