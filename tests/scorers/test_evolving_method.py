@@ -14,6 +14,7 @@ from gristmill.text.evolving_plans import METHOD, failure, final_version
 
 ROWS = ["Name a river.", "Add two numbers."]
 BETTER = "Ask for more, in steps.\n### Step 1: Ways\nThink.\n### Step 2: Final version\nWrite it."
+POEM = "The river runs,\nit never stays,\nthrough all the nights and all the days."
 WRONG = "### What went wrong"
 
 
@@ -97,6 +98,14 @@ def test_a_search_that_finds_no_better_method_keeps_ours(said, fit, script) -> N
         ("Is it the Rhine?", None),
         ("Please provide the table that you speak of.", "asks back"),
         ("It pleases people to provide.", None),
+        (f"Certainly!\n\n{POEM}\n\nWould you like another one?", None),
+        (f"Certainly! {POEM * 4} Another one?", None),
+        ("Dear Ann,\n\nplease provide your address.\n\nYours, Tom", None),
+        (f"{POEM * 4} Please provide more. {POEM}", None),
+        (f"I can do that.\n\n{POEM}\n\nTo go on, please share the table.\n", "asks back"),
+        ("Please specify it.\nI have no table.", "asks back"),
+        (" \n", None),
+        ("sure " + "?" * 200_000 + "a", None),
     ],
 )
 def test_an_answer_shows_that_an_evolution_failed(answer, why) -> None:

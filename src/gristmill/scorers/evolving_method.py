@@ -67,7 +67,7 @@ class Fitted(TypedDict):
 class EvolvingMethod(TableStage):
     """Try methods on the first rows, the best is every row's; off, it is the one we wrote."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     optimizer: bool = False
     """Whether to ask anybody; a step costs (1 + `candidates`) calls and `candidates` trials."""

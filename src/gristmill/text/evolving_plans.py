@@ -20,6 +20,9 @@ Review the rewrite, repair what is not reasonable, and write the final instructi
 PLACE = """### Instruction
 {instruction}"""
 LAST = re.compile(r"(?im)^[ \t#*]*(?:step \d+[ \t:.*-]*)?final version[ \t:*]*")
+SHORT = 300
+"""Characters of a line, or of an answer, that may do nothing but talk; a longer one says something.
+Our choice."""
 STAGNANT = re.compile(r"(?is)\W*(?:understood|thank you|sure|of course|certainly)\b.*\?\W*")
 ASKS_BACK = re.compile(r"(?i)\bplease (?:provide|share|specify|clarify)\b")
 
@@ -47,8 +50,11 @@ def final_version(reply: str) -> tuple[str, str] | None:
 def failure(answer: str) -> str | None:
     """Say how an answer shows that the evolution before it failed, or None.
 
-    It only talks (the instruction grew no harder), or asks for what the instruction lost.
+    It only talks (the instruction grew no harder), or asks for what the instruction lost: in one
+    short line, or in the first or the last of several. What is between may be a letter.
     """
-    if STAGNANT.fullmatch(answer):
+    lines = [line for line in map(str.strip, answer.split("\n")) if line]
+    if len(lines) == 1 and len(lines[0]) <= SHORT and STAGNANT.fullmatch(lines[0]):
         return "only talks"
-    return "asks back" if ASKS_BACK.search(answer) else None
+    ends = (line for line in (*lines[:1], *lines[-1:]) if len(line) <= SHORT)
+    return "asks back" if any(map(ASKS_BACK.search, ends)) else None
