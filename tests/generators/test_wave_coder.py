@@ -45,7 +45,8 @@ POOR = analysis("yes", "no", "yes", "yes", "no", overall="no")
 def made(ask, script, sandbox, reply, kind="generation"):
     engine = script({MAKE: [reply]})
     row = {"code": CODE, "scores.task_types.task_type": kind}
-    return ask(WaveCoder(), row, {"generator": engine, "sandbox": sandbox}), engine.calls
+    roles = {"generator": engine, "sandbox": sandbox}
+    return ask(WaveCoder(timeout_s=1.0), row, roles), engine.calls
 
 
 def test_code_becomes_a_task_after_two_examples(ask, script, sandbox) -> None:
@@ -74,6 +75,7 @@ def test_code_becomes_a_task_after_two_examples(ask, script, sandbox) -> None:
         (task(solution="@cache\n" + CODE), "repair", "not_running"),
         (task(solution=CODE + "\nassert half(4) == 3"), "generation", "not_running"),
         (task(solution="while True: pass"), "generation", "not_running"),
+        (task(solution="raise ValueError('FileNotFoundError')"), "generation", "not_running"),
         (Completion(task(), "length", 9, 9), "generation", "cut_off"),
     ],
 )
@@ -92,6 +94,10 @@ def test_a_reply_that_is_no_task_leaves(ask, script, sandbox, reply, kind, code)
         (CODE + "\nprint(half(4))", "generation", True),
         ("print(int(input()) / 2)", "generation", None),
         ("import no_such_package\n" + CODE, "generation", None),
+        ("print(open('numbers.csv').read())", "generation", None),
+        ("from urllib.request import urlopen\nurlopen('http://example.com')", "repair", None),
+        ("import socket\nsocket.create_server(('127.0.0.1', 8000))", "generation", None),
+        ("import time\nwhile True: time.sleep(1)", "generation", None),
         ("function half(n) { }", "translation", None),
     ],
 )

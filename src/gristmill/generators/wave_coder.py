@@ -71,7 +71,7 @@ class Tasked(TypedDict):
 class WaveCoder(RowStage):
     """Make one task of a row in every round, with examples that earlier rounds were judged on."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_type", "no_task", "empty_keys", "too_long", "not_running"}
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,15 @@ PROFILES = {"python": "bare", "cpp": "cpp", "javascript": "javascript", "verilog
 """Languages that have a runner, and the profile of each."""
 ENDED = ("fail", "weak_tests")
 """Good ends of a run that was to print nothing: it printed something, it printed nothing."""
+
+OUTSIDE = re.compile(
+    r"(?:EOFError|FileNotFoundError|PermissionError|URLError|gaierror|TimeoutError"
+    r"|Connection\w*Error) in the code\b"
+)
+"""Exceptions of what a run has not here: input, files, a network, leave to open a port."""
+BUSY = 0.5
+"""Share (0..1) of its time from which on a run that was ended was at work, and waited for nobody:
+loops have 0.9 and more of it, servers 0.02."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +105,20 @@ async def runs(run: Run, script: Script) -> bool | None:
 async def alone(run: Run, answer: str, timeout_s: float) -> bool | str | None:
     """Run the Python of an answer without any input: True if it ends well, else how it ends.
 
-    None where nobody can say: a package is missing, or it waits for input.
+    None where nobody can say: a package is missing, a file, a network, or it waits.
     """
     code = python_code(answer) or answer
     verdict = await run(Script(code, "python", [""], timeout_s).program(0, ""))
-    if verdict.status in UNJUDGED or "EOFError" in verdict.detail:
+    if verdict.status in UNJUDGED or OUTSIDE.match(verdict.detail) or _waits(verdict):
         return None
     return verdict.status in ENDED or f"{verdict.status}: {verdict.detail}"
+
+
+def _waits(verdict: Verdict) -> bool:
+    """Say whether a run was ended while it waited, as a server does; starving is no waiting."""
+    if verdict.status != "timeout" or verdict.cpu_ms is None:
+        return False
+    return verdict.cpu_ms + verdict.starved_ms < BUSY * verdict.wall_ms
 
 
 async def _judged(run: Run, script: Script, outputs: Sequence[str]) -> list[tuple[Verdict, bool]]:
