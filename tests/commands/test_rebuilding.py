@@ -5,6 +5,8 @@ import shutil
 from importlib import metadata
 from pathlib import Path
 
+import pytest
+
 from gristmill.cli import main
 
 FORM = ("--local", "--no-prefect")
@@ -57,6 +59,28 @@ def test_another_environment_is_named_before_the_run(call, place) -> None:
     assert "no-such-package 1 (here missing)" in err
     (place / "environment.txt").write_text("not a lock ==\n\x00")
     assert "environment.txt" not in call("run", "tiny.yaml", *FORM)[2]
+
+
+def test_a_lock_of_somebody_else_changes_nothing_on_the_screen(call, place) -> None:
+    lock = place / "environment.txt"
+    lock.write_text(
+        "# python 2.7\x1b]0;title\x07\nruff==1\x1b[2J\npyyaml==0\x9b31m\n"
+        f"{'a' * 99}==1\nclick==\u202e1\nno-such-package==1\n"
+    )
+    err = call("run", "tiny.yaml", *FORM)[2]
+    [line] = [line for line in err.splitlines() if "environment.txt" in line]
+    assert "what built this dataset: no-such-package 1 (here missing); not all of its" in line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    "line", ["--index-url https://example.org/simple", "x @ git+https://example.org/x", "-e ."]
+)
+def test_a_lock_that_does_more_than_pin_is_not_to_be_installed_unread(call, place, line) -> None:
+    (place / "environment.txt").write_text(f"# a lock\n\nno-such-package==1\n{line}\n")
+    err = call("run", "tiny.yaml", *FORM)[2]
+    assert "not all of its lines pin a package: read it before pip does" in err
+    assert "pip install" not in err
 
 
 def test_a_card_written_later_keeps_the_lock_of_the_run(call, place) -> None:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gristmill.publishing.escape import printable
 from gristmill.storage.shards import write_text
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ EXTRAS = frozenset({"cpu", "gpu", "languages"})
 """Of gristmill: what a run may need. What tests and tools need is no part of it."""
 NEED = re.compile(r"(?P<name>[\w.-]+)\s*(\[(?P<extras>[^]]*)\])?")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
-PIN = re.compile(r"(?P<name>[\w.-]+)==(?P<version>\S+)")
-TOLD = re.compile(r"# (?P<name>python|source of gristmill) (?P<version>\S+)")
+PIN = re.compile(r"(?P<name>[\w.-]{1,60})==(?P<version>[\w.+!-]{1,40})", re.ASCII)
+TOLD = re.compile(r"# (?P<name>python|source of gristmill) (?P<version>[\w.+!-]{1,40})", re.ASCII)
 MOST = 6
 """Differences that are named."""
 
@@ -67,16 +68,20 @@ def differences(recipe: str) -> Iterator[str]:
     found = filter(None, (TOLD.fullmatch(line) or PIN.fullmatch(line) for line in lines))
     here = _here()
     other = [
-        f"{at['name']} {at['version'][:40]} (here {here.get(at['name'], 'missing')})"
+        f"{at['name']} {at['version']} (here {here.get(at['name'], 'missing')})"
         for at in found
         if here.get(at["name"]) != at["version"]
     ]
     if other:
         more = f" and {len(other) - MOST} more" if len(other) > MOST else ""
-        yield (
-            f"{path} says what built this dataset: {', '.join(other[:MOST])}{more}; "
-            f"pip install -r {path} in a new environment makes them the same"
+        odd = any(x and not x.startswith("#") and not PIN.fullmatch(x) for x in lines)
+        advice = (
+            "not all of its lines pin a package: read it before pip does"
+            if odd
+            else f"pip install -r {path} in a new environment makes them the same"
         )
+        told = f"{', '.join(other[:MOST])}{more}; {advice}"
+        yield printable(f"{path} says what built this dataset: {told}")
 
 
 @lru_cache(maxsize=1)
