@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.cli import main
+from gristmill.publishing.environment import text
 
 FORM = ("--local", "--no-prefect")
 
@@ -41,12 +42,30 @@ def test_the_card_the_lock_and_a_copy_of_the_seeds_build_the_same_bytes(
 def test_the_lock_pins_every_package_as_it_is_here_and_names_no_path(call, place) -> None:
     assert call("run", "tiny.yaml", *FORM)[0] == 0
     [file] = place.glob("runs/*/dataset/environment.txt")
-    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
-    pins = dict(line.split("==") for line in lines)
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("-")]
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert {name: metadata.version(name) for name in pins} == pins
-    assert {"gristmill", "pyarrow", "ray", "aiohttp-cors", "pydantic-core"} <= pins.keys()
+    assert {"pyarrow", "ray", "aiohttp-cors", "pydantic-core"} <= pins.keys()
     assert not {"pytest", "ruff", "mypy"} & pins.keys()
-    assert "/" not in file.read_text()
+    assert "/" not in "".join(lines)
+
+
+def test_what_no_index_has_is_told_and_a_build_of_pytorch_gets_its_own_index(call, place) -> None:
+    here = {"python": "3.11.7", "source of gristmill": "00", "gristmill": "0.1.0"}
+    lock = text({**here, "torch": "2.9.0+cpu", "torchvision": "0.24.0+cpu", "numpy": "2.3.4"})
+    lines = [line for line in lock.splitlines() if not line.startswith("#")]
+    assert lines == [
+        "--extra-index-url https://download.pytorch.org/whl/cpu",
+        "numpy==2.3.4",
+        "torch==2.9.0+cpu",
+        "torchvision==0.24.0+cpu",
+    ]
+    assert {"# gristmill 0.1.0", "# python 3.11.7"} <= {*lock.splitlines()}
+    assert "install it from its source" in lock
+    (place / "environment.txt").write_text(lock.replace("0.1.0", "0.0.9") + "no-such-package==1\n")
+    err = call("run", "tiny.yaml", *FORM)[2]
+    assert "gristmill 0.0.9 (here " in err
+    assert "environment.txt in a new environment makes them the same" in err
 
 
 def test_another_environment_is_named_before_the_run(call, place) -> None:
@@ -74,7 +93,13 @@ def test_a_lock_of_somebody_else_changes_nothing_on_the_screen(call, place) -> N
 
 
 @pytest.mark.parametrize(
-    "line", ["--index-url https://example.org/simple", "x @ git+https://example.org/x", "-e ."]
+    "line",
+    [
+        "--index-url https://example.org/simple",
+        "--extra-index-url https://example.org/whl/cpu",
+        "x @ git+https://example.org/x",
+        "-e .",
+    ],
 )
 def test_a_lock_that_does_more_than_pin_is_not_to_be_installed_unread(call, place, line) -> None:
     (place / "environment.txt").write_text(f"# a lock\n\nno-such-package==1\n{line}\n")

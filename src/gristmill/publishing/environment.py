@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
 from importlib import metadata
@@ -28,7 +28,16 @@ EXTRAS = frozenset({"cpu", "gpu", "languages"})
 NEED = re.compile(r"(?P<name>[\w.-]+)\s*(\[(?P<extras>[^]]*)\])?")
 EXTRA = re.compile(r"extra\s*==\s*['\"]([^'\"]+)['\"]")
 PIN = re.compile(r"(?P<name>[\w.-]{1,60})==(?P<version>[\w.+!-]{1,40})", re.ASCII)
-TOLD = re.compile(r"# (?P<name>python|source of gristmill) (?P<version>[\w.+!-]{1,40})", re.ASCII)
+OURS = ("source of gristmill", "python", OWN)
+"""What is told in comments: pip installs none of it."""
+TOLD = re.compile(rf"# (?P<name>{'|'.join(OURS)}) (?P<version>[\w.+!-]{{1,40}})", re.ASCII)
+INDEX = "https://download.pytorch.org/whl/"
+"""PyTorch's own: builds for one kind of machine are nowhere else."""
+BUILD = re.compile(r"[^+]+\+(?P<build>cpu|cu\d{2,4})", re.ASCII)
+LINE = re.compile(
+    rf"(#.*|{PIN.pattern}|--extra-index-url {re.escape(INDEX)}(cpu|cu\d{{2,4}}))?", re.ASCII
+)
+"""What a lock of ours has."""
 MOST = 6
 """Differences that are named."""
 
@@ -40,20 +49,22 @@ def write(run: RunFiles) -> None:
     """
     path, ledger = run.path / "dataset" / FILE, run.path / "ledger.json"
     if not path.exists() or path.stat().st_mtime_ns < ledger.stat().st_mtime_ns:
-        write_text(path, text())
+        write_text(path, text(_here()))
 
 
-def text() -> str:
-    """Return the lock of this process as a file of requirements."""
-    known = {name: version for name, version in _here().items() if " " not in name}
-    pins = (f"{name}=={version}" for name, version in sorted(known.items()) if name != "python")
+def text(found: Mapping[str, str]) -> str:
+    """Return the lock of these versions as a file of requirements."""
+    noted = [name for name in found if name in OURS]
+    pins = {name: version for name, version in sorted(found.items()) if name not in OURS}
+    builds = {at["build"] for version in pins.values() if (at := BUILD.fullmatch(version))}
     return "\n".join(
         [
             "# What built this dataset; for another machine: pip install -r environment.txt",
+            "# gristmill itself is no line for pip: install it from its source.",
             f"# {platform.system()} {platform.machine()}",
-            *(f"# {name} {version}" for name, version in _here().items() if name not in known),
-            f"# python {known['python']}",
-            *pins,
+            *(f"# {name} {found[name]}" for name in noted),
+            *(f"--extra-index-url {INDEX}{build}" for build in sorted(builds)),
+            *(f"{name}=={version}" for name, version in pins.items()),
             "",
         ]
     )
@@ -74,11 +85,10 @@ def differences(recipe: str) -> Iterator[str]:
     ]
     if other:
         more = f" and {len(other) - MOST} more" if len(other) > MOST else ""
-        odd = any(x and not x.startswith("#") and not PIN.fullmatch(x) for x in lines)
         advice = (
-            "not all of its lines pin a package: read it before pip does"
-            if odd
-            else f"pip install -r {path} in a new environment makes them the same"
+            f"pip install -r {path} in a new environment makes them the same"
+            if all(map(LINE.fullmatch, lines))
+            else "not all of its lines pin a package: read it before pip does"
         )
         told = f"{', '.join(other[:MOST])}{more}; {advice}"
         yield printable(f"{path} says what built this dataset: {told}")
