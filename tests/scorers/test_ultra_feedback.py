@@ -88,6 +88,17 @@ def test_what_is_no_rating_is_none(rate, reply) -> None:
     assert [(row["truthfulness"], row["mean"]) for row in rows] == [(None, None)] * 3
 
 
+@pytest.mark.parametrize(
+    ("said", "kinds"),
+    [(["incomplete", "clear"], ["clear"]), (None, []), ("clear", []), ([["fact"], 3], []), (7, [])],
+)
+def test_a_kind_that_nobody_knows_costs_no_rating(rate, said, kinds) -> None:
+    one = {"rating": 4, "rationale": "x", "kinds": said}
+    rows, _ = rate(lambda prompt, draw: json.dumps({"ratings": [one] * 3}))
+    assert {row["mean"] for row in rows} == {4.0}
+    assert [row["kinds"] for row in rows] == [kinds] * 3
+
+
 def test_two_ratings_for_three_answers_are_none(rate) -> None:
     two = json.dumps({"ratings": [{"rating": 3, "rationale": "x"}] * 2})
     rows, _ = rate(lambda prompt, draw: two)

@@ -13,7 +13,7 @@ import asyncio
 from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict, get_args
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 
 from gristmill.engines.requests import Message, Op, Sampling
 from gristmill.pipelines.context import Context
@@ -36,6 +36,8 @@ order: {{"ratings": [{{"rating": 3, "rationale": "one sentence", "kinds": []}}, 
 
 ### JSON"""
 Aspect = Literal["instruction_following", "honesty", "truthfulness", "helpfulness"]
+Kind = Literal["fact", "request", "itself", "clear", "complete", "brief"]
+KNOWN = BeforeValidator(lambda x: [y for y in x if y in get_args(Kind)] if type(x) is list else [])
 ASPECTS: dict[Aspect, str] = {
     "instruction_following": """How far the answer does what the request asks for.
 1: it does something else. 2: it does a small part. 3: it does the main thing and misses demands.
@@ -73,7 +75,7 @@ class Rated(TypedDict):
     rationales: list[str | None]
     """Of the aspects in order."""
     kinds: list[str]
-    """Of what is not true (fact, request, itself), and of what helps (clear, complete, brief)."""
+    """Only of what is untrue (fact, request, itself) and what helps (clear, complete, brief)."""
 
 
 class One(BaseModel):
@@ -81,7 +83,7 @@ class One(BaseModel):
 
     rating: Literal[1, 2, 3, 4, 5] | None
     rationale: str
-    kinds: list[Literal["fact", "request", "itself", "clear", "complete", "brief"]] = []
+    kinds: Annotated[list[Kind], KNOWN] = []
 
 
 class Ratings(BaseModel):
@@ -93,7 +95,7 @@ class Ratings(BaseModel):
 class UltraFeedback(TableStage):
     """Ask once per aspect about all siblings; no row leaves."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     scope: ClassVar[Literal["table", "siblings"]] = "siblings"
 
     aspects: tuple[Aspect, ...] = Field(default=get_args(Aspect), min_length=1)
