@@ -1,5 +1,6 @@
 """What lies beside a card builds the same dataset again, with the environment that it names."""
 
+import os
 import shlex
 import shutil
 from importlib import metadata
@@ -108,11 +109,18 @@ def test_a_lock_that_does_more_than_pin_is_not_to_be_installed_unread(call, plac
     assert "pip install" not in err
 
 
-def test_a_card_written_later_keeps_the_lock_of_the_run(call, place) -> None:
+def test_only_a_run_writes_the_lock_and_a_card_of_one_without_claims_none(call, place) -> None:
     call("run", "tiny.yaml", *FORM)
     [file] = place.glob("runs/*/dataset/environment.txt")
     file.write_text("# python 2.7.18\n")
+    # A copy has other times than its run had.
+    os.utime(file, (0, 0))
     assert main(["report", "last"]) == 0
     assert file.read_text() == "# python 2.7.18\n"
+    assert "`environment.txt`, the lock of all packages" in (file.parent / "README.md").read_text()
+    file.unlink()
+    assert main(["report", "last"]) == 0
+    assert not file.exists()
+    assert "environment.txt" not in (file.parent / "README.md").read_text()
     assert call("run", "tiny.yaml", *FORM)[0] == 0
     assert "pydantic-core==" in file.read_text()

@@ -267,6 +267,27 @@ def test_no_note_tells_of_a_file_whose_rows_have_left(place, capfd) -> None:
     assert not RunFiles.open(GROWN).left_out
 
 
+def test_the_lock_is_that_of_the_run_that_last_gave_rows(grow, place) -> None:
+    lock, names = GROWN / "dataset" / "environment.txt", ("the heron", "my newt", "an old cat")
+    grow(*names[:2])
+    lock.write_text("# python 2.7.18\n")
+    first = next(iter(rows()))
+    Review(GROWN).mark({first: ("drop", "")})
+    grow(*names[:2])
+    assert lock.read_text() == "# python 2.7.18\n"
+    Review(GROWN).mark({first: (None, "")})
+    grow(*names[:2])
+    assert "pydantic-core==" in lock.read_text()
+    lock.unlink()  # as before there were locks
+    (GROWN / "dataset" / "README.md").unlink()
+    grow(*names[:2])
+    assert "environment.txt" not in (GROWN / "dataset" / "README.md").read_text()
+    assert grow(*names)[1]["grown"]["version"] == 4
+    card = (GROWN / "dataset" / "README.md").read_text()
+    assert "`environment.txt`, the lock of all packages when it last took rows" in card
+    assert "pydantic-core==" in lock.read_text()
+
+
 def test_files_that_a_version_replaced_are_no_part_of_it(grow, capfd) -> None:
     part = grow("my newt", "a cat")[1]["grown"]["run"]
     stale = {file: file.read_bytes() for file in GROWN.glob("dataset/*/*.*")}

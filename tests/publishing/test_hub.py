@@ -14,7 +14,7 @@ from audit import audit
 
 from gristmill import Recipe, run
 from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
-from gristmill.publishing import card, hub, report
+from gristmill.publishing import card, environment, hub, report
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from tests.publishing.hub_server import TOKEN, serving
@@ -46,6 +46,7 @@ def ready(finished):
         for i in range(5):
             name = "validation-00000-of-00001" if i == 4 else f"train-{i:05d}-of-00004"
             pq.write_table(table.slice(i * n, n), whole.parent / f"{name}.parquet")
+        environment.write(path)  # as a run does at its end
         card.write(path)
         report.write(path)
         (path / "dataset" / "exports").mkdir()

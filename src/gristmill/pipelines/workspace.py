@@ -162,10 +162,10 @@ async def _run(
                 found, stop, n_seeds = await work()
     table, export = to_table(found.rows, plan.schema), recipe.export
     write = partial(asyncio.to_thread, write_dataset, table, path / "dataset", export)
-    files = await step("export", write)
-    result = work.save(found, table, stop, n_seeds, files)
-    from gristmill.publishing import card, report  # polars and jinja2: not for `check`
+    result = work.save(found, table, stop, n_seeds, await step("export", write))
+    from gristmill.publishing import card, environment, report  # polars and jinja2: not for `check`
 
+    environment.write(path)
     if export.card:
         card.write(path)
     if export.report:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.formats.exports import NOTES, Export, write_dataset
+from gristmill.publishing import environment
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.growth import counter
@@ -132,6 +133,8 @@ class _Amended:
             "diff": {"added": len(self.came), "changed": 0, "removed": len(self.out)},
             "marked": True,
         }
+        if self.again and self.came:
+            environment.take(folder, self.again.path)
         labels = [line["stage"] for line in self.before.stages]
         stages = lines(labels, self.counts)
         note = {**note, **spent, "stages": stages, "files": files, "dataset": dataset}

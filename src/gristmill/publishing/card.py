@@ -20,7 +20,6 @@ from gristmill.publishing import (
     changelog,
     contamination,
     croissant,
-    environment,
     facts,
     licences,
     origins,
@@ -94,7 +93,6 @@ def write(path: Path) -> Path:
     croissant.check(folder)
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
-    environment.write(run)
     (folder / marks.FILE).unlink(missing_ok=True)
     if (said := path / marks.FILE).exists():
         write_text(folder / marks.FILE, said.read_text(encoding="utf-8"))

@@ -13,13 +13,9 @@ from functools import lru_cache
 from hashlib import blake2b
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gristmill.publishing.escape import printable
 from gristmill.storage.shards import write_text
-
-if TYPE_CHECKING:
-    from gristmill.publishing.files import RunFiles
 
 FILE = "environment.txt"
 OWN = "gristmill"
@@ -42,14 +38,18 @@ MOST = 6
 """Differences that are named."""
 
 
-def write(run: RunFiles) -> None:
-    """Write the lock of a run that has just ended; a card that is written anew keeps what is there.
+def write(path: Path) -> None:
+    """Write the lock of a run that ends in this process. Nobody can tell later what it ran with."""
+    write_text(path / "dataset" / FILE, text(_here()))
 
-    The run's ledger is written right before its first card, by the same process.
-    """
-    path, ledger = run.path / "dataset" / FILE, run.path / "ledger.json"
-    if not path.exists() or path.stat().st_mtime_ns < ledger.stat().st_mtime_ns:
-        write_text(path, text(_here()))
+
+def take(path: Path, run: Path) -> None:
+    """Give a dataset that grows the lock of the run that it took rows from, or none."""
+    lock = run / "dataset" / FILE
+    if lock.exists():
+        write_text(path / "dataset" / FILE, lock.read_text(encoding="utf-8"))
+    else:
+        (path / "dataset" / FILE).unlink(missing_ok=True)
 
 
 def text(found: Mapping[str, str]) -> str:

@@ -20,7 +20,7 @@ import yaml
 from gristmill.errors import RunLocked, StorageError
 from gristmill.formats import marks, trainers
 from gristmill.formats.exports import NOTES
-from gristmill.publishing import card, croissant, report
+from gristmill.publishing import card, croissant, environment, report
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.diff import diff
 from gristmill.publishing.files import RunFiles, is_after
@@ -125,6 +125,7 @@ class _Version:
         for bill in sorted(part.path.glob("costs/*.json")):
             self._link(f"costs/{bill.name}", f"{self.name}-{bill.name}")
         self._write_notes()
+        environment.take(self.folder, part.path)
         if said := marks.read(part.path).by_id:
             marks.add(self.folder, said.values())
         note = _sum(before.note if before else None, part.note)

@@ -30,11 +30,14 @@ def section(run: RunFiles) -> Iterator[str]:
             f"The seeds were read from {few}{more}, with the digest `{digest}`; "
             "`build-dataset check` with `--json` shows the digest of your copy.\n"
         )
+    lock = ""
+    if (run.path / "dataset" / environment.FILE).exists():
+        last = " when it last took rows" if changelog.versions(run) else ""
+        lock = f", and `{environment.FILE}`, the lock of all packages{last}"
     yield (
         f"`recipe.yaml` lies beside this card (seed {run.recipe.get('seed')}, fingerprint "
-        f"`{str(run.note.get('fingerprint', ''))[:12]}`), and `{environment.FILE}`, the lock of "
-        "all packages. The same recipe, seeds and answers give the same rows; a model asked anew "
-        "may answer otherwise."
+        f"`{str(run.note.get('fingerprint', ''))[:12]}`){lock}. The same recipe, seeds and answers "
+        "give the same rows; a model asked anew may answer otherwise."
     )
 
 
