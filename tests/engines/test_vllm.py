@@ -1,6 +1,8 @@
 import asyncio
+import importlib
 import os
 import pickle
+import pkgutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
+from gristmill import scorers
 from gristmill.engines.client import Client
 from gristmill.engines.entropies import Entropy
 from gristmill.engines.logprobs import Logprobs
@@ -20,6 +23,7 @@ from gristmill.engines.requests import Choice, Completion, Generate, Message, Sa
 from gristmill.engines.schemas import read, written
 from gristmill.engines.vllm import Vllm
 from gristmill.errors import EngineRefused, InputError, PromptTooLong, RecipeError
+from gristmill.pipelines import Context, RowStage
 from gristmill.storage.answers import Answers
 
 Wait = Callable[..., Any]
@@ -228,3 +232,65 @@ def test_engines_that_score_agree_and_no_cache_changes_that(vllm: Remote, wait: 
             off = np.abs(np.subtract(one.entropies, other.entropies))
             assert (off <= np.array(other.slack) + 1e-3).all()
             assert 0 < max(other.slack) < np.log(one.n_vocabulary) / 2
+
+
+def reading() -> dict[str, Any]:
+    """Return the scorers of a row that need nothing but a model that reads: found by walking."""
+    found = {}
+    for name in (module.name for module in pkgutil.iter_modules(scorers.__path__)):
+        module = importlib.import_module(f"gristmill.scorers.{name}")
+        made = (c for c in vars(module).values() if isinstance(c, type))
+        own = [c for c in made if issubclass(c, RowStage) and c.__module__ == module.__name__]
+        ops = set(own[0]().needs().values()) if own and not _required(own[0]) else set()
+        if ops and ops <= {"score", "entropy", "choice"}:
+            found[name] = own[0]()
+    return found
+
+
+def alike(one: Any, other: Any) -> bool:
+    """Say whether values are equal, numbers to 0.02."""
+    if isinstance(one, dict | list):
+        items = one.items() if isinstance(one, dict) else enumerate(one)
+        return len(one) == len(other) and all(alike(value, other[key]) for key, value in items)
+    return one == (pytest.approx(other, rel=0.02, abs=0.02) if isinstance(one, float) else other)
+
+
+def _required(cls: Any) -> list[str]:
+    return [name for name, field in cls.model_fields.items() if field.is_required()]
+
+
+@slow
+def test_every_scorer_gives_by_vllm_what_it_gives_by_a_forward_pass(
+    vllm: Remote, wait: Wait, tmp_path: Path
+) -> None:
+    rows = [
+        {"instruction": "import " * (2 + i % 7), "output": f"def f{i}(x):\n" + " x\n" * (i % 5 + 1)}
+        for i in range(32)
+    ]
+
+    async def go(engine: Any, name: str) -> dict[str, list[dict[str, Any]]]:
+        await engine.start()
+        answers = Answers(tmp_path / name)
+        client, made = Client(engine, answers), {}
+        for label, stage in reading().items():
+            roles = dict.fromkeys(stage.needs(), client)
+            views = ({key: row.get(key) for key in stage.reads()} for row in rows)
+            calls = (
+                stage(view, Context(roles, 0, label, f"row-{i}")) for i, view in enumerate(views)
+            )
+            made[label] = await asyncio.gather(*calls)
+        answers.close()
+        return made
+
+    first = wait(go(vllm, "vllm"))
+    second = wait(go(Logprobs(model="demo", max_model_len=1023), "logprobs"))
+    assert {"ifd", "ic_ifd", "upd", "perplexity", "dependability"} <= first.keys()
+    for name, lines in first.items():
+        for one, other in zip(lines, second[name], strict=True):
+            if "entropy" in reading()[name].needs().values():  # vLLM knows its bounds
+                assert one["low"] - 1e-3 <= other["score"] <= one["high"] + 1e-3
+                assert one.pop("flags") == ["entropy_approx"]
+                one |= {key: other[key] for key in ("score", "low", "high", "entropy")}
+            assert alike(one, other), (name, one, other)
+    n_scored = sum(any(isinstance(x, float) for x in lines[0].values()) for lines in first.values())
+    assert n_scored >= 5
