@@ -1,5 +1,6 @@
 """Growing on the command line: new seeds only, older rows as they are, one ledger over all."""
 
+import io
 import json
 from pathlib import Path
 
@@ -286,6 +287,56 @@ def test_the_lock_is_that_of_the_run_that_last_gave_rows(grow, place) -> None:
     card = (GROWN / "dataset" / "README.md").read_text()
     assert "`environment.txt`, the lock of all packages when it last took rows" in card
     assert "pydantic-core==" in lock.read_text()
+
+
+def test_what_seeds_cost_that_run_again_is_paid_by_the_dataset_and_shown(
+    grow, capfd, monkeypatch
+) -> None:
+    names = ("the heron", "my newt", "an old cat")
+    grow(*names)
+    first = next(iter(rows()))
+    Review(GROWN).mark({first: ("drop", "")})
+    grow(*names)
+    old = RunFiles.open(GROWN)
+    Review(GROWN).mark({first: (None, "")})
+    Path(".gristmill/answers.sqlite").unlink()  # asked anew
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", terminal)
+    assert main(["run", "pets.yaml", "--local", "--no-prefect", "--grow"]) == 0
+    assert "responses" in terminal.getvalue()
+    new = RunFiles.open(GROWN)
+    assert (new.note["calls"]["made"], len(new.bills)) == (4, len(old.bills) + 1)
+    assert new.note["tokens"] > old.note["tokens"]
+    assert new.note["roles"]["generator"]["made"] == old.note["roles"]["generator"]["made"] + 1
+    assert sum(bill["made"] for bill in new.bills) == 4
+
+
+def test_a_seed_that_gives_nothing_back_was_paid_for_all_the_same(grow) -> None:
+    names = ("the heron", "my newt", "an old cat")
+    grow(*names)
+    first = next(iter(rows()))
+    Review(GROWN).mark({first: ("drop", "")})
+    grow(*names)
+    folder, old = Path(".gristmill/marked/pets"), RunFiles.open(GROWN)
+    Review(GROWN).mark({first: (None, "")})
+    prepared = Order(recipe="pets.yaml", grow=True, local=True).prepare()
+
+    def give_nothing(due: Prepared, path: Path) -> None:
+        (path / "costs").mkdir()
+        bill = {**old.bills[0], "made": 1, "tokens": 9}
+        (path / "costs" / "1-1.json").write_text(json.dumps(bill))
+        note = {**old.note, "files": [], "dataset": {}, "versions": [], "tokens": 9}
+        note |= {"calls": {"made": 1, "replayed": 0}}
+        (path / "ledger.json").write_text(json.dumps(note))
+        (path / "recipe.lock.yaml").write_text(yaml.safe_dump(old.lock))
+
+    assert growing.amend(prepared, GROWN, give_nothing, allow_plugins=False) is None
+    new = RunFiles.open(GROWN)
+    assert new.note["tokens"] == old.note["tokens"] + 9
+    assert new.note["calls"]["made"] == old.note["calls"]["made"] + 1
+    assert new.bills[-1]["tokens"] == 9
+    assert not folder.exists()
 
 
 def test_files_that_a_version_replaced_are_no_part_of_it(grow, capfd) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from gristmill.commands.again import again, typed
 from gristmill.commands.bar import Tell, watching
+from gristmill.commands.growing import amended, grown, tell_grown
 from gristmill.commands.judges import note_calibration, stale
 from gristmill.commands.metrics import exporting
 from gristmill.commands.rows import left_out, row_lines
@@ -80,40 +81,16 @@ def do_run(args: argparse.Namespace, screen: Screen) -> int:
     order = order_of(args)
     how = _bare if args.no_prefect else _in_flow
     prepared, result = how(order, screen, args.metrics_port)
-    grown = _grown(order, prepared)
+    found = grown(order, prepared)
     if result is None:
         screen.line("nothing new: every seed of the input was taken before")
-        return _tell_grown(grown, {}, args, screen)
+        return tell_grown(found, {}, args, screen)
     recipe = prepared.recipe
     late = _misses(recipe, result) or result.stop == "budget" or not result.dataset.num_rows
     if not args.json:
         _ending(result, recipe, screen)
-    _tell_grown(grown, summary(result), args, screen)
+    tell_grown(found, summary(result), args, screen)
     return STOPPED if late else 0
-
-
-def _grown(order: Order, prepared: Prepared) -> dict[str, Any] | None:
-    """Return where the dataset that grows stands; None without one."""
-    from gristmill.publishing.changelog import versions
-    from gristmill.publishing.files import RunFiles
-
-    folder = order.grown(prepared)
-    if not order.grow or not (folder / "ledger.json").exists():
-        return None
-    return {"folder": str(folder), **versions(RunFiles.open(folder))[-1]}
-
-
-def _tell_grown(
-    grown: dict[str, Any] | None, told: dict[str, Any], args: argparse.Namespace, screen: Screen
-) -> int:
-    if args.json:
-        screen.result({**told, **({"grown": grown} if grown else {})})
-    elif grown:
-        n = f"{counted(grown['diff']['added'])} added to make {grown['rows']:,}"
-        if gone := grown["diff"]["removed"]:
-            n = f"{counted(gone)} taken out, {n}"
-        screen.line(f"{'grown':8} {grown['folder']} is at v{grown['version']}: {n}")
-    return 0
 
 
 def _misses(recipe: Recipe, result: Result) -> bool:
@@ -121,8 +98,7 @@ def _misses(recipe: Recipe, result: Result) -> bool:
 
 
 def _bare(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, Result | None]:
-    base = order.prepare()
-    order.amend(base)
+    base = amended(order, screen)
     if not (prepared := order.due(base)):
         return base, None
     announce(prepared, order, screen)
@@ -135,8 +111,7 @@ def _in_flow(order: Order, screen: Screen, port: int | None) -> tuple[Prepared, 
     from gristmill.flows.server import serving
 
     with serving(order.workspace) as server:
-        base = order.prepare()
-        order.amend(base)
+        base = amended(order, screen)
         if not (prepared := order.due(base)):
             return base, None
         announce(prepared, order, screen)

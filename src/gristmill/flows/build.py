@@ -139,7 +139,7 @@ def check() -> Path:
     if call.prepared:
         return call.order.grown(call.prepared)
     base = call.order.prepare()
-    call.order.amend(base)
+    call.order.amend(base, call.look)
     call.prepared = call.order.due(base)
     return call.order.grown(base)
 

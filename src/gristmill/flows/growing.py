@@ -73,7 +73,7 @@ def amend(
 def _running(
     folder: Path, due: Prepared, run: Callable[[Prepared, Path], Any]
 ) -> Iterator[RunFiles]:
-    """Give the run of the seeds of rows that are to come back; its folder goes afterwards."""
+    """Give the run of the seeds of rows that are to come back; of its folder the bills stay."""
     path = folder.parents[1] / MARKED / folder.name
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
@@ -82,6 +82,7 @@ def _running(
         run(due, path)
         yield RunFiles.open(path)
     finally:
+        growth.keep_bills(folder, path)
         shutil.rmtree(path, ignore_errors=True)
 
 

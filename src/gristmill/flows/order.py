@@ -68,7 +68,7 @@ class Order(BaseModel):
             return prepared
         return growing.part(prepared, self.grown(prepared), allow_plugins=self.allow_plugins)
 
-    def amend(self, prepared: Prepared, progress: Callable[[Progress], None] | None = None) -> None:
+    def amend(self, prepared: Prepared, progress: Callable[[Progress], None] | None) -> None:
         """When growing, let the dataset first obey what people marked in it since."""
 
         def run(due: Prepared, path: Path) -> None:

@@ -25,7 +25,7 @@ from gristmill.formats.exports import NOTES, Export, write_dataset
 from gristmill.publishing import environment
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.files import RunFiles
-from gristmill.publishing.growth import counter
+from gristmill.publishing.growth import counter, paid
 from gristmill.publishing.sides import sided
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import write_parquet, write_text
@@ -79,6 +79,9 @@ def amend(folder: Path, asked: Wanted, again: RunFiles | None) -> dict[str, Any]
     """
     made = _Amended(RunFiles.open(folder), asked, again)
     if not asked.out and not made.came:
+        if again and again.note["calls"]["made"]:  # nothing came back, but it was paid for
+            ledger = {**made.before.note, **paid(made.before.note, again.note)}
+            write_text(folder / "ledger.json", json.dumps(ledger, indent=1))
         return None
     if not made.n_rows:
         raise InputError(
@@ -115,13 +118,7 @@ class _Amended:
             write_text(folder / "dataset" / NOTES, json.dumps(notes, indent=2))
         else:
             (folder / "dataset" / NOTES).unlink(missing_ok=True)
-        spent = {"wall_s": note["wall_s"], "calls": note["calls"]}
-        if self.again:
-            for bill in sorted(self.again.path.glob("costs/*.json")):
-                shutil.copy2(bill, folder / "costs" / f"{self.name}-{bill.name}")
-            made = self.again.note["calls"]["made"]
-            spent["wall_s"] += self.again.note["wall_s"]
-            spent["calls"] = {**note["calls"], "made": note["calls"]["made"] + made}
+        spent = paid(note, self.again.note) if self.again else {}
         told = {
             "version": len(versions(self.before)) + 1,
             "run": "",

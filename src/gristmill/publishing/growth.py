@@ -28,8 +28,6 @@ from gristmill.publishing.versions import Version
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import lock, write_text
 
-SUMMED = ("seeds", "tokens", "wall_s")
-
 
 def opened(folder: Path) -> RunFiles | None:
     """Return a grown dataset, its card up to date; None before its first version.
@@ -189,18 +187,31 @@ def _sum(before: Mapping[str, Any] | None, part: Mapping[str, Any]) -> dict[str,
     labels = [line["stage"] for line in part["stages"]]
     if labels != [line["stage"] for line in before["stages"]]:
         raise StorageError(f"stages {labels} are not those of the versions before")
+    seeds = before["seeds"] + part["seeds"]
+    return {**part, **paid(before, part), "seeds": seeds, "stages": lines(labels, total)}
+
+
+def paid(before: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what two ledgers used together: answers and their tokens, by role, and time."""
     roles = {role: dict(told) for role, told in before["roles"].items()}
     for role, told in part["roles"].items():
         old = roles.get(role, {})
         counts = {n: v + old.get(n, 0) for n, v in told.items() if isinstance(v, int)}
         roles[role] = {**told, **counts}
     return {
-        **part,
-        **{name: before[name] + part[name] for name in SUMMED},
+        **{name: before[name] + part[name] for name in ("tokens", "wall_s")},
         "calls": {name: n + before["calls"][name] for name, n in part["calls"].items()},
         "roles": roles,
-        "stages": lines(labels, total),
     }
+
+
+def keep_bills(folder: Path, run: Path) -> None:
+    """Copy the bills of a run whose folder goes: what it paid, the dataset paid."""
+    n = len(json.loads((folder / "ledger.json").read_text(encoding="utf-8"))["versions"])
+    (folder / "costs").mkdir(exist_ok=True)
+    for bill in sorted(run.glob("costs/*.json")):
+        known = len([*folder.glob("costs/*-marked-*.json")])
+        shutil.copy2(bill, folder / "costs" / f"v{n:04d}-marked-{known:04d}-{bill.name}")
 
 
 def counter(line: Mapping[str, Any]) -> Counter[str]:
