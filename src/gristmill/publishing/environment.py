@@ -27,12 +27,7 @@ PIN = re.compile(r"(?P<name>[\w.-]{1,60})==(?P<version>[\w.+!-]{1,40})", re.ASCI
 OURS = ("source of gristmill", "python", OWN)
 """What is told in comments: pip installs none of it."""
 TOLD = re.compile(rf"# (?P<name>{'|'.join(OURS)}) (?P<version>[\w.+!-]{{1,40}})", re.ASCII)
-INDEX = "https://download.pytorch.org/whl/"
-"""PyTorch's own: builds for one kind of machine are nowhere else."""
-BUILD = re.compile(r"[^+]+\+(?P<build>cpu|cu\d{2,4})", re.ASCII)
-LINE = re.compile(
-    rf"(#.*|{PIN.pattern}|--extra-index-url {re.escape(INDEX)}(cpu|cu\d{{2,4}}))?", re.ASCII
-)
+LINE = re.compile(rf"(#.*|{PIN.pattern})?", re.ASCII)
 """What a lock of ours has."""
 MOST = 6
 """Differences that are named."""
@@ -56,14 +51,14 @@ def text(found: Mapping[str, str]) -> str:
     """Return the lock of these versions as a file of requirements."""
     noted = [name for name in found if name in OURS]
     pins = {name: version for name, version in sorted(found.items()) if name not in OURS}
-    builds = {at["build"] for version in pins.values() if (at := BUILD.fullmatch(version))}
+    builds = [f"{name}=={version}" for name, version in pins.items() if "+" in version]
     return "\n".join(
         [
             "# What built this dataset; for another machine: pip install -r environment.txt",
             "# gristmill itself is no line for pip: install it from its source.",
             f"# {platform.system()} {platform.machine()}",
             *(f"# {name} {found[name]}" for name in noted),
-            *(f"--extra-index-url {INDEX}{build}" for build in sorted(builds)),
+            *(f"# {pin}: give pip the index of who built it (--extra-index-url)" for pin in builds),
             *(f"{name}=={version}" for name, version in pins.items()),
             "",
         ]
