@@ -75,17 +75,10 @@ def make_model(folder: Path, rows: Sequence[dict[str, Any]]) -> Path:
     (folder / "tokenizer_config.json").write_text(json.dumps(names))
     torch.manual_seed(1)
     config = LlamaConfig(
-        vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=128,
-        intermediate_size=320,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=1024,
-        bos_token_id=0,
-        eos_token_id=1,
-        tie_word_embeddings=True,
-    )
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=128, intermediate_size=320,
+        num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=4,
+        max_position_embeddings=1024, bos_token_id=0, eos_token_id=1, tie_word_embeddings=True,
+    )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(folder)
     return folder
 
@@ -220,10 +213,8 @@ async def compare(name: str, model: str, rows: list[Any], arms: int, *, vllm: bo
     engine = Kept(model=model, dtype="float32")
     await engine.start()
     plain: Any = AutoModelForCausalLM.from_pretrained(locate(model), dtype="float32").eval()
-    n_parameters = sum(p.numel() for p in engine._live.model.parameters())
     cores = len(os.sched_getaffinity(0))
-    few = rows[:30]
-    trials = {n: reference(n, engine, plain, few)[0][0] for n in sorted({1, cores})}
+    trials = {n: reference(n, engine, plain, rows[:30])[0][0] for n in sorted({1, cores})}
     threads = min(trials, key=trials.__getitem__)
     await score_all(engine, rows[:200])
     ours, theirs, rates = list[Took](), list[Took](), list[Took]()
@@ -246,14 +237,13 @@ async def compare(name: str, model: str, rows: list[Any], arms: int, *, vllm: bo
         [mine[clock] / limit for mine, limit in zip(ours, limits[clock], strict=True)]
         for clock in (0, 1)
     ]
-    rows_per_s = statistics.median(a for a, _ in ours)
     return {
         "model": name,
-        "parameters": n_parameters,
+        "parameters": sum(p.numel() for p in plain.parameters()),
         "ratio": round(statistics.median(ratios), 2),
         "interval": [round(min(ratios), 2), round(max(ratios), 2)],
         "processor_ratio": round(statistics.median(by_processor), 2),
-        "rows_per_s": round(rows_per_s, 1),
+        "rows_per_s": round(statistics.median(a for a, _ in ours), 1),
         "rows_per_processor_s": round(statistics.median(b for _, b in ours), 1),
         "baseline_rows_per_s": round(statistics.median(a for a, _ in theirs), 1),
         "baseline_rows_per_processor_s": round(statistics.median(b for _, b in theirs), 1),
@@ -282,18 +272,15 @@ def main() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     quiet_loading()
     rows, arms = read_rows(200 if args.quick else args.rows), 5
-    names = machine("torch", "transformers")
-    print(f"{names}, {len(rows)} rows of Alpaca, float32, {arms} alternating arms")
+    print(f"{machine('torch', 'transformers')}, {len(rows)} rows, {arms} alternating arms")
     told = []
     with tempfile.TemporaryDirectory() as folder:
-        small = str(make_model(Path(folder) / "random", rows))
-        models = [("random", small), ("demo", "demo")]
+        models = [("random", str(make_model(Path(folder) / "random", rows))), ("demo", "demo")]
         for name, model in models[: 1 if args.quick else 2]:
             told.append(asyncio.run(compare(name, model, rows, arms, vllm=args.vllm)))
     result = {
         "name": "ifd",
-        "ratio": told[0]["ratio"],
-        "interval": told[0]["interval"],
+        **{key: told[0][key] for key in ("ratio", "interval")},
         "goal": GOAL,
         "baseline": told[0]["baseline_rows_per_s"],
         "unit": "rows/s",
