@@ -16,6 +16,7 @@ from gristmill.generators.infinity_instruct import CHECK, InfinityInstruct
 from gristmill.generators.infinity_subject import InfinitySubject
 from gristmill.generators.infinity_subject_evolve import WAYS, InfinitySubjectEvolve
 from gristmill.pipelines import Context
+from gristmill.scorers.diagnosis import need
 from gristmill.storage.answers import Answers
 
 RIVER = "Name a river."
@@ -36,8 +37,9 @@ def later(tmp_path, script):
         rows = [
             {"id": f"p{i}", "instruction": text, "round": at, "root": root,
              "meta": json.dumps({"label": {"lineage": ["deepen"]}}),
-             "scores": {"diagnosis": {"is_weak": weak, "failing": failing}}}
-            for i, (text, at, root, weak, failing) in enumerate(pool)
+             "scores": {"diagnosis": {"is_weak": weak, "failing": failing,
+                                      "weights": weights or [1.0] * len(failing)}}}
+            for i, (text, at, root, weak, failing, *weights) in enumerate(pool)
         ]  # fmt: skip
         answers = Answers(tmp_path / f"{random.random()}")
 
@@ -152,6 +154,15 @@ def test_a_failing_label_gets_lists_from_its_first_seed_alone(later, script) -> 
     assert other.code == "not_failing"
 
 
+def test_a_rare_label_that_fails_less_gets_more_requests(later, script) -> None:
+    needs = [need(fail=0.6, frequency=99), need(fail=0.3, frequency=8)]
+    assert needs == pytest.approx([0.06, 0.1], abs=1e-12)
+    pool = [(HARDER, 0, "s1", True, ["a", "b"], *needs)]
+    said = "1. Name a delta."
+    engine = script({"### Label\na\n": [said] * 6, "### Label\nb\n": [said] * 10})
+    assert len(later(InfinitySubject(calls=8), SEED, engine, pool)) == 16
+
+
 def test_the_loop_ends_when_no_fewer_labels_fail(later, script) -> None:
     pool = [*WEAK, ("Name a ford.", 1, "s1", True, ["rivers"])]
     assert later(InfinitySubject(), SEED, script({}), pool, number=2).code == "no_progress"
@@ -224,7 +235,7 @@ def test_two_cycles_give_one_batch_for_the_label_that_failed(knowing, tmp_path) 
     recipe = quick(
         "infinity_subject", f"rounds={{n: 4, {stop}}}", "stages.5.calls=2", "stages.5.n=2",
         "stages.2.threshold=1.0", "stages.9.threshold=1.0", "stages.10.max_fall=1.0",
-        "stages.-1.fewest=1",
+        "stages.-1.fewest=1", "stages.-1.least=1",
     )  # fmt: skip
     engines = {role: knowing(answer=answer) for role in recipe.engines if role != "trainer"}
     result = run(recipe, seeds, engines, workspace=tmp_path)

@@ -11,12 +11,13 @@ seed of its first weak row, so that lineage is true.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar, TypedDict
+from typing import Any, ClassVar, NamedTuple, TypedDict
 
 import pyarrow as pa
 from pydantic import Field
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.geometry.quotas import quotas
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -44,9 +45,14 @@ list of instructions, without answers.
 MARKERS = markers([TARGETED])
 COPIED = 0.7
 """ROUGE-L above which a new instruction is one of the examples."""
-PATH = r"^\w+(\.\w+)*$"
-Weak = dict[str, list[tuple[str, str]]]
-"""Root and text of the weak rows, in order of id, by label."""
+
+
+class Weak(NamedTuple):
+    """A failing label: the root of its first weak row by id, its need, its weak rows' texts."""
+
+    root: str
+    weight: float
+    texts: list[str]
 
 
 class Task(TypedDict):
@@ -55,7 +61,6 @@ class Task(TypedDict):
     instruction: str
     input: str | None
     labels: list[str]
-    """The seed's, or the one that failed."""
     gen: Gen | None
 
 
@@ -69,12 +74,12 @@ class InfinitySubject(RowStage):
         "copied_example", "no_list", "over_limit", "not_failing", "no_progress"
     }  # fmt: skip
 
-    labels: str = Field(default="scores.merged_labels.labels", pattern=PATH)
+    labels: str = Field(default="scores.merged_labels.labels", pattern=r"^\w+(\.\w+)*$")
     """Column with the seed's labels."""
     diagnosis: str = Field(default="scores.diagnosis", pattern=r"^\w+\.\w+$")
     """Where `is_weak` and `failing` stand in the pool."""
     calls: int = Field(default=8, ge=1)
-    """Equal requests per failing label; our choice, as are the next two."""
+    """Requests per failing label in the mean, shared by `weights`; our choice, as the next two."""
     n: int = Field(default=5, ge=1)
     """Instructions per request."""
     shots: int = Field(default=8, ge=1)
@@ -101,34 +106,36 @@ class InfinitySubject(RowStage):
         failing = self._failing(ctx.pool, ctx.round - 1)
         if ctx.round > 1 and len(failing) >= len(last := self._failing(ctx.pool, ctx.round - 2)):
             return Drop("no_progress", f"{len(last)} labels failed, then {len(failing)}")
-        own = sorted(label for label, weak in failing.items() if weak[0][0] == row["root"])
-        asks = [(label, [text for _, text in failing[label]]) for label in own] * self.calls
-        tasks = (self._list(*ask, ctx.branch(i)) for i, ask in enumerate(asks))
+        labels, budget = sorted(failing), self.calls * len(failing)
+        weights = [failing[label].weight for label in labels]
+        shares = zip(labels, quotas(budget, weights, [budget] * len(labels)), strict=True)
+        own = [x for x, n in shares for _ in range(n) if failing[x].root == row["root"]]
+        tasks = (self._list(x, failing[x].texts, ctx.branch(i)) for i, x in enumerate(own))
         made = [task for tasks in await asyncio.gather(*tasks) for task in tasks]
         return made or Drop("not_failing", f"{len(failing)} labels fail, none of this seed's")
 
-    def _failing(self, pool: pa.Table | None, number: int) -> Weak:
-        """Return the weak rows of every label that failed in a round."""
+    def _failing(self, pool: pa.Table | None, number: int) -> dict[str, Weak]:
+        """Return every label that failed in a round."""
         assert pool is not None
         struct, label_of = self.diagnosis.split(".")
         rows = rows_where(pool, f"{self.diagnosis}.is_weak", round=number).sort_by("id")
-        found: Weak = {}
+        found: dict[str, Weak] = {}
         for row in rows.select(["root", "instruction", struct]).to_pylist():
-            for label in row[struct][label_of]["failing"]:
-                found.setdefault(label, []).append((row["root"], row["instruction"]))
+            told = row[struct][label_of]
+            for label, weight in zip(told["failing"], told["weights"], strict=True):
+                known = found.setdefault(label, Weak(row["root"], weight, []))
+                known.texts.append(row["instruction"])
         return found
 
     async def _list(self, label: str, weak: list[str], ctx: Context) -> list[Task | Drop]:
         """Ask for one list, and look at every instruction of it alone."""
         examples = [" ".join(text.split()) for text in weak[: self.shots]]
         shown = "\n".join(f"- {text}" for text in examples)
-        prompt = TARGETED.format(n=self.n, label=label, examples=shown)
-        ask: list[Message] = [{"role": "user", "content": prompt}]
+        said = TARGETED.format(n=self.n, label=label, examples=shown)
+        ask: list[Message] = [{"role": "user", "content": said}]
         reply = await complete(ctx.llm("generator"), ask, self.sampling, whole=False)
-        if isinstance(reply, Drop):
-            return [reply]
-        if not (items := numbered(reply.text)):
-            return [Drop("no_list", reply.text)]
+        if isinstance(reply, Drop) or not (items := numbered(reply.text)):
+            return [reply if isinstance(reply, Drop) else Drop("no_list", reply.text)]
         made = [self._task(text, label, examples, reply.gen) for text in items]
         made[self.n :] = [Drop("over_limit", text) for text in items[self.n :]]
         if reply.finish_reason == "length":

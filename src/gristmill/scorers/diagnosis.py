@@ -4,7 +4,7 @@ Source: Li et al., "Infinity Instruct", arXiv:2506.11116 (phase 2): instructions
 answered by two mid-size models and scored by a strong judge; where both do badly, the instruction
 is evolved again. "InfinityInstruct-Subject", arXiv:2507.06968: the model tuned so far is asked, and
 labels that it fails get new instructions.
-Differs from the papers: known from accounts of them; our own prompt, probes and limits.
+Differs from the papers: known from accounts of them; our own prompt, probes, limits and weights.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Sequence
+from math import sqrt
+from statistics import fmean
 from typing import Annotated, Any, ClassVar, TypedDict
 
 import pyarrow as pa
@@ -23,6 +25,7 @@ from gristmill.geometry.picks import drawn
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, TableStage, decisions
+from gristmill.text.pools import values
 from gristmill.text.turns import question
 
 RATE = """Rate an answer to an instruction from 1 to 10, for how correct, complete and helpful it \
@@ -37,8 +40,8 @@ nothing. Reply with the number alone.
 
 ### Rating"""
 NUMBER = re.compile(r"\W*(?:rating\W*)?(10|[1-9](?:\.\d+)?)(?:\s*/\s*10)?\W*(?:\n|$)", re.I)
-WORST = 1.0
-"""What an answer without text is worth."""
+WORST, BEST = 1.0, 10.0
+"""Ratings; an answer without text is worth the least."""
 
 
 class Diagnosed(TypedDict):
@@ -50,6 +53,8 @@ class Diagnosed(TypedDict):
     """Whether every student did badly."""
     failing: list[str]
     """Those of the row's labels that fail in this round."""
+    weights: list[float]
+    """How much each of them needs new rows, `need`: shares of a budget."""
 
 
 class Diagnosis(TableStage):
@@ -63,6 +68,8 @@ class Diagnosis(TableStage):
     """Roles that answer; a row is weak where all of them are."""
     probes: int = Field(default=10, ge=1)
     """Rows of a label, drawn by their ids; a row is a probe for all its labels."""
+    least: int = Field(default=10, ge=1)
+    """Probes from which on a label can fail: of ten, six bad ones may be 0.31 to 0.83 of all."""
     below: float = Field(default=5.0, ge=1, le=10)
     """A rating up to which an answer is bad. Our choice."""
     fewest: int = Field(default=1, ge=1)
@@ -90,13 +97,32 @@ class Diagnosis(TableStage):
         for place, found in zip(chosen, await asyncio.gather(*asks), strict=True):
             ratings[place] = found
         weak = [found and max(found) <= self.below for found in ratings]
-        often = Counter(x for names, bad in zip(labels, weak, strict=True) if bad for x in names)
-        failing = [[x for x in names if often[x] >= self.fewest] for names in labels]
-        columns = {"ratings": ratings, "is_weak": weak, "failing": failing}
+        rates = self._failing(labels, ratings, weak)
+        earlier = [] if ctx.pool is None else values(ctx.pool, self.by)
+        common = Counter(label for names in [*labels, *earlier] for label in names or ())
+        needs = {label: need(fail, common[label]) for label, fail in rates.items()}
+        failing = [[label for label in names if label in needs] for names in labels]
+        weights = [[needs[label] for label in names] for names in failing]
+        columns = {"ratings": ratings, "is_weak": weak, "failing": failing, "weights": weights}
         made: dict[str, Any] = {
             name: pa.array(column, self.writes()[name]) for name, column in columns.items()
         }
         return decisions(table, [True] * len(table), "", **made)
+
+    def _failing(
+        self, labels: list[list[str]], ratings: list[Any], weak: list[Any]
+    ) -> dict[str, float]:
+        """Return the labels that fail, and 1 - the mean score (0 to 1) of their answers."""
+        seen, bad = dict[str, list[float]](), Counter[str]()
+        for names, found, is_bad in zip(labels, ratings, weak, strict=True):
+            for label in names if found else ():
+                seen.setdefault(label, []).append(fmean(found))
+                bad[label] += bool(is_bad)
+        return {
+            label: 1 - (fmean(means) - WORST) / (BEST - WORST)
+            for label, means in seen.items()
+            if len(means) >= self.least and bad[label] >= self.fewest
+        }
 
     async def _ratings(self, row: Any, ctx: Context) -> list[float] | None:
         """Return a rating per student; None when one of them cannot be read."""
@@ -116,6 +142,11 @@ class Diagnosis(TableStage):
         said = await complete(ctx.llm("judge"), ask, how, whole=False)
         found = None if isinstance(said, Drop) else NUMBER.match(said.text)
         return float(found[1]) if found else None
+
+
+def need(fail: float, frequency: int) -> float:
+    """Return the weight of a label: its fail rate over the root of its frequency and one."""
+    return fail * sqrt(1 / (frequency + 1))
 
 
 def probed(labels: Sequence[Sequence[str]], order: Sequence[int], k: int) -> list[int]:

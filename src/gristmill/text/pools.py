@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -47,6 +48,17 @@ def rows_where(pool: pa.Table, path: str, **equals: str | int) -> pa.Table:
     for name, value in equals.items():
         is_so = pc.and_(is_so, pc.equal(pool[name], value))
     return pool.filter(is_so)
+
+
+def values(pool: pa.Table, path: str) -> list[Any]:
+    """Return what stands under a dotted path, (n,), None where nothing does; `meta` is JSON."""
+    head, *inner = path.split(".")
+    found: list[Any] = pool[head].to_pylist()
+    if head == "meta":
+        found = [json.loads(text) for text in found]
+    for name in inner:
+        found = [one and one.get(name) for one in found]
+    return found
 
 
 def _sample(texts: Any, k: int, rng: Chance) -> list[str]:
