@@ -3,7 +3,7 @@
 Goals: at least 3 times the public scripts' way (Cherry_LLM, Superfiltering: `model(ids, labels)`
 once with the instruction and once without) with a random model of 1.3M parameters, same rows, same
 precision, values equal to 1e-3; and at least 0.6 of what the machine's matrix products allow with
-the demo model. On two busy cores it was 4.0 and 0.68; 2.3 and 0.67 by processor time.
+the demo model. On two quiet cores it was 3.4 and 0.67; 3.8 and 0.69 by processor time.
 
 Our arm is the stage with everything behind it: templates, tokens, batches, one durable answer per
 pass. The baseline may use the number of threads that serves it best. Arms alternate; processor time

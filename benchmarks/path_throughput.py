@@ -125,7 +125,10 @@ def on_ray(rows: int) -> dict[str, float]:
 
 
 def store_rates(sizes: list[int], n: int = 20_000) -> Iterator[tuple[str, int]]:
-    """Fill one store up to each size; yield durable writes and reads per second there."""
+    """Fill one store up to each size; yield durable writes and reads per second there.
+
+    `reads` come in no order, `replays` in the order in which the answers were written.
+    """
     answer, rng = TEXT.encode(), random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         store = Answers(Path(folder) / "answers.sqlite")
@@ -139,12 +142,16 @@ def store_rates(sizes: list[int], n: int = 20_000) -> Iterator[tuple[str, int]]:
             started = time.perf_counter()
             asyncio.run(write(size - n))
             yield f"writes_at_{size}", round(n / (time.perf_counter() - started))
-            wanted = [key(rng.randrange(size)) for _ in range(n)]
-            started = time.perf_counter()
-            found = sum(store.get(one) == answer for one in wanted)
-            yield f"reads_at_{size}", round(n / (time.perf_counter() - started))
-            if found != n:
-                raise RuntimeError(f"{n - found} of {n} answers are missing")
+            first = rng.randrange(size - n)
+            for order, wanted in (
+                ("reads", [key(rng.randrange(size)) for _ in range(n)]),
+                ("replays", [key(i) for i in range(first, first + n)]),
+            ):
+                started = time.perf_counter()
+                found = sum(store.get(one) == answer for one in wanted)
+                yield f"{order}_at_{size}", round(n / (time.perf_counter() - started))
+                if found != n:
+                    raise RuntimeError(f"{n - found} of {n} answers are missing")
             filled = size
         store.close()
 
@@ -163,6 +170,7 @@ def fill(path: Path, first: int, end: int, answer: bytes) -> None:
             rows = ((key(i), answer) for i in range(start, min(end, start + 100_000)))
             store.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?)", rows)
             store.commit()
+    os.sync()  # or the first durable writes wait for all of these
 
 
 def lengths(data: Path) -> list[int]:
