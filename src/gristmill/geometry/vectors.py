@@ -12,6 +12,8 @@ from gristmill.geometry.picks import Indices, by_id
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
+NEAR = (1e-15, 1e15)
+"""Lengths between which float32 holds the squares, also of vectors of many numbers."""
 
 
 def vectors(column: pa.ChunkedArray | pa.Array) -> tuple[Array, Mask]:
@@ -43,6 +45,13 @@ def located(table: pa.Table, column: str) -> tuple[Array, Indices]:
 
 def unit(array: Array) -> Array:
     """Return vectors of length 1, (n, d) -> (n, d) float32; a zero vector stays zero."""
-    lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    with np.errstate(over="ignore", under="ignore"):
+        lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    # Squares of such numbers leave float32: those few vectors are divided by their largest first.
+    if len(far := np.flatnonzero(~((lengths > NEAR[0]) & (lengths < NEAR[1])).ravel())):
+        largest = np.abs(array[far]).max(axis=1, initial=0, keepdims=True)
+        array = array.copy()
+        array[far] /= np.where(largest == 0, 1, largest)
+        lengths[far] = np.linalg.norm(array[far], axis=1, keepdims=True)
     scaled: Array = (array / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
     return scaled

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from gristmill.geometry.vectors import unit
+
+
+@pytest.mark.parametrize("size", [1e-38, 1e-30, 1e-15, 1.0, 1e15, 1e20, 3e38])
+def test_a_vector_of_any_length_gets_length_1(size) -> None:
+    array = np.array([[3, 4], [0, -1], [0, 0]], np.float32) * np.float32(size / 4)
+    before = array.copy()
+    expected = np.array([[0.6, 0.8], [0, -1], [0, 0]], np.float32)
+    np.testing.assert_allclose(unit(array), expected, rtol=1e-6)
+    assert (unit(array).dtype, array.tolist()) == (np.float32, before.tolist())
+
+
+def test_lengths_that_float32_holds_are_divided_by_as_they_are() -> None:
+    array = np.random.default_rng(0).normal(size=(200, 384)).astype(np.float32)
+    plain = array / np.linalg.norm(array, axis=1, keepdims=True)
+    far = np.full((1, 384), 1e30, np.float32)
+    assert unit(array).tobytes() == plain.tobytes()
+    assert unit(np.concatenate([array, far]))[:200].tobytes() == plain.tobytes()
+
+
+def test_no_vector_is_none() -> None:
+    assert unit(np.zeros((0, 3), np.float32)).shape == (0, 3)
+    assert unit(np.zeros((2, 0), np.float32)).shape == (2, 0)
