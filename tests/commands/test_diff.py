@@ -37,7 +37,7 @@ def test_two_runs_as_a_table_as_json_and_in_the_report(call, two, place) -> None
     assert call("report", two[1], "--against", two[0])[0] == 0
     page = (place / two[1] / "report.html").read_text()
     assert '<section id="against">' in page
-    assert "removed <b>2</b>" in page
+    assert 'removed <b><a href="#against-removed">2</a></b>' in page
 
 
 def test_a_run_is_compared_with_a_folder(call, two) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -174,6 +175,11 @@ class Writer:
         }  # fmt: skip
         lock = {"fingerprint": "f" * 32, "engines": {"generator": "vllm:1"}, "recipe": recipe}
         write_text(self.path / "recipe.lock.yaml", yaml.safe_dump(lock))
+
+
+def unlinked(text: str) -> str:
+    """Return a card with its figures as they read: what they lead to left out."""
+    return re.sub(r"\[([^]]*)\]\(#[\w-]+\)", r"\1", text)
 
 
 def hash_float(text: str) -> float:

@@ -8,6 +8,7 @@ from audit import audit
 from gristmill import run
 from gristmill.errors import InputError
 from gristmill.publishing import card
+from tests.publishing.conftest import unlinked
 
 
 def front(text: str):
@@ -16,7 +17,7 @@ def front(text: str):
 
 
 def test_the_figures_of_the_card_are_those_of_the_run(finished) -> None:
-    meta, body = front(card.write(finished()).read_text())
+    meta, body = front(unlinked(card.write(finished()).read_text()))
     assert body.startswith("\n# demo_run\n")
     ledger = json.loads((finished() / "ledger.json").read_text())
     for at in ledger["stages"]:
@@ -157,7 +158,7 @@ def test_a_run_ends_with_its_card_its_report_and_every_format(
     result = run(recipe(*sets, split), rows, {"generator": engine()}, workspace=tmp_path)
     assert audit(result.path) == []
     assert result.report.read_text().startswith("<!doctype html>")
-    meta, body = front((result.folder / "README.md").read_text())
+    meta, body = front(unlinked((result.folder / "README.md").read_text()))
     assert [c["config_name"] for c in meta["configs"]] == ["default"]
     assert "| `exports/messages/validation.jsonl` | 2 |" in body
     assert "| `28 further sources` | `not stated` | 28 |" in body

@@ -42,11 +42,12 @@ def test_seeds_are_counted_once_in_a_run_of_rounds(recipe, engine, seeds, tmp_pa
 
 def test_many_sources_are_told_by_licence(finished, monkeypatch) -> None:
     many = [("a", "MIT", 9), ("b", "MIT", 5), ("c", "GPL", 4), ("d", "MIT", 1), ("e", "GPL", 1)]
+    monkeypatch.setattr(facts, "MOST_SOURCES", 2)
     monkeypatch.setattr(facts, "sources", lambda run: many)
-    assert facts.first_sources(RunFiles.open(finished()), 2) == [
+    assert facts.first_sources(RunFiles.open(finished())) == [
         *many[:2],
         ("2 further sources", "GPL", 5),
-        ("1 further sources", "MIT", 1),
+        ("1 further source", "MIT", 1),
     ]
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
+from markdown_it import MarkdownIt
 
 from gristmill.formats import marks
-from gristmill.publishing import report
+from gristmill.publishing import card, report
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.review import Query, Review
 from gristmill.publishing.review_server import Server
 from gristmill.publishing.trace import page, trace
@@ -139,6 +141,65 @@ def test_pages_read_well_at_every_width_and_for_everybody(
     assert browser.console() == []
     if not AXE.exists():
         pytest.skip(f"no axe-core: npm install --prefix {sys.prefix} axe-core")
+
+
+def test_a_figure_of_the_report_leads_to_its_rows(browser, run, reported, tmp_path) -> None:
+    (tmp_path / "report.html").write_text(reported)
+    browser.resize(1280)
+    browser.open((tmp_path / "report.html").as_uri())
+    n = browser.ask("return document.querySelectorAll('main a').length")
+    shown = "document.querySelector(':target').checkVisibility()"
+    for i in range(n):
+        browser.ask("document.querySelectorAll('main a')[arguments[0]].click()", i)
+        assert browser.ask(f"return {shown}"), i
+    assert n > 50
+    ids = browser.ask("return [...document.querySelectorAll('.rows code')].map(e => e.textContent)")
+    assert set(ids) <= {row[:12] for row in RunFiles.open(run).rows["id"]}
+
+
+def as_the_hub_renders(text: str) -> str:
+    """Return a card as a page: GitHub's Markdown with HTML let through, headings that are gone to.
+
+    The Hub takes more away: scripts, styles and handlers.
+    """
+    reader = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    body = reader.render(text.partition("---\n")[2].partition("---\n")[2])
+    for head in set(re.findall("<h2>(.*?)</h2>", body)):
+        slug = re.sub(r"[^\w\- ]", "", head).lower().replace(" ", "-")
+        body = body.replace(f"<h2>{head}</h2>", f'<h2 id="{slug}">{head}</h2>')
+    body = body.replace("<table>", '<div tabindex="0" style="overflow: auto"><table>')
+    body = body.replace("</table>", "</table></div>").replace("<pre>", '<pre tabindex="0">')
+    style = (
+        "body { font: 16px sans-serif; } pre { overflow: auto; } code { overflow-wrap: anywhere; }"
+    )
+    head = (
+        '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>x</title>'
+    )
+    page = (
+        f'<html lang="en"><head>{head}<style>{style}</style></head><body><main>{body}</main></body>'
+    )
+    return f"<!doctype html>{page}</html>"
+
+
+def test_a_card_is_whole_and_harmless_as_the_hub_renders_it(browser, run, tmp_path) -> None:
+    page = tmp_path / "card.html"
+    page.write_text(as_the_hub_renders(card.write(run).read_text()))
+    shots = Path(os.environ.get("GRISTMILL_SCREENSHOTS", tmp_path))
+    for width in (1280, 420):
+        browser.resize(width)
+        browser.open(page.as_uri())
+        assert browser.ask("return document.documentElement.scrollWidth") == width
+        browser.shoot(shots / f"card-{width}.png")
+        assert not AXE.exists() or browser.findings() == []
+    assert browser.console() == []
+    assert browser.ask("return document.title") == "x"
+    assert browser.ask("return document.querySelectorAll('script, img, iframe').length") == 0
+    widths = "(t) => new Set([...t.rows].map((row) => row.cells.length)).size"
+    tables = "[...document.querySelectorAll('table')]"
+    assert set(browser.ask(f"return {tables}.map({widths})")) == {1}
+    is_dead = "(link) => !document.getElementById(link.hash.slice(1))"
+    dead = f"return [...document.links].filter({is_dead}).map((link) => link.href)"
+    assert browser.ask(dead) == []
 
 
 @pytest.mark.parametrize("name", ["report", "trace"])

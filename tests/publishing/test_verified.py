@@ -9,6 +9,7 @@ import yaml
 from gristmill import Recipe
 from gristmill.publishing import card, maps, prices, report, verified
 from gristmill.publishing.files import RunFiles
+from tests.publishing.conftest import unlinked
 
 PASSES = [
     {"passed": True, "verified_by": "values", "flaky": None},
@@ -38,7 +39,7 @@ def test_a_pass_counts_by_how_it_was_found(judged) -> None:
     n, kinds = verified.counts(judged)
     assert n == 4
     assert kinds == {"values": 2, "stdio": 1, verified.TWICE: 1, verified.ONCE: 2}
-    text = "\n".join(verified.section(judged))
+    text = unlinked("\n".join(verified.section(judged)))
     assert "Verified rows: 4 of 7." in text
     assert "- asserts, run once: 2 (not counted)" in text
 

@@ -16,6 +16,7 @@ import yaml
 from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.publishing import (
+    behind,
     calibration,
     changelog,
     contamination,
@@ -31,7 +32,7 @@ from gristmill.publishing import (
     training,
     verified,
 )
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import LOST, ROWS, leading, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.seal import seal
@@ -122,6 +123,7 @@ def render(run: RunFiles) -> str:
         ("Cost", _cost(run)),
         ("Known limits", verified.limits(run)),
         ("Columns", _columns(run)),
+        (behind.TITLE, behind.section(run)),
     ]
     body = [f"---\n{front_matter(run)}---\n", f"# {run.name}\n", *_summary(run)]
     for title, lines in parts:
@@ -173,7 +175,7 @@ def _configs(run: RunFiles) -> list[dict[str, Any]]:
 def _summary(run: RunFiles) -> Iterator[str]:
     note, target = run.note, run.recipe.get("target")
     first = counted(run.stages[0]["in"] if run.stages else 0, "seed")
-    yield f"{counted(len(run.kept))}, built from {first} by gristmill."
+    yield f"[{counted(len(run.kept))}]({ROWS}), built from [{first}]({ROWS}) by gristmill."
     aim = f" (target: {counted(target)} before the selection)" if target else ""
     if known := changelog.versions(run):
         yield f"This is v{len(known)} of a dataset that grows; rows stay unless people mark them."
@@ -206,14 +208,16 @@ def _yield(run: RunFiles) -> Iterator[str]:
     yield "|---|--:|--:|--:|--:|--:|---|"
     for at in facts.lines(run):
         c = at.counts
-        why = ", ".join(f"{code_span(code, 60)} {number(n)}" for code, n in c["codes"].items())
-        counts = c["in"], c["made"], c["kept"], at.lost, c["failed"]
-        cells = [at.label, *map(number, counts)]
+        why = ", ".join(
+            f"{code_span(code, 60)} {leading(n, LOST)}" for code, n in c["codes"].items()
+        )
+        counts = [leading(c[name]) for name in ("in", "made", "kept")]
+        cells = [at.label, *counts, leading(at.lost, LOST), leading(c["failed"], LOST)]
         yield f"| {' | '.join(cells)} | {why} |"
     for label, use in run.uses.items():
         if "duplicates" in use:
             gone = next(at.lost for at in facts.lines(run) if at.label == label)
-            yield f"\nDuplicates removed by `{label}`: {number(gone)}."
+            yield f"\nDuplicates removed by `{label}`: {leading(gone, LOST)}."
 
 
 def _verification(run: RunFiles) -> Iterator[str]:
@@ -225,7 +229,7 @@ def _verification(run: RunFiles) -> Iterator[str]:
     yield "|---|---|--:|---|"
     for label, column, counts in found:
         total = sum(n for _, n in counts)
-        said = ", ".join(f"{code_span(w)} {number(n)} ({n / total:.1%})" for w, n in counts if n)
+        said = ", ".join(f"{code_span(w)} {leading(n)} ({n / total:.1%})" for w, n in counts if n)
         yield f"| {label} | {column} | {number(total)} | {said} |"
 
 
@@ -246,8 +250,8 @@ def _rejected(run: RunFiles) -> Iterator[str]:
 def _sources(run: RunFiles) -> Iterator[str]:
     yield "| source | licence | seeds |"
     yield "|---|---|--:|"
-    for source, licence, n in facts.first_sources(run, 12):
-        yield f"| {code_span(source, 100)} | {code_span(licence, 80)} | {number(n)} |"
+    for source, licence, n in facts.first_sources(run):
+        yield f"| {code_span(source, 100)} | {code_span(licence, 80)} | {leading(n)} |"
     if (bad := facts.malformed(run)) is not None:
         yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))

@@ -11,6 +11,8 @@ from markupsafe import Markup, escape
 from gristmill.text.plurals import counted
 
 Array = np.ndarray
+ROWS, LOST = "#rows-behind-the-figures", "#examples-of-what-was-rejected"
+"""Sections of the card that figures lead to."""
 NOTHING = "\u2013"
 """Stands where there is no number."""
 
@@ -30,6 +32,11 @@ def number(value: float) -> str:
     if float(value).is_integer() or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
+
+
+def leading(n: int, link: str = ROWS) -> str:
+    """Return a figure of the card as a link to rows that it counts; none leads nowhere."""
+    return f"[{number(n)}]({link})" if n else number(n)
 
 
 def short(value: float) -> str:

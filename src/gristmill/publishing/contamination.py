@@ -5,13 +5,13 @@ Read from the details of the rows that left and the evidence of those that staye
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
+from gristmill.publishing.charts import leading
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 from gristmill.text.overlaps import CONTAMINATED, HIT, MAX_RATE, METHODS, NGRAM
@@ -20,16 +20,18 @@ from gristmill.text.plurals import counted
 METHODS_OF = {"filters.contamination": METHODS, "filters.semantic_contamination": ("embedding",)}
 """The stages that look, and by what unless told otherwise."""
 NEVER = "No row was compared with a benchmark: no stage of the recipe does that."
+Hits = dict[tuple[str, str], list[str]]
+"""Ids of rows by benchmark and method."""
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One use of the stage; the counts are by benchmark and method, a row's first hit counts."""
+    """One use of the stage; a row's first hit counts."""
 
     label: str
     params: Mapping[str, Any]
-    dropped: Counter[tuple[str, str]]
-    kept: Counter[tuple[str, str]]
+    dropped: Hits
+    kept: Hits
     """Of the dataset's rows."""
     methods: Sequence[str]
 
@@ -53,7 +55,7 @@ def compared(run: RunFiles) -> list[Compared]:
 def above_limit(run: RunFiles) -> Iterator[str]:
     """Yield what forbids publishing, one line per use of the stage."""
     for use in compared(run):
-        n, total = sum(use.kept.values()), len(run.kept)
+        n, total = sum(map(len, use.kept.values())), len(run.kept)
         if n > use.max_rate * total:
             sets = ", ".join(sorted({benchmark for benchmark, _ in use.kept}))
             yield (
@@ -86,7 +88,8 @@ def _table(use: Compared) -> Iterator[str]:
         methods = sorted(method for benchmark, method in found if benchmark == name)
         for method in methods or ["nothing found"]:
             key = name, method
-            yield f"| {code_span(name, 60)} | {method} | {use.dropped[key]} | {use.kept[key]} |"
+            n, kept = (leading(len(hits.get(key, ()))) for hits in (use.dropped, use.kept))
+            yield f"| {code_span(name, 60)} | {method} | {n} | {kept} |"
 
 
 def _written_later(run: RunFiles, label: str) -> list[str]:
@@ -95,20 +98,28 @@ def _written_later(run: RunFiles, label: str) -> list[str]:
     return [name for name in later if run.uses[name].startswith("generators.")]
 
 
-def _dropped(run: RunFiles, label: str) -> Counter[tuple[str, str]]:
+def _dropped(run: RunFiles, label: str) -> Hits:
     gone = (pl.col("end_at") == label) & (pl.col("end_code") == CONTAMINATED)
     if not run.files:
-        return Counter()
+        return {}
     found = run.scan().filter(gone).select("id", "end_detail").collect().unique("id")
-    return _counted(found["end_detail"])
+    return _by_hit(found["id"], found["end_detail"])
 
 
-def _kept(run: RunFiles, label: str) -> Counter[tuple[str, str]]:
-    hit = pl.col("meta").str.json_path_match(f"$.{label}.hit")
-    found = (pl.read_parquet(file, columns=["meta"]).select(hit) for file in run.data)
-    return _counted(text for frame in found for text in frame["meta"].drop_nulls())
+def _kept(run: RunFiles, label: str) -> Hits:
+    hit = pl.col("meta").str.json_path_match(f"$.{label}.hit").alias("hit")
+    if not run.data:
+        return {}
+    found = pl.concat(
+        pl.read_parquet(f, columns=["id", "meta"]).select("id", hit) for f in run.data
+    )
+    found = found.drop_nulls()
+    return _by_hit(found["id"], found["hit"])
 
 
-def _counted(details: Iterable[str]) -> Counter[tuple[str, str]]:
-    found = filter(None, map(HIT.match, details))
-    return Counter((hit["benchmark"], hit["method"]) for hit in found)
+def _by_hit(ids: Iterable[str], details: Iterable[str]) -> Hits:
+    found: Hits = {}
+    for row_id, detail in zip(ids, details, strict=True):
+        if hit := HIT.match(detail):
+            found.setdefault((hit["benchmark"], hit["method"]), []).append(row_id)
+    return found

@@ -87,7 +87,7 @@ class Diff:
     """Per stage the counts `in`, `kept`, `lost`, `failed` and `codes` of both; None where one of
     them is no run."""
     examples: dict[str, list[Any]]
-    """Up to `EXAMPLES` rows `changed`, `added` and `removed`."""
+    """Up to `EXAMPLES` rows `changed`, `added`, `removed`, `noted` and the `same`."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON-like data."""
@@ -133,6 +133,8 @@ def diff(a: Version, b: Version) -> Diff:
             "changed": [*_changes(a, b, pairs, np.flatnonzero(changed)[:EXAMPLES], columns, say)],
             "added": _shown(b, alone[1][:EXAMPLES], say),
             "removed": _unsaid(_shown(a, alone[0][:EXAMPLES], say), b.run),
+            "noted": _shown(b, pairs.b[np.flatnonzero(noted)[:EXAMPLES]], say),
+            "same": _shown(b, pairs.b[np.flatnonzero(~changed & ~noted)[:EXAMPLES]], say),
         },
     )
 

@@ -17,10 +17,14 @@ from gristmill.publishing.files import RunFiles, texts
 from gristmill.publishing.masking import mask_of, repeats_of
 from gristmill.storage.rows import Row
 from gristmill.text.overlaps import CONTAMINATED
+from gristmill.text.plurals import counted
 from gristmill.text.redaction import UNSHOWN
 
 MOST_MARKS = 12
 """Distinct texts that a verdict's column may have to be shown as a breakdown."""
+
+MOST_SOURCES = 12
+"""Sources that are named; of the others, a line per licence says how many there are."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +84,19 @@ def verdicts(run: RunFiles) -> Iterator[tuple[str, str, list[tuple[str, int]]]]:
             counts = found[name].value_counts(sort=True)
             if pa.types.is_boolean(fields[name]):
                 said = dict(counts.iter_rows())
-                words = (("passed", True), ("failed", False), ("not judged", None))
-                yield label, name, [(word, said.get(key, 0)) for word, key in words]
+                words = (True, False, None)
+                kind = counts[name].dtype
+                yield label, name, [(word(key, kind), said.get(key, 0)) for key in words]
             elif 1 < len(counts) <= MOST_MARKS:
                 ordered = sorted(counts.iter_rows(), key=lambda c: (-c[1], str(c[0])))
-                yield label, name, [(cut(str(w or "none"), 40), n) for w, n in ordered]
+                yield label, name, [(word(w, counts[name].dtype), n) for w, n in ordered]
+
+
+def word(value: Any, kind: pl.DataType) -> str:
+    """Return what a value of a verdict is called."""
+    if kind == pl.Boolean:
+        return {True: "passed", False: "failed", None: "not judged"}[value]
+    return cut(str(value or "none"), 40)
 
 
 def score_names(run: RunFiles) -> list[str]:
@@ -111,7 +123,7 @@ def scores(run: RunFiles) -> list[Score]:
 
 def kept_examples(run: RunFiles, n: int) -> list[Example]:
     """Return rows of the dataset, in the order of their ids: as good as random, and stable."""
-    return [*map(_publishable(run), run.last_of(run.kept.sort().head(n).to_list()))]
+    return [*map(publishable(run), run.last_of(run.kept.sort().head(n).to_list()))]
 
 
 def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]:
@@ -121,14 +133,14 @@ def lost_examples(run: RunFiles, n: int) -> dict[tuple[str, str], list[Example]]
     gone = gone.group_by("end_at", "end_code", maintain_order=True).head(n)
     rows = {row["id"]: row for row in run.last_of(gone["id"].to_list())}
     found: dict[tuple[str, str], list[Example]] = {}
-    show = _publishable(run)
+    show = publishable(run)
     for i, at, code in gone.select("id", "end_at", "end_code").iter_rows():
         found.setdefault((at, code), []).append(show(rows[i]))
     order = sorted(found, key=lambda key: (run.places.get(key[0], 0), key[1]))
     return {key: found[key] for key in order}
 
 
-def _publishable(run: RunFiles) -> Callable[[Row], Example]:
+def publishable(run: RunFiles) -> Callable[[Row], Example]:
     """Return what shows a row to everybody: benchmarks stay unsaid, and what filters mask."""
     mask, repeats = mask_of(run), repeats_of(run)
 
@@ -147,13 +159,15 @@ def _publishable(run: RunFiles) -> Callable[[Row], Example]:
     return show
 
 
-def first_sources(run: RunFiles, n: int) -> list[tuple[str, str, int]]:
-    """Return the `n` largest sources, and one line per licence for all the others."""
-    found = sources(run)
+def first_sources(run: RunFiles) -> list[tuple[str, str, int]]:
+    """Return the largest sources, and one line per licence for all the others."""
+    found, n = sources(run), MOST_SOURCES
     rest: dict[str, list[int]] = {}
     for _, licence, count in found[n:]:
         rest.setdefault(licence, []).append(count)
-    more = [(f"{len(c)} further sources", licence, sum(c)) for licence, c in sorted(rest.items())]
+    more = [
+        (counted(len(c), "further source"), licence, sum(c)) for licence, c in sorted(rest.items())
+    ]
     return found[:n] + more
 
 

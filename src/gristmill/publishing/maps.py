@@ -39,6 +39,8 @@ class Topic:
     kept: int
     place: tuple[float, float]
     """The median of its rows' places."""
+    rows: tuple[int, ...]
+    """Which of the rows they are."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Map:
 
     places: np.ndarray
     """(n, 2) float32."""
+    ids: list[str]
     is_kept: list[bool]
     shown: float
     """Share of the variance (0..1) that two directions hold."""
@@ -83,7 +86,8 @@ def _map(run: RunFiles, label: str, name: str) -> Map | None:
     places, shown = _places(vectors)
     is_kept = found["id"].is_in(run.kept.implode()).to_list()
     texts = [*map(mask_of(run), found["said"].fill_null(""))]
-    return Map(places, is_kept, shown, len(ids), topics(vectors, texts, places, is_kept))
+    named = topics(vectors, texts, places, is_kept)
+    return Map(places, found["id"].to_list(), is_kept, shown, len(ids), named)
 
 
 def _places(vectors: np.ndarray) -> tuple[np.ndarray, float]:
@@ -119,7 +123,8 @@ def topics(
     for topic, found in named.items():
         which = of == topic
         x, y = (float(v) for v in np.median(places[which], axis=0))
-        made.append(Topic(found, int(which.sum()), int(kept[which].sum()), (x, y)))
+        rows = tuple(np.flatnonzero(which).tolist())
+        made.append(Topic(found, len(rows), int(kept[which].sum()), (x, y), rows))
     return sorted((one for one in made if one.terms), key=lambda one: (-one.n, one.terms))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +13,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from gristmill.publishing import charts, facts, maps, rebuilding, spent, trainee, verified
+from gristmill.publishing import behind, charts, facts, maps, rebuilding, spent, trainee, verified
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -20,6 +22,8 @@ from gristmill.text.plurals import counted
 if TYPE_CHECKING:
     from gristmill.publishing.diff import Diff
 
+BEHIND = 10
+"""Rows behind a figure that are shown."""
 MAX_CHARS = 1600
 """Characters of one text of an example that are shown."""
 WORDS = {
@@ -65,8 +69,14 @@ def environment() -> SandboxedEnvironment:
 
 def _page(run: RunFiles) -> dict[str, Any]:
     lines, note = facts.lines(run), run.note
-    scores = [*facts.scores(run), *trainee.scores(run)]
+    scores, drawn = [*facts.scores(run), *trainee.scores(run)], maps.embeddings(run)
+    found = behind.behind(run, BEHIND, _on_map(drawn))
+    found |= _unread(run)
     return {
+        "behind": found,
+        "groups": _groups(found),
+        "folder": run.path.name,
+        "bills": run.bills,
         "name": run.name,
         "fingerprint": run.note.get("fingerprint") or run.lock.get("fingerprint") or "",
         "kept": len(run.kept),
@@ -80,7 +90,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "verdicts": _bars(run),
         "verified": verified.counts(run)[0],
         "scores": [(s, charts.histogram(s.every, s.kept, s.name), _middle(s)) for s in scores],
-        "map": _map(run),
+        "map": _map(drawn),
         "rates": _rates(run),
         "n_bills": (n := len(run.bills)),
         "callers": f"the {n} commands" if n > 1 else "the one command",
@@ -88,7 +98,7 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "lost_examples": facts.lost_examples(run, 3),
         "lost": {(at.label, code): n for at in lines for code, n in at.counts["codes"].items()},
         "roles": facts.roles(run),
-        "sources": facts.first_sources(run, 10),
+        "sources": facts.first_sources(run),
         "malformed": facts.malformed(run),
         "remarks": facts.remarks(run),
         "costs": _costs(run),
@@ -96,22 +106,26 @@ def _page(run: RunFiles) -> dict[str, Any]:
     }
 
 
-def _tiles(run: RunFiles) -> list[tuple[str, str, str]]:
-    """Return the figures at the top: name, value, remark."""
+def _tiles(run: RunFiles) -> list[tuple[str, str, str, behind.Key]]:
+    """Return the figures at the top: name, value, remark, and the rows behind; else its bills."""
     note, kept = run.note, len(run.kept)
     target = run.recipe.get("target")
     first = run.stages[0]["in"] if run.stages else 0
-    tiles = [
-        ("Rows kept", _number(kept), f"target {_number(target)}" if target else "no target set"),
-        ("Seeds used", _number(first), f"{_per(kept, first)} rows kept per seed"),
-        ("Tokens", _number(note.get("tokens")), f"{_per(note.get('tokens'), kept)} per kept row"),
-    ]
+    tiles: list[tuple[str, str, str, behind.Key]] = [
+        ("Rows kept", _number(kept), f"target {_number(target)}" if target else "no target set",
+         ("kept", "dataset")),
+        ("Seeds used", _number(first), f"{_per(kept, first)} rows kept per seed",
+         ("seeds", "used")),
+        ("Tokens", _number(note.get("tokens")), f"{_per(note.get('tokens'), kept)} per kept row",
+         ()),
+    ]  # fmt: skip
     if n := len(run.bills):
         made, wall_s = (sum(bill[name] for bill in run.bills) for name in ("made", "wall_s"))
         remark = f"in {n} commands" if n > 1 else "in one command"
-        tiles += [("Calls made", _number(made), remark), ("Wall time", _time(wall_s), remark)]
+        paid = ("Calls made", _number(made)), ("Wall time", _time(wall_s))
+        tiles += [(name, value, remark, ()) for name, value in paid]
     if hits := facts.prefix_hits(run):
-        tiles.append(("Prompt tokens reused", _share(hits[0]), f"{_share(hits[1])} by plan"))
+        tiles.append(("Prompt tokens reused", _share(hits[0]), f"{_share(hits[1])} by plan", ()))
     return tiles
 
 
@@ -139,14 +153,51 @@ def _middle(score: facts.Score) -> tuple[str, str, int]:
     return charts.number(float(np.median(score.every))), kept, len(score.every)
 
 
-def _map(run: RunFiles) -> dict[str, Any] | None:
-    if not (found := maps.embeddings(run)):
+def _map(found: maps.Map | None) -> dict[str, Any] | None:
+    if not found:
         return None
     names = [(f"{i} {cut(t.terms[0], 24)}", t.place) for i, t in enumerate(found.topics, 1)]
     svg = charts.scatter(found.places, found.is_kept, names)
     n, kept = len(found.places), sum(found.is_kept)
     told = {"svg": svg, "n": n, "total": found.total, "kept": kept, "topics": found.topics}
     return {**told, "shown": _share(found.shown)}
+
+
+def _on_map(found: maps.Map | None) -> dict[behind.Key, behind.Counted]:
+    """Return the rows that the map and its topics count."""
+    if not found:
+        return {}
+    places = range(len(found.ids))
+    which: dict[behind.Key, Iterable[int]] = {
+        ("map", "in the dataset"): [i for i in places if found.is_kept[i]],
+        ("map", "not selected"): [i for i in places if not found.is_kept[i]],
+    }
+    for nth, topic in enumerate(found.topics, 1):
+        which["topic", f"{nth}"] = topic.rows
+        which["topic", f"{nth}", "in the dataset"] = [i for i in topic.rows if found.is_kept[i]]
+    counted = {key: behind.some((found.ids[i] for i in of), BEHIND) for key, of in which.items()}
+    return {key: one for key, one in counted.items() if one.n}
+
+
+def _unread(run: RunFiles) -> dict[behind.Key, behind.Behind]:
+    """Return the lines of the input that could not be read, as rows: where each is, and why."""
+    path = run.path / "malformed.jsonl"
+    if not path.exists():
+        return {}
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    rows = [behind.Shown("", f"{one['file']}:{one['line']}", str(one["reason"]), "")
+            for one in found[:BEHIND]]  # fmt: skip
+    made = behind.Behind("rows-malformed", "input", "could not be read", len(found), rows)
+    return {("malformed", "lines"): made}
+
+
+def _groups(found: Mapping[behind.Key, behind.Behind]) -> dict[str, list[behind.Behind]]:
+    """Return them by what they are of; those of reject codes stand among the examples."""
+    groups: dict[str, list[behind.Behind]] = {}
+    for key, one in found.items():
+        if key[0] != "code":
+            groups.setdefault(one.where, []).append(one)
+    return groups
 
 
 def _rates(run: RunFiles) -> list[tuple[str, Markup]]:

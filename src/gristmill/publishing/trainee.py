@@ -33,6 +33,8 @@ MOST_ROWS = 20_000
 SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 TEXTS = ("instruction", "input", "output", "messages", "prompt", "chosen", "rejected")
 READ = ("id", *TEXTS, "tools", "meta")
+SHOWN = 12
+"""Rows whose lengths are kept by their ids, from the shortest to the longest."""
 Said = tuple[list[dict[str, Any]], Any]
 """The turns of a row with what they carry, and the functions that may be called; None without."""
 NO_TEMPLATE = "no chat template: question and answer were joined"
@@ -49,11 +51,13 @@ def measure(run: RunFiles, tokenizer: Any, name: str) -> dict[str, Any]:
 
     Of a pair the better answer counts. `found` counts the rows by what is wrong with them.
     """
-    reader, lengths, n = _Reader(tokenizer), list[int](), 0
-    for said in filter(None, map(_said, _rows(run))):
-        n += 1
-        if text := reader.text(said):
-            lengths.append(reader.count(text))
+    reader, found, n = _Reader(tokenizer), list[tuple[int, str]](), 0
+    for row in _rows(run):
+        if said := _said(row):
+            n += 1
+            if text := reader.text(said):
+                found.append((reader.count(text), row["id"]))
+    lengths = [count for count, _ in found]
     limit = int(tokenizer.model_max_length)
     told = {
         "tokenizer": name,
@@ -62,6 +66,7 @@ def measure(run: RunFiles, tokenizer: Any, name: str) -> dict[str, Any]:
         "max_length": limit if limit <= SIZES[-1] * 64 else None,
         "found": dict(reader.found),
         "lengths": sorted(lengths),
+        "some": {row_id: count for count, row_id in spread(sorted(found), SHOWN)},
         "packing": list(packing(lengths, limit)),
     }
     write_text(run.path / FILE, json.dumps(told))
@@ -98,6 +103,12 @@ def packs(lengths: Sequence[int], size: int) -> int:
     return len(room)
 
 
+def spread(values: Sequence[Any], most: int) -> list[Any]:
+    """Return up to `most` of some values, the first, the last, and as many between each two."""
+    n = min(most, len(values))
+    return [values[round(i * (len(values) - 1) / max(n - 1, 1))] for i in range(n)]
+
+
 def kept(run: RunFiles) -> dict[str, Any] | None:
     """Return what was measured of this dataset; None where nobody has, or it changed since."""
     path = run.path / FILE
@@ -110,7 +121,12 @@ def scores(run: RunFiles) -> list[Score]:
     if not (told := kept(run)) or len(told["lengths"]) < 2:
         return []
     lengths = np.array(told["lengths"], np.float64)
-    return [Score(f"tokens by {told['tokenizer']}", lengths, lengths)]
+    return [Score(named(told), lengths, lengths)]
+
+
+def named(told: Mapping[str, Any]) -> str:
+    """Return what the lengths are called."""
+    return f"tokens by {told['tokenizer']}"
 
 
 def section(run: RunFiles) -> Iterator[str]:

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.publishing import contamination, facts
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import leading, number
 from gristmill.publishing.files import RunFiles
 
 OUTSIDE = ("values", "stdio")
@@ -28,14 +28,26 @@ def counts(run: RunFiles) -> tuple[int, Counter[str]]:
 
     A row with several verdicts is verified if one of them is enough, and counted by each.
     """
-    labels, kinds, n = _labels(run.data_schema), Counter[str](), 0
-    for file in run.data if labels else ():
-        found = pl.read_parquet(file, columns=["verdicts"]).select(
-            pl.concat_list(_kind(run.data_schema, label) for label in labels).list.unique()
-        )["verdicts"]
-        n += int(found.list.eval(pl.element().is_in(ENOUGH)).list.any().sum())
-        kinds.update(dict(found.explode().drop_nulls().value_counts().iter_rows()))
+    kinds, n = Counter[str](), 0
+    for found in _found(run):
+        n += int(found["verdicts"].list.eval(pl.element().is_in(ENOUGH)).list.any().sum())
+        kinds.update(dict(found["verdicts"].explode().drop_nulls().value_counts().iter_rows()))
     return n, kinds
+
+
+def which(run: RunFiles) -> pl.Series:
+    """Return the ids of the dataset's rows that are verified."""
+    is_enough = pl.col("verdicts").list.eval(pl.element().is_in(ENOUGH)).list.any()
+    found = (rows.filter(is_enough)["id"] for rows in _found(run))
+    return pl.concat([pl.Series("id", [], pl.String), *found])
+
+
+def _found(run: RunFiles) -> Iterator[pl.DataFrame]:
+    """Yield `id` and by what the passes of each row were found, as `verdicts`, file by file."""
+    kinds = [_kind(run.data_schema, label) for label in _labels(run.data_schema)]
+    for file in run.data if kinds else ():
+        rows = pl.read_parquet(file, columns=["id", "verdicts"])
+        yield rows.select("id", pl.concat_list(kinds).list.unique())
 
 
 def section(run: RunFiles) -> Iterator[str]:
@@ -45,7 +57,7 @@ def section(run: RunFiles) -> Iterator[str]:
     n, kinds = counts(run)
     total = len(run.kept)
     yield (
-        f"Verified rows: {number(n)} of {number(total)}. A pass counts where values or printed "
+        f"Verified rows: {leading(n)} of {leading(total)}. A pass counts where values or printed "
         "output were compared outside the program, or where asserts held in more than one run."
     )
     for kind, count in sorted(kinds.items()):
