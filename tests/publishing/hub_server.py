@@ -97,6 +97,8 @@ class Requests(BaseHTTPRequestHandler):
         self.send_header("X-Repo-Commit", "0" * 40)
         if status == 404:
             self.send_header("X-Error-Code", "EntryNotFound")
+        if status in (429, 500, 503):
+            self.send_header("Retry-After", "0")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(text)

@@ -1,4 +1,3 @@
-import contextlib
 import hashlib
 import json
 import os
@@ -334,8 +333,15 @@ def test_what_somebody_commits_meanwhile_is_not_overwritten(ready, server) -> No
     card.write(path)
     (path / "dataset" / "exports" / "messages.jsonl").write_text('{"messages": [1]}\n')
     server.is_busy = True
-    with pytest.raises(StorageError, match="the Hub answered 412"):
+    with pytest.raises(StorageError, match="the Hub answered 412: somebody else committed"):
         hub.publish(path, REPO, endpoint=server.url)
+
+
+def test_a_hub_that_stays_busy_is_given_up_with_what_to_do(ready, server) -> None:
+    server.faults = [("POST /api/repos/create", 429)] * 30
+    with pytest.raises(StorageError, match=r"answered 429: .* run the same command again"):
+        hub.publish(ready(), REPO, endpoint=server.url)
+    assert 5 < len([line for line in server.log if line == "POST /api/repos/create"]) <= 30
 
 
 @pytest.mark.slow
@@ -347,14 +353,11 @@ def test_a_hub_that_misbehaves_loses_nothing_and_gets_nothing_twice(ready, serve
         ("PUT /blob", 429),
         ("PUT /blob", 0),
         ("/preupload/", 503),
+        ("/commit/main", 0),
         ("/commit/main", 500),
+        ("/commit/main", 429),
     ]
-    for _ in range(3):
-        with contextlib.suppress(StorageError):
-            hub.publish(path, REPO, endpoint=server.url)
-            break
-    else:
-        pytest.fail("three commands were not enough")
+    hub.publish(path, REPO, endpoint=server.url)
     assert not server.faults
     assert len(server.puts) == len(set(server.puts)) == 5
     assert len(server.repos[REPO]["commits"]) == 1

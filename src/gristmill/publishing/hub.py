@@ -10,18 +10,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from gristmill.errors import GateClosed, InputError, RequirementError, StorageError
+from gristmill.errors import GateClosed, RequirementError
 from gristmill.publishing import croissant
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.checks import problems
 from gristmill.publishing.contamination import above_limit
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.hub_failures import explained, patiently, silent
 from gristmill.publishing.licences import laxer
 from gristmill.publishing.seal import is_sealed
 
@@ -33,7 +33,6 @@ log = logging.getLogger(__name__)
 OURS = ("data/", "exports/")
 """Folders whose remote files are deleted when this version does not have them."""
 CARD = "README.md"
-AGAIN = "run the same command again, what has arrived is not sent twice"
 REPAIR = "run its recipe again, which writes the dataset anew and replays everything else"
 CHUNK = 2**20
 """Bytes of a file that are searched at once."""
@@ -64,7 +63,8 @@ def publish(
     huggingface_hub sends large files by its own protocol (Xet); HF_HUB_DISABLE_XET=1 makes it use
     Git LFS, which is what other servers than the Hub understand.
 
-    Interrupted, call it again: what the Hub already has is not sent twice.
+    A Hub that is busy or breaks off is asked again, half a minute in all. Interrupted, call it
+    again: what the Hub already has is not sent twice.
 
     Raises:
         InputError: There is no finished run at `path`, or `repo_id` is no name.
@@ -82,32 +82,51 @@ def publish(
     files = dict(_files(run))
     _check_secret(files, token, token_env)
     _check_whole(path)
-    with _explained(repo_id, token, token_env):
-        from huggingface_hub import HfApi
+    from huggingface_hub import HfApi
 
-        api = HfApi(endpoint=endpoint, token=token, library_name="gristmill")
-        where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset"}
-        api.create_repo(**where, private=private, exist_ok=True)
-        was_private = api.repo_info(**where).private
-        if private and not was_private:
-            raise GateClosed(
-                f"{repo_id} is there already and public; publish to another name, make it private "
-                "on the Hub, or say that a public one is meant"
-            )
-        if revision:
-            api.create_branch(**where, branch=revision, exist_ok=True)
-        if croissant.FILE in files:
-            croissant.write(run, f"{api.endpoint}/datasets/{repo_id}")
-        tags = [f"v{told['version']}" for told in versions(run)[-1:]]
-        for tag in tags:
-            _check_tag(api, where, tag, files)
-        head = _head(api, where, files, revision, replace_card=replace_card)
-        done = _send(api, where, files, revision, (f"Publish {run.name}", head))
-        for tag in tags:  # one that is there has the same rows
-            api.create_tag(**where, tag=tag, revision=done.commit, exist_ok=True)
-        if was_private and not private:  # last: nobody sees what is not there yet
-            api.update_repo_settings(**where, private=False)
-        return done
+    api = HfApi(endpoint=endpoint, token=token, library_name="gristmill")
+    asked = _Asked(run, files, repo_id, private, revision, replace_card)
+    with explained(repo_id, token, token_env):
+        return patiently(lambda: _try(api, asked))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be on the Hub."""
+
+    run: RunFiles
+    files: dict[str, Path]
+    repo_id: str
+    private: bool
+    revision: str | None
+    replace_card: bool
+
+
+def _try(api: HfApi, asked: _Asked) -> Published:
+    """Bring a dataset to the Hub; tried again, it goes on with what has not arrived."""
+    files, repo_id, revision = asked.files, asked.repo_id, asked.revision
+    where: dict[str, Any] = {"repo_id": repo_id, "repo_type": "dataset"}
+    api.create_repo(**where, private=asked.private, exist_ok=True)
+    was_private = api.repo_info(**where).private
+    if asked.private and not was_private:
+        raise GateClosed(
+            f"{repo_id} is there already and public; publish to another name, make it private "
+            "on the Hub, or say that a public one is meant"
+        )
+    if revision:
+        api.create_branch(**where, branch=revision, exist_ok=True)
+    if croissant.FILE in files:
+        croissant.write(asked.run, f"{api.endpoint}/datasets/{repo_id}")
+    tags = [f"v{told['version']}" for told in versions(asked.run)[-1:]]
+    for tag in tags:
+        _check_tag(api, where, tag, files)
+    head = _head(api, where, files, revision, replace_card=asked.replace_card)
+    done = _send(api, where, files, revision, (f"Publish {asked.run.name}", head))
+    for tag in tags:  # one that is there has the same rows
+        api.create_tag(**where, tag=tag, revision=done.commit, exist_ok=True)
+    if was_private and not asked.private:  # last: nobody sees what is not there yet
+        api.update_repo_settings(**where, private=False)
+    return done
 
 
 def _closed(run: RunFiles) -> Iterator[str]:
@@ -201,13 +220,14 @@ def _send(
     for add in adds:
         # One at a time: a call that dies loses the file under way and no other.
         api.preupload_lfs_files(**where, additions=[add], revision=revision, free_memory=False)
-    done = api.create_commit(
-        **where,
-        operations=[*adds, *(CommitOperationDelete(file) for file in stale)],
-        commit_message=commit[0],
-        parent_commit=commit[1],
-        revision=revision,
-    )
+    with silent():  # the large files have arrived
+        done = api.create_commit(
+            **where,
+            operations=[*adds, *(CommitOperationDelete(file) for file in stale)],
+            commit_message=commit[0],
+            parent_commit=commit[1],
+            revision=revision,
+        )
     size = sum(file.stat().st_size for file in files.values())
     url = f"{api.endpoint}/datasets/{where['repo_id']}"
     log.info("published=%s files=%d bytes=%d stale=%d", url, len(files), size, len(stale))
@@ -261,31 +281,3 @@ def _texts(file: Path) -> Iterator[bytes]:
             for column in batch.columns:
                 whole = column.dictionary_decode() if hasattr(column, "indices") else column
                 yield from (part.to_pybytes() for part in whole.buffers() if part)
-
-
-@contextmanager
-def _explained(repo_id: str, token: str, token_env: str) -> Iterator[None]:
-    """Turn what huggingface_hub raises into messages with a fix, without the token."""
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, OfflineModeIsEnabled
-
-    # Of whichever HTTP library huggingface_hub is built on: it has changed twice.
-    network: tuple[Any, ...] = HfHubHTTPError.__bases__
-    try:
-        yield
-    except HFValidationError as error:
-        raise InputError(f"'{repo_id}' is no repository's name: expected owner/name") from error
-    except OfflineModeIsEnabled as error:
-        raise RequirementError("HF_HUB_OFFLINE is set: unset it to publish") from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        said = str(error).replace(token, f"${token_env}").strip().splitlines()[0]
-        if status in (401, 403):
-            raise RequirementError(
-                f"the token in {token_env} may not write to {repo_id} ({said}); "
-                "make one with the right to write there"
-            ) from None
-        raise StorageError(f"the Hub answered {status}: {said}; {AGAIN}") from None
-    except (*network, OSError, RuntimeError) as error:
-        cause = f": {error.__cause__}" if error.__cause__ else ""
-        said = f"{error}{cause}".replace(token, f"${token_env}")
-        raise StorageError(f"publishing stopped: {said}; {AGAIN}") from None
