@@ -221,7 +221,7 @@ def test_the_only_malformed_line_of_several_files_is_named_with_its_file(call, p
     for name in "abc":
         (place / "more" / f"{name}.jsonl").write_text((place / "seeds.jsonl").read_text())
     (place / "more" / "b.jsonl").write_text("{")
-    said = "1 of 41 lines were no rows (lines b.jsonl:1)"
+    said = "1 of 41 lines was no row (line b.jsonl:1)"
     given = ("tiny.yaml", "--input", "more")
     assert f"seeds: {said}\n" in call("check", *given)[1]
     for command in ("preview", "run"):
@@ -234,7 +234,7 @@ def test_a_file_of_code_that_does_not_parse_is_named(call, place) -> None:
     (place / "code" / "a.py").write_text('def f(x):\n    """Give it back."""\n    return x\n')
     (place / "code" / "b.py").write_text("def (:\n")
     _, out, _ = call("check", "demo", "--input", "code")
-    assert "seeds: 1 of 2 lines were no rows (lines b.py:1)\n" in out
+    assert "seeds: 1 of 2 lines was no row (line b.py:1)\n" in out
 
 
 def test_a_seed_longer_than_the_context_is_rejected_and_the_others_go_on(call, place) -> None:
@@ -295,6 +295,22 @@ def test_a_run_folder_of_another_recipe_is_left_alone(call, place) -> None:
     locked.write_text(other)
     refused(call("run", "tiny.yaml", *BARE), 2, "belongs to another recipe", "move it away")
     assert locked.read_text() == other
+
+
+def test_nothing_that_a_command_says_commands_a_terminal(call, place) -> None:
+    evil = "\x1b[31mred\x1b]0;title\x07\x9b2J\u202e"
+    (place / f"{evil}.jsonl").write_text(f'{{"instruction": "Say {evil}"\n')
+    lines = [json.dumps({"instruction": f"Explain {evil} {i}.", "source": evil}) for i in range(20)]
+    (place / "seeds.jsonl").write_text("\n".join([*lines, evil]))
+    said = [call("run", "tiny.yaml", *BARE)]
+    said += [call(name, f"last{evil}", "x") for name in ("trace", "publish", "diff")]
+    said += [
+        call("run", f"{evil}.yaml", *BARE),
+        call("run", "tiny.yaml", "--input", f"{evil}.jsonl"),
+    ]
+    said += [call("status"), call("status", "last"), call("show", evil), call("review", evil)]
+    assert [code for code, _, _ in said] == [0, 2, 2, 2, 2, 2, 0, 0, 2, 2]
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set("".join(o + e for _, o, e in said))
 
 
 def test_a_preview_that_finds_the_workspace_held_leaves_the_last_one_alone(call, place) -> None:

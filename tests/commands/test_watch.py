@@ -82,6 +82,17 @@ def test_stages_rates_yields_and_engines_are_told_at_every_look(watched, stopped
     assert third[-2].split() == ["judge", "30", "2", "7", "300", "0.50", "0.75"], "since the second"
 
 
+def test_who_stops_watching_stops_nothing_else(stopped, place, capfd) -> None:
+    out = io.StringIO()
+
+    def pause(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with lock(place / ".gristmill" / "lock"):
+        watch(stopped, place, Screen(out, io.StringIO()), pause)
+    assert "a run holds the workspace" in out.getvalue()
+
+
 def test_text_that_commands_a_terminal_is_shown_without_its_commands(watched) -> None:
     out = io.StringIO()
     watched(out, look(unit="\x1b[31mred\x1b[2J\u202e\nnext"))

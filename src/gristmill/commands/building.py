@@ -25,7 +25,6 @@ from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.workspace import Prepared, prepare
 from gristmill.publishing.environment import differences
-from gristmill.publishing.escape import printable
 from gristmill.text.plurals import counted
 
 STOPPED = 3
@@ -137,7 +136,7 @@ def _told(
 
 def announce(prepared: Prepared, order: Order, screen: Screen) -> None:
     """Say what the seeds were taken for, and what somebody should know before the rows count."""
-    screen.note(f"shape: {printable(prepared.seeds.recognised)}")
+    screen.note(f"shape: {prepared.seeds.recognised}")
     other = differences(order.recipe)
     for told in (*cautions(prepared), *stale(prepared, order.workspace), *other):
         screen.note(told)

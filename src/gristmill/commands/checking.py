@@ -11,7 +11,6 @@ from gristmill.commands.online import asked
 from gristmill.commands.rows import no_rows
 from gristmill.commands.screen import Screen
 from gristmill.pipelines.workspace import Prepared
-from gristmill.publishing.escape import printable
 from gristmill.text.plurals import counted
 
 
@@ -25,12 +24,12 @@ def do_check(args: argparse.Namespace, screen: Screen) -> int:
     recipe, plan = prepared.recipe, prepared.plan
     n_seeds = counted(len(prepared.seeds.rows), "seed")
     screen.line(f"{recipe.name}: {n_seeds}, run folder runs/{prepared.name}")
-    screen.line(f"shape: {printable(prepared.seeds.recognised)}")
+    screen.line(f"shape: {prepared.seeds.recognised}")
     seeds = prepared.seeds
     if places := [(line.file, line.line) for line in seeds.malformed]:
         screen.line(f"seeds: {no_rows(places, len(seeds.files), seeds.n_lines)}")
     for note in seeds.notes:
-        screen.line(f"seeds: {printable(note)}")
+        screen.line(f"seeds: {note}")
     screen.table(
         ["stage", "use", "asks", "reads", "writes"],
         [

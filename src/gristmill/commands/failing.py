@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.commands.screen import Screen
-from gristmill.errors import GristmillError, TooManyErrors
+from gristmill.errors import GristmillError, RunLocked, TooManyErrors
+from gristmill.publishing.escape import printable
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -30,7 +31,9 @@ def explain(error: Exception, args: argparse.Namespace, screen: Screen) -> int:
         what = ", ".join([what, *getattr(error, "__notes__", ())])
         saved = _save(error, args.workspace)
         message, code = f"{what}; this is a bug or a broken machine, the traceback is in {saved}", 1
-    screen.err.write(f"error: {message}\n")
+    screen.err.write(f"error: {printable(message)}\n")
+    if isinstance(error, RunLocked):
+        screen.note("`build-dataset status` shows what runs here")
     if args.json:
         told = {"error": message, "kind": type(error).__name__, "exit_code": code}
         screen.result({**_so_far(error), **told})

@@ -33,11 +33,13 @@ def no_rows(
     places: Sequence[tuple[str, int]], n_files: int, n_lines: int, path: Path | None = None
 ) -> str:
     """Say how many lines of the input were no rows, and which; `path` is where they are kept."""
-    shown = [printable(_place(*place) if n_files > 1 else f"{place[1]}") for place in places]
+    shown = [_place(*place) if n_files > 1 else f"{place[1]}" for place in places]
     which = ", ".join(shown[:MAX_PLACES]) + (", ..." if len(shown) > MAX_PLACES else "")
-    what = "line was no row" if n_lines == 1 else "lines were no rows"
+    is_one = len(places) == 1
+    lines = f"{len(places):,} of {counted(n_lines, 'line')}"
+    what = f"was no row (line {which})" if is_one else f"were no rows (lines {which})"
     kept = f": {path}" if path else ""
-    return f"{len(places):,} of {n_lines:,} {what} (lines {which}){kept}"
+    return f"{lines} {what}{kept}"
 
 
 def _place(file: str, line: int) -> str:

@@ -10,10 +10,12 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from gristmill.publishing.escape import printable
+
 
 @dataclass(frozen=True)
 class Screen:
-    """Where a command writes."""
+    """Where a command writes. Text from rows, names and servers commands no terminal."""
 
     out: TextIO
     """The real stdout. Engines print too: what they print goes to stderr."""
@@ -24,9 +26,9 @@ class Screen:
     def line(self, text: str = "") -> None:
         """Write a line of the result for a person; with `--json` it goes to stderr."""
         if not self.json:
-            self.out.write(text + "\n")
-        elif not self.quiet:
-            self.err.write(text + "\n")
+            self.out.write(printable(text) + "\n")
+        else:
+            self.note(text)
 
     def hint(self, text: str) -> None:
         """Write a line that is no result, such as what to do next."""
@@ -36,7 +38,7 @@ class Screen:
     def note(self, text: str) -> None:
         """Write a line about the work to stderr."""
         if not self.quiet:
-            self.err.write(text + "\n")
+            self.err.write(printable(text) + "\n")
 
     def result(self, data: Any) -> None:
         """Write the one JSON object that `--json` promises, on one line."""
@@ -77,7 +79,8 @@ def aligned(heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> Iterator[str
     """Yield the lines of a table, numbers to the right."""
     body = [[_cell(value) for value in row] for row in rows]
     right = [
-        bool(body) and all(row[i].replace(",", "").replace(".", "").isdigit() for row in body)
+        bool(body)
+        and all(row[i] == "-" or row[i].replace(",", "").replace(".", "").isdigit() for row in body)
         for i in range(len(heads))
     ]
     widths = [max(len(row[i]) for row in [list(heads), *body]) for i in range(len(heads))]

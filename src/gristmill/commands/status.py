@@ -79,14 +79,21 @@ def do_status(args: argparse.Namespace, screen: Screen) -> int:
             screen.line(text)
     for told in left_out(run, at.given):
         screen.line(told)
-    rows = [[line["stage"], *(line[n] for n in COUNTS)] for line in at.stages]
-    screen.table(["stage", *COUNTS], rows)
-    for line in at.stages:
-        for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
-            screen.line(f"  {n:8,} rejected by {line['stage']}: {code}")
+    for text in _ledger(at.stages):
+        screen.line(text)
     if not at.state.startswith("finished") and not at.is_live:
         screen.hint(f"next: {typed('run', *_where(args), run / LOCK)} goes on with it")
     return 0
+
+
+def _ledger(stages: list[dict[str, Any]]) -> Iterator[str]:
+    """Yield the lines of the ledger so far; none before the first shard."""
+    if stages:
+        rows = [[line["stage"], *(line[n] for n in COUNTS)] for line in stages]
+        yield from aligned(["stage", *COUNTS], rows)
+    for line in stages:
+        for code, n in sorted(line["codes"].items(), key=lambda item: -item[1]):
+            yield f"  {n:8,} rejected by {line['stage']}: {code}"
 
 
 def _where(args: argparse.Namespace) -> list[str]:

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from gristmill.commands.screen import Screen
 from gristmill.engines.mcp_session import Server, Session
 from gristmill.errors import InputError, RecipeError
-from gristmill.publishing.escape import printable
 from gristmill.storage.shards import write_text
 from gristmill.text.mistakes import explain
 from gristmill.text.openapi import NotOpenApi
@@ -37,7 +36,7 @@ def do_tools(args: argparse.Namespace, screen: Screen) -> int:
     told = {**found["info"], "tools": len(functions), "file": str(args.file)}
     if args.json:
         screen.result(told)
-    screen.table(["function", "tool"], [(one["name"], printable(one["path"])) for one in functions])
+    screen.table(["function", "tool"], [(one["name"], one["path"]) for one in functions])
     screen.hint(f"in a recipe: engines.tools: {{use: mcp, listing: {args.file}, ...}}")
     return 0
 

@@ -33,7 +33,10 @@ def watch(
             if at.now and [at.now] != looks[-1:]:
                 looks = [*looks[-1:], at.now]
             show([printable(text).replace("\n", " ") for text in _told(at, looks, rates)])
-            pause(EVERY_S)
+            try:
+                pause(EVERY_S)
+            except KeyboardInterrupt:
+                return
 
 
 def _told(at: Seen, looks: list[Progress], rates: Rates) -> Iterator[str]:
