@@ -139,6 +139,7 @@ def _benchmarks(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     sets.add_argument("name", nargs="?", metavar="NAME", help="letters, digits, dots, _ and -")
     sets.add_argument("path", nargs="?", metavar="PATH", help="a file, or hub:owner/name")
     sets.add_argument("--split", default="test", help="of a set on the Hub (test)")
+    sets.add_argument("--subset", metavar="NAME", help="of a set on the Hub that has several")
     sets.add_argument(
         "--map", dest="maps", type=pair, action="append", default=[], metavar="COLUMN=YOURS",
         help="which column is id, question or solution; may be repeated",

@@ -1,4 +1,12 @@
+import hashlib
 import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.publishing.hub_server import TOKEN, serving
 
 
 def test_a_set_is_pinned_and_listed(place, call) -> None:
@@ -37,3 +45,36 @@ def test_the_number_of_programs_that_can_be_found_is_said(place, call) -> None:
     (place / "set.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     out = call("benchmarks", "add", "mine", "set.jsonl")[1]
     assert "long enough to be looked for: 1 of 2 programs" in out
+
+
+@pytest.mark.slow
+def test_a_set_of_the_hub_is_downloaded_once_and_pinned_as_it_was(place, call) -> None:
+    rows = [{"question": "How many legs have three spiders together?", "answer": "24"}]
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    with serving() as hub:
+        hub.blobs["1"], hub.blobs["2"] = text, text * 3
+        files = {"test.jsonl": "1", "train.jsonl": "2"}
+        hub.repos["someone/set"] = {"private": False, "branches": {"main": files}, "commits": []}
+        environment = os.environ | {
+            "HF_ENDPOINT": hub.url,
+            "HF_HOME": str(place / "home"),
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_OFFLINE": "0",
+            "HF_TOKEN": TOKEN,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        }
+        command = [sys.executable, "-m", "gristmill", "benchmarks", "add", "far", "hub:someone/set"]
+        done = subprocess.run(
+            command, cwd=place, env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert "far: 1 row, sha256 " in done.stdout
+    assert TOKEN not in done.stdout + done.stderr
+    (found,) = json.loads(call("benchmarks", "list", "--json")[1])["benchmarks"]
+    assert (found["source"], found["state"]) == ("hub:someone/set@test", "as pinned")
+    assert found["path"] == "benchmarks/far.jsonl"
+    held = (place / ".gristmill" / found["path"]).read_bytes()
+    assert hashlib.sha256(held).hexdigest() == found["sha256"]
+    assert json.loads(held) == rows[0]
+    (place / ".gristmill" / found["path"]).unlink()
+    assert "there is no file" in call("benchmarks", "list")[1]

@@ -110,6 +110,26 @@ def test_a_set_of_the_hub_is_copied_because_it_may_change_there(tmp_path, monkey
     registry = tmp_path / "kept" / "benchmarks.json"
     pin = add(registry, "far", "hub:owner/name", {})
     assert (pin.path, pin.source) == ("benchmarks/far.jsonl", "hub:owner/name@test")
+    own = add(registry, "own", "hub:owner/name", {"question": "answer", "solution": "question"})
+    assert own.sha256 == pin.sha256, "its columns keep their names"
     (tmp_path / "owner/name/test.jsonl").unlink()
     found = rows_of(registry, "far")[0]
     assert (found.question, found.solution) == ("Why?", "So.")
+    assert rows_of(registry, "own")[0].question == "So."
+
+
+def test_one_of_several_sets_under_a_name_of_the_hub_is_named(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "owner" / "two"
+    folder.mkdir(parents=True)
+    configs = [{"config_name": name, "data_files": f"{name}.jsonl"} for name in ("main", "other")]
+    (folder / "README.md").write_text(f"---\nconfigs: {json.dumps(configs)}\n---\n")
+    for name in ("main", "other"):
+        (folder / f"{name}.jsonl").write_text(json.dumps({"question": f"Why {name}?"}) + "\n")
+    registry = tmp_path / "kept" / "benchmarks.json"
+    with pytest.raises(InputError, match="Config name is missing"):
+        add(registry, "far", "hub:owner/two", {}, "train")
+    pin = add(registry, "far", "hub:owner/two", {}, "train", "other")
+    assert pin.source == "hub:owner/two@other/train"
+    assert rows_of(registry, "far")[0].question == "Why other?"

@@ -132,11 +132,23 @@ def settings(hub: Hub, body: bytes, repo: str) -> tuple[int, Any]:
     return 200, {}
 
 
-def tree(hub: Hub, _: bytes, repo: str, branch: str) -> tuple[int, Any]:
-    files = hub.repos[repo]["branches"][branch]
+def at(hub: Hub, repo: str, revision: str) -> dict[str, str]:
+    """Return the files of a tag, a branch, or a commit, which is the head of `main`."""
+    found = hub.repos[repo]
+    tagged = found.get("trees", {}).get(found.get("tags", {}).get(revision), {})
+    is_head = re.fullmatch("[0-9a-f]{40}", revision)
+    files: dict[str, str] = tagged or found["branches"].get("main" if is_head else revision, {})
+    return files
+
+
+def tree(hub: Hub, _: bytes, repo: str, revision: str, folder: str | None) -> tuple[int, Any]:
+    files = at(hub, repo, revision)
+    there = {path: oid for path, oid in files.items() if path.startswith(folder or "")}
+    if folder and not there:
+        return 404, {"error": f"{folder} does not exist"}
     return 200, [
         {"type": "file", "path": path, "oid": oid, "size": len(hub.blobs[oid])}
-        for path, oid in files.items()
+        for path, oid in there.items()
     ]
 
 
@@ -213,11 +225,7 @@ def commit(hub: Hub, body: bytes, repo: str, branch: str) -> tuple[int, Any]:
 
 
 def resolve(hub: Hub, _: bytes, repo: str, revision: str, path: str) -> tuple[int, Any]:
-    found = hub.repos[repo]
-    tagged = found.get("trees", {}).get(found.get("tags", {}).get(revision), {})
-    is_head = re.fullmatch("[0-9a-f]{40}", revision)
-    branch = found["branches"].get("main" if is_head else revision, {})
-    oid = (tagged or branch).get(path)
+    oid = at(hub, repo, revision).get(path)
     return (200, hub.blobs[oid]) if oid else (404, {"error": "Entry not found"})
 
 
@@ -237,7 +245,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("PUT", f"/api/datasets/{REPO}/settings", settings),
     ("POST", "/api/validate-yaml", validate),
     ("GET", f"/api/datasets/{REPO}(?:/revision/[^/]+)?", info),
-    ("GET", f"/api/datasets/{REPO}/tree/([^/]+)", tree),
+    ("GET", f"/api/datasets/{REPO}/tree/([^/]+)(?:/(.+))?", tree),
     ("POST", f"/api/datasets/{REPO}/branch/([^/]+)", branch),
     ("POST", f"/api/datasets/{REPO}/preupload/([^/]+)", preupload),
     ("POST", f"/api/datasets/{REPO}/commit/([^/]+)", commit),

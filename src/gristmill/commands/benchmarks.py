@@ -20,7 +20,7 @@ def do_benchmarks(args: argparse.Namespace, screen: Screen) -> int:
         return _list(registry, screen)
     if not (args.name and args.path):
         raise InputError("benchmarks add: expected a name and a file, as in: add gsm8k test.jsonl")
-    pin = add(registry, args.name, args.path, dict(args.maps), args.split)
+    pin = add(registry, args.name, args.path, dict(args.maps), args.split, args.subset)
     programs = [row.solution for row in rows_of(registry, args.name) if row.is_code]
     n_found = sum(map(is_evidence, programs))
     if screen.json:

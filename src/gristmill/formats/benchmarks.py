@@ -17,8 +17,8 @@ from typing import Any
 
 from gristmill.errors import InputError
 from gristmill.formats.files import contents
+from gristmill.formats.hub import from_hub
 from gristmill.formats.parts import READERS, parse
-from gristmill.formats.readers import SeedSpec, read
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import write_text
 from gristmill.text.overlaps import Protected
@@ -63,7 +63,12 @@ def load(registry: Path) -> dict[str, Pin]:
 
 
 def add(
-    registry: Path, name: str, source: str, columns: Mapping[str, str], split: str = "test"
+    registry: Path,
+    name: str,
+    source: str,
+    columns: Mapping[str, str],
+    split: str = "test",
+    subset: str | None = None,
 ) -> Pin:
     """Register a file, URL or `hub:owner/name` under a name, pinned as it is now."""
     if not re.fullmatch(r"[\w.-]+", name):
@@ -72,10 +77,10 @@ def add(
         raise InputError(f"--map {unknown[0]}: expected id, question or solution")
     if source.startswith("hub:"):
         path = registry.parent / "benchmarks" / f"{name}.jsonl"
-        found = read(SeedSpec(path=source, split=split)).rows
+        found = from_hub(source.removeprefix("hub:"), subset, split=split).to_pylist()
         lines = (json.dumps(row, ensure_ascii=False, default=str) + "\n" for row in found)
         write_text(path, "".join(lines))
-        source = f"{source}@{split}"
+        source = f"{source}@{f'{subset}/' if subset else ''}{split}"
     else:
         path = Path(source)
     where = path.absolute()
