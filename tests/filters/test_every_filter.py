@@ -4,8 +4,10 @@ A filter is built with its defaults and answered by rule. Columns that are not t
 are numbers, unless `GIVEN` or `MORE` says otherwise.
 """
 
+import ast
 import asyncio
 import importlib
+import inspect
 import json
 import pkgutil
 import random
@@ -208,11 +210,22 @@ def test_an_odd_row_stays_or_leaves_with_a_declared_code(name, client, tmp_path)
     for out in decided(stage, rows_of(stage), client):
         if isinstance(out, Drop):
             assert out.code in stage.codes
-            assert isinstance(out.detail, str)
+            assert out.detail.strip(), "no evidence"
         else:
             assert out.keys() <= stage.writes().keys()
             for column, value in out.items():
                 pa.array([value], stage.writes()[column])
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_no_filter_rejects_a_row_without_evidence_in_its_source(name) -> None:
+    """Also of codes that no odd row gets: a Drop has a code and what was found."""
+    module = importlib.import_module(f"gristmill.filters.{name}")
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Drop":
+            told = [*node.args, *(word.value for word in node.keywords)]
+            assert len(told) == 2, ast.unparse(node)
+            assert getattr(told[1], "value", None) != "", ast.unparse(node)
 
 
 @pytest.mark.parametrize("name", ALL)

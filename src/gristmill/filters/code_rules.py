@@ -21,6 +21,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import code_facts, type_errors
 from gristmill.text.fences import python_code
+from gristmill.text.plurals import listed
 from gristmill.text.python_source import BANNED
 from gristmill.text.tested_code import PLACEHOLDER
 
@@ -100,11 +101,11 @@ class CodeRules(RowStage):
             yield Drop("does_not_compile", error)
             return
         if banned := sorted({*facts["imports"]} & {*self.banned}):
-            yield Drop("banned_import", ", ".join(banned))
+            yield Drop("banned_import", listed(banned))
         if facts["stubs"]:
-            yield Drop("unfinished", ", ".join(facts["stubs"]))
+            yield Drop("unfinished", listed(facts["stubs"]))
         if self.needs_docstring and facts["undocumented"]:
-            yield Drop("no_docstring", ", ".join(facts["undocumented"]))
+            yield Drop("no_docstring", listed(facts["undocumented"]))
         for name, paths in facts["complexities"].items():
             if paths > self.max_complexity:
                 yield Drop("too_complex", f"{name} has {paths} > {self.max_complexity} paths")

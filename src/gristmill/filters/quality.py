@@ -84,9 +84,9 @@ class Quality(RowStage):
         asked = [turn["content"] for turn in said if turn["role"] == "user"]
         answers = [turn["content"] for turn in said if turn["role"] == "assistant"]
         if not asked:
-            yield Drop("empty_instruction")
+            yield Drop("empty_instruction", "nothing is asked")
         if not answers or not (answers[-1].strip() or _ends_with_call(row)):
-            yield Drop("empty_output")
+            yield Drop("empty_output", "the last answer is empty")
         if evidence := detectors.answers(asked[0] if asked else ""):
             yield Drop("answered", evidence)
         gen = row.get("gen")

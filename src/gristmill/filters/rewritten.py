@@ -13,6 +13,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fidelity import lost
+from gristmill.text.plurals import listed
 from gristmill.text.rouge import f_measure, repeats
 from gristmill.text.words import words
 
@@ -63,5 +64,5 @@ class Rewritten(RowStage):
         if "overgrown" not in self.skip and len(new) > self.max_growth * len(old):
             return Drop("overgrown", f"{len(new)} words of {len(old)}")
         if self.keeps_facts and (gone := lost(before, after)):
-            return Drop("lost_facts", ", ".join(gone))
+            return Drop("lost_facts", listed(gone))
         return {}

@@ -77,14 +77,15 @@ class SkillMixGrades(RowStage):
         criteria = [f"{i}. {one}" for i, one in enumerate([*told, "The text makes sense."], 1)]
         prompt = GRADE.format(criteria="\n".join(criteria), text=text)
         ask: list[Message] = [{"role": "user", "content": prompt}]
-        llm, found = ctx.llm("judge"), list[dict[str, str]]()
+        llm, said = ctx.llm("judge"), list[str]()
         calls = [complete(llm, ask, self.sampling) for _ in range(self.gradings)]
         for reply in await asyncio.gather(*calls):
             if isinstance(reply, Drop):
                 return reply
-            found.append(dict(POINT.findall(reply.text)))
+            said.append(reply.text)
+        found: list[dict[str, str]] = [dict(POINT.findall(one)) for one in said]
         if not any(found):
-            return Drop("unparsed_judge", text)
+            return Drop("unparsed_judge", said[-1])
         points = [rounded([one.get(f"{i + 1}") for one in found]) for i in range(len(criteria))]
         for i, skill in enumerate(skills):
             points[i] *= f" {' '.join(words(skill))} " not in f" {' '.join(words(text))} "

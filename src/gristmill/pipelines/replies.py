@@ -38,10 +38,10 @@ async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Dro
     except PromptTooLong as error:
         return Drop("prompt_too_long", str(error))
     if reply.finish_reason in UNFINISHED:
-        return Drop(reply.finish_reason, reply.text)
+        return Drop(reply.finish_reason, reply.text or "no text")
     if whole and reply.finish_reason == "length":
         return Drop("cut_off", f"{reply.completion_tokens} tokens: {reply.text}")
-    return reply if reply.text.strip() else Drop("empty")
+    return reply if reply.text.strip() else Drop("empty", f"{reply.completion_tokens} tokens")
 
 
 def fill(

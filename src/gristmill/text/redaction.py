@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from gristmill.text.plurals import listed
+
 FIELDS = ("instruction", "input", "output", "prompt", "chosen", "rejected")
 UNSHOWN = ("personal_data", "secret")
 """Reject codes of rows whose texts no card and no report shows."""
@@ -43,8 +45,8 @@ def spans_of(
 
 
 def told(found: Iterable[tuple[str, Span]]) -> str:
-    """Return kinds and places, without the texts: evidence may be published."""
-    return ", ".join(f"{span.kind} at {name} {span.start}-{span.end}" for name, span in found)
+    """Return kinds and places of the first, without the texts: evidence may be published."""
+    return listed([f"{span.kind} at {name} {span.start}-{span.end}" for name, span in found])
 
 
 def counted(found: Iterable[tuple[str, Span]]) -> str:
