@@ -109,6 +109,18 @@ def test_mail_beside_the_address_of_a_page_is_no_login(text) -> None:
     assert found(text) == [("email", "ann.lee@gmail.com")]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://ann.lee@gmail.com",
+        "Mail [Ann](http://ann.lee@gmail.com/).",
+        "See HTTPS://ann.lee@gmail.com.",
+    ],
+)
+def test_a_name_alone_in_front_of_a_host_without_a_page_is_mail_made_a_link(text) -> None:
+    assert found(text) == [("email", "ann.lee@gmail.com")]
+
+
 @pytest.mark.parametrize("between", ["\uff0c\u90ae\u7bb1", "\u90ae\u7bb1"])
 def test_mail_behind_a_page_is_found_in_text_without_spaces(between) -> None:
     ((kind, mail),) = found(f"\u7f51\u7ad9https://foo.com{between}ann.lee@gmail.com")
@@ -121,6 +133,10 @@ def test_mail_behind_a_page_is_found_in_text_without_spaces(between) -> None:
     [
         "git clone git+ssh://ann.lee@host.io/rows",
         "sftp://ann@host.io",
+        "https://ann@host.io:8443",
+        "https://ann@host.io/~ann/rows.git",
+        "https://ann@host.io/?q=rows",
+        "https://ann:pw@host.io",
         "postgresql+psycopg2://ann:pw%21x@db.host.io/rows",
         "git clone ann@host.io:team/rows.git.",
         "rsync ann@host.io:~/rows .",

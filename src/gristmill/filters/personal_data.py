@@ -22,7 +22,7 @@ class PersonalData(Secrets):
     A masked row has `[EMAIL]` and the like in its texts.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = frozenset({"personal_data"})
 
     kinds: tuple[Kind, ...] = Field(default=KINDS, min_length=1)

@@ -28,6 +28,10 @@ LOGIN = re.compile(
 """Behind and in front of who logs in on a machine: `git@host:rows/x.git`, `ssh://ann@host`. Of a
 page's address and an address of mail behind it, anything but a name and a password stands between.
 """
+LINKED = re.compile(r"(?ai)https?://[\w.%~+-]*$")
+ON_PAGE = re.compile(r":\d|/?[?#]|/[\w%~]")
+"""`https://ann@host.io` without a password, a port or a path behind it is an address of mail that
+somebody made a link of: nobody logs in on a page's front door by name alone."""
 # A pattern that begins with a letter or digit and then looks back is found three times as fast as
 # one that looks back first.
 IP4 = re.compile(r"\d(?<![\w.]\d)\d{0,2}\.(?:\d{1,3}\.){2}\d{1,3}(?![\w]|\.\d)")
@@ -109,7 +113,9 @@ def _emails(text: str) -> Iterator[tuple[int, int]]:
     for found in EMAIL.finditer(text) if "@" in text else ():
         start, end = found.span()
         at = text.index("@", start)
-        is_login = PATH.match(text, end) or LOGIN.search(text[max(0, at - 160) : at])
+        before = text[max(0, at - 160) : at]
+        is_linked = LINKED.search(before) and not ON_PAGE.match(text, end)
+        is_login = PATH.match(text, end) or (not is_linked and LOGIN.search(before))
         if not (is_login or found[0].startswith("git@") or NOBODY.search(found[0])):
             yield start, end
 
