@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from gristmill.text.detectors import loops
+from gristmill.text.looping import loops
 from gristmill.text.structure import fold
 
 HTML_ROW = "  <tr>\n" + "    <td>Row 1</td>\n" * 5 + "  </tr>\n"

@@ -1,7 +1,7 @@
-"""Drop rows whose answer repeats itself (F6): its words, its lines, or all that compresses.
+"""Drop rows whose answer repeats itself (F6): words, lines, all that compresses, or counting on.
 
-Source: our own limits, tuned as `text/detectors.py` says. Code blocks, tables and markup repeat by
-their nature and are looked at as one word each.
+Source: our own limits, tuned as `text/detectors.py` and `text/counting.py` say. Code blocks, tables
+and markup repeat by their nature and are looked at as one word each.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import ClassVar, TypedDict
 from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.detectors import MIN_DISTINCT, MIN_ZLIB, Loop
+from gristmill.text.counting import COUNTED
+from gristmill.text.looping import MIN_DISTINCT, MIN_ZLIB, Loop
 from gristmill.text.turns import Spoken, answers
 
 
@@ -22,6 +23,7 @@ class Nothing(TypedDict):
 class Loops(RowStage):
     """Look at every answer; the detail has the measure and its value."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"loop"})
 
     min_distinct: float = Field(default=MIN_DISTINCT, ge=0, le=1)
@@ -33,9 +35,12 @@ class Loops(RowStage):
     """Compressed size by size under which an answer of 300 bytes or more loops."""
     same_lines: int = Field(default=0, ge=0)
     """Times from which on one line makes a loop; 0 for any: refrains do so as well."""
+    counted: int = Field(default=COUNTED, ge=0)
+    """Steps from which on an answer that only counts on loops, three times as many where no letter
+    stands between the numbers; 0 for any."""
 
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Look at one answer after the other."""
-        loop = Loop(self.min_distinct, self.min_zlib, self.ngram, self.same_lines)
+        loop = Loop(self.min_distinct, self.min_zlib, self.ngram, self.same_lines, self.counted)
         evidence = next(filter(None, map(loop, answers(row))), None)
         return Drop("loop", evidence) if evidence else {}

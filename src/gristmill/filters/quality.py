@@ -17,6 +17,7 @@ from gristmill.engines.requests import Gen
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.chat import calls_tools
+from gristmill.text.looping import loops
 from gristmill.text.shingles import same
 from gristmill.text.turns import Turn, turns
 
@@ -59,7 +60,7 @@ class Quality(RowStage):
     Only the last answer has to say something, or to call a tool: those before it may be calls.
     """
 
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
@@ -126,7 +127,7 @@ def _ends_with_call(row: Texts) -> bool:
     return bool(answers) and calls_tools(answers[-1])
 
 
-LOOP: tuple[tuple[Code, Callable[[str], str | None]], ...] = (("loop", detectors.loops),)
+LOOP: tuple[tuple[Code, Callable[[str], str | None]], ...] = (("loop", loops),)
 ANSWER_FAULTS: tuple[tuple[Code, Callable[[str], str | None]], ...] = (
     ("no_output", detectors.no_output),
     ("no_output", detectors.only_image),

@@ -21,6 +21,7 @@ from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.like_rouge import LikeRouge
+from gristmill.text.looping import loops
 from gristmill.text.refusals import NON_ANSWERS
 from gristmill.text.turns import WholeTurn, turns, whole
 from gristmill.text.words import words
@@ -102,7 +103,7 @@ class Urial(RowStage):
             return Drop("no_content", reply.text)
         if not self.keep_refusals and (found := detectors.declines(text)):
             return Drop("refusal", f"{found}: {text}")
-        if found := detectors.loops(text):
+        if found := loops(text):
             return Drop("loop", found)
         if _index().nearest(words(text))[0]:
             return Drop("copied_example", text)

@@ -15,9 +15,11 @@ EMPTY = re.compile(
 ELEMENT = re.compile(r"<([a-z][\w:-]*+)[^<>]*+>([^<]*+)</\1\s*>", re.I)
 """An element without others in it."""
 FOLDED = re.compile(r"\w+\0")
+DIGITS = re.compile(r"\d+")
 MAX_DEPTH = 40
 MAX_ROWS = 20
-"""Rows of a table from which on it is one only while more than every third is another."""
+"""Rows of a table from which on it is one only while more than every third is another, whatever its
+numbers are."""
 
 
 def fold(text: str, repeats: Callable[[str], object]) -> str:
@@ -57,4 +59,4 @@ def _is_table(lines: list[str]) -> bool:
         or "-" not in lines[1]
     ):
         return False
-    return len(lines) < MAX_ROWS or len(set(lines)) * 3 > len(lines)
+    return len(lines) < MAX_ROWS or len({DIGITS.sub("0", line) for line in lines}) * 3 > len(lines)
