@@ -56,6 +56,28 @@ def test_what_the_text_tells_asks_no_sandbox(ask, script, output, code) -> None:
 
 
 @pytest.mark.parametrize(
+    "code",
+    ["# TODO: the rest", "x = 1  # fixme: wrong", "# Your code here", "#todo(ann) sort",
+     "# not yet implemented"],
+)  # fmt: skip
+def test_a_remark_that_something_is_to_be_done_is_no_finished_code(ask, script, code) -> None:
+    assert ask(CodeRules(), answer(code), script({})).code == "unfinished"
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["todo = Todo('milk')", "# A TODO list app", "return NotImplemented", "'Todo: deleted'",
+     "except nx.NetworkXNotImplemented: pass", "# Add a todo item to the list"],
+)  # fmt: skip
+def test_lists_of_things_to_do_and_values_of_python_are_finished_code(ask, script, code) -> None:
+    assert ask(CodeRules(), answer(code), script({"": [said()]})) == {}
+
+
+def test_a_line_of_marks_is_read_once(ask, script) -> None:
+    assert ask(CodeRules(), answer("#" * 99_000), script({"": [said()]})) == {}
+
+
+@pytest.mark.parametrize(
     ("errors", "wanted"),
     [([], None), (["2: no int", "3: no"], Drop("wrong_type", "2: no int"))],
 )

@@ -69,3 +69,38 @@ def test_a_warning_is_no_error() -> None:
 )
 def test_a_function_that_does_nothing_is_a_stub(body, stub) -> None:
     assert bool(facts(f"def f():\n    {body}")["stubs"]) == stub
+
+
+BASE = "class Base:\n    def size(self):\n        raise NotImplementedError\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "stubs"),
+    [
+        (BASE, ["size"]),
+        (BASE + "class One(Base):\n    def size(self):\n        return 1\n", []),
+        (BASE + "class One(Base):\n    def area(self):\n        return 1\n", ["size"]),
+        (BASE.replace("Base", "Base(ABC)"), []),
+        (BASE.replace("Base", "Base(typing.Protocol[T])"), []),
+        (BASE.replace("Base", "Base(metaclass=abc.ABCMeta)"), []),
+        (BASE.replace("size(self)", "__exit__(self, *args)"), []),
+        (BASE.replace("size(self)", "__init__(self)"), []),
+        (BASE.replace("size(self)", "__init__(self, size)"), ["__init__"]),
+    ],
+)
+def test_what_others_fill_in_is_no_stub(code, stubs) -> None:
+    assert facts(code)["stubs"] == stubs
+
+
+def test_an_overload_needs_no_docstring_of_its_own() -> None:
+    code = "@overload\ndef f(x: int) -> int: ...\ndef f(x):\n    'Give it back.'\n    return x\n"
+    assert facts(code)["undocumented"] == []
+
+
+def test_a_package_is_imported_by_a_call_as_well() -> None:
+    code = "import importlib\nx = importlib.import_module('os.path')\ny = __import__(name)"
+    assert facts(code)["imports"] == ["importlib", "os"]
+
+
+def test_a_list_of_checks_has_one_path() -> None:
+    assert facts("def f(x):\n" + "    assert x\n" * 99)["complexities"] == {"f": 1}

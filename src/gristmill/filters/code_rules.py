@@ -8,6 +8,7 @@ inside the sandbox and never run. Types are checked by mypy, where a profile of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypedDict
 
@@ -23,7 +24,14 @@ from gristmill.text import code_facts, type_errors
 from gristmill.text.fences import python_code
 from gristmill.text.plurals import listed
 from gristmill.text.python_source import BANNED
-from gristmill.text.tested_code import PLACEHOLDER
+
+REMARK = re.compile(r"#[^\n]*+")
+LATER = re.compile(
+    r"\b(?:TODO|FIXME)\b(?![ -]?(?:list|app|item)s?\b)|(?i:\b(?:todo|fixme)\s*[:(]"
+    r"|your (?:code|solution|implementation|logic) (?:goes )?here|\bnot (?:yet )?implemented\b"
+    r"|\bimplement (?:this|me)\b)"
+)
+"""In a remark: something is still to be done. To-do lists are what programs are about, too."""
 
 
 class Nothing(TypedDict):
@@ -33,6 +41,7 @@ class Nothing(TypedDict):
 class CodeRules(RowStage):
     """Drop an answer at the first rule that its code breaks; the detail says where."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset(
         {"no_code", "code_too_long", "does_not_compile", "banned_import", "unfinished",
          "no_docstring", "too_complex", "wrong_type"}
@@ -68,7 +77,7 @@ class CodeRules(RowStage):
             return Drop("no_code", "no code, or no closed Python block in the output")
         if len(code) > MAX_CHARS:
             return Drop("code_too_long", f"{len(code)} > {MAX_CHARS} characters")
-        if place := PLACEHOLDER.search(code):
+        if place := next(filter(None, (LATER.search(x[0]) for x in REMARK.finditer(code))), None):
             return Drop("unfinished", place[0])
         ask = inspection(code_facts, "facts", code, timeout_s=self.timeout_s)
         verdict = await ctx.sandbox.run(ask)

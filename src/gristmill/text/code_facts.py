@@ -7,15 +7,20 @@ model wrote is parsed there and nowhere else.
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from typing import Any
 
+OPEN = re.compile(r"\b(?:Protocol|ABC|ABCMeta)\b")
+"""Base of classes whose methods others fill in."""
+IMPORTS = ("__import__", "import_module")
 FUNCTION = (ast.FunctionDef, ast.AsyncFunctionDef)
 BRANCH = (
     ast.If, ast.For, ast.AsyncFor, ast.While, ast.IfExp, ast.ExceptHandler, ast.comprehension,
-    ast.match_case, ast.Assert,
+    ast.match_case,
 )  # fmt: skip
-"""Where a path divides (McCabe, "A Complexity Measure", 1976)."""
+"""Where a path divides (McCabe, "A Complexity Measure", 1976). A check is none: a list of a hundred
+asserts has one way through."""
 
 
 def facts(code: str) -> dict[str, Any]:
@@ -28,32 +33,61 @@ def facts(code: str) -> dict[str, Any]:
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"error": f"{type(error).__name__}: {error}"}
     functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
+    filled = _filled_in(tree)
     public = [n for n in tree.body if isinstance(n, (*FUNCTION, ast.ClassDef)) and n.name[0] != "_"]
     return {
         "imports": sorted({name for node in ast.walk(tree) for name in _imported(node)}),
-        "stubs": [node.name for node in functions if _is_stub(node)],
-        "undocumented": [node.name for node in public if not ast.get_docstring(node)],
+        "stubs": [node.name for node in functions if node not in filled and _is_stub(node)],
+        "undocumented": [
+            node.name for node in public if not ast.get_docstring(node) and not _is_open(node)
+        ],
         "complexities": {node.name: _complexity(node) for node in functions},
     }
 
 
 def _imported(node: ast.AST) -> list[str]:
-    """Return the packages that a statement imports, also one that calls the built-in function."""
+    """Return the packages that a statement imports, also one that calls a function for it."""
     if isinstance(node, ast.Import):
         return [alias.name.partition(".")[0] for alias in node.names]
     if isinstance(node, ast.ImportFrom):
         return [] if node.level else [(node.module or "").partition(".")[0]]
-    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "__import__" and node.args:
+    if isinstance(node, ast.Call) and _called(node) in IMPORTS and node.args:
         name = getattr(node.args[0], "value", None)
         return [name.partition(".")[0]] if isinstance(name, str) else []
     return []
 
 
+def _called(node: ast.Call) -> str:
+    return getattr(node.func, "id", "") or getattr(node.func, "attr", "")
+
+
+def _filled_in(tree: ast.Module) -> set[ast.AST]:
+    """Return the methods that others fill in: of protocols, and those that a subclass here has."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    above = {node: [*map(ast.unparse, [*node.bases, *node.keywords])] for node in classes}
+    given: dict[str, set[str]] = {}
+    for node in classes:
+        names = {method.name for method in node.body if isinstance(method, FUNCTION)}
+        for base in above[node]:
+            given.setdefault(base, set()).update(names)
+    return {
+        method
+        for node in classes
+        for method in node.body
+        if isinstance(method, FUNCTION)
+        and (method.name in given.get(node.name, ()) or any(map(OPEN.search, above[node])))
+    }
+
+
+def _is_open(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
+    """Say whether a function only says what others do."""
+    return any(re.search("abstract|overload", ast.unparse(d)) for d in node.decorator_list)
+
+
 def _is_stub(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
-    """Say whether a function does nothing, and is no part of a protocol that others fill in."""
-    if any(
-        "abstract" in ast.unparse(d) or "overload" in ast.unparse(d) for d in node.decorator_list
-    ):
+    """Say whether a function leaves undone what it is for; special methods may do nothing."""
+    is_special = node.name.startswith("__") and node.name.endswith("__")
+    if _is_open(node) or (is_special and (node.name != "__init__" or len(node.args.args) == 1)):
         return False
     body = node.body[1:] if ast.get_docstring(node) is not None else node.body
     return all(_does_nothing(statement) for statement in body)
