@@ -1,7 +1,7 @@
 import asyncio
-import importlib.util
 import math
 import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -255,20 +255,29 @@ def test_a_training_that_diverges_says_so_and_writes_no_model(tiny, tmp_path) ->
     assert not list(tmp_path.rglob("config.json"))
 
 
-@pytest.mark.skipif(importlib.util.find_spec("peft") is not None, reason="peft is installed")
-def test_low_rank_without_peft_says_what_to_install(tiny) -> None:
-    with pytest.raises(RequirementError, match=r"needs peft.*pip install peft"):
+def test_low_rank_without_peft_says_what_to_install(tiny, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(RequirementError, match=r"needs peft.*pip install 'gristmill\[lora\]'"):
         Trainer(model=str(tiny), lora_rank=4).check()
 
 
 def test_low_rank_additions_are_merged_into_the_saved_model(tiny, tmp_path) -> None:
-    pytest.importorskip("peft")
+    import torch
+    from transformers import AutoModelForCausalLM
+
     how = {"lora_rank": 4, "learning_rate": 3e-2}
     made = [train(tiny, tmp_path / name, Train(LESSONS), **how) for name in "ab"]
     assert made[0].losses.equals(made[1].losses)
     assert losses(made[0], 0) == pytest.approx(scored(str(tiny), LESSONS), abs=1e-4)
     assert losses(made[0], 1) == pytest.approx(scored(made[0].model, LESSONS), abs=1e-4)
     assert sum(losses(made[0], 1).values()) < sum(losses(made[0], 0).values())
+    before, after = (
+        AutoModelForCausalLM.from_pretrained(folder).state_dict()
+        for folder in (tiny, made[0].model)
+    )
+    for name, weight in before.items():
+        moved = torch.linalg.matrix_rank((after[name] - weight).view(len(weight), -1), atol=1e-5)
+        assert moved == (4 if "proj" in name else 0), name
 
 
 def test_a_stopped_trainer_ends_at_its_next_update(tiny, tmp_path) -> None:

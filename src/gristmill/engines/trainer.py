@@ -60,7 +60,7 @@ class Trainer(Engine):
     """Places, evenly spaced up to the end, at which every row is scored; at most one per update."""
     lora_rank: int = Field(default=0, ge=0)
     """Rank of low-rank additions to every linear layer, merged at the end (their alpha is twice
-    the rank); needs the package peft. 0 trains all weights."""
+    the rank); needs the extra `lora` (peft). 0 trains all weights."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Precision of the products. auto: float32 on a CPU, bfloat16 on a GPU. All weights that are
     trained are float32; the model is saved in the precision that it came in."""
@@ -94,7 +94,7 @@ class Trainer(Engine):
         if self.lora_rank and find_spec("peft") is None:
             raise RequirementError(
                 f"the trainer's lora_rank={self.lora_rank} needs peft, which is not installed; run "
-                "pip install peft, or set lora_rank to 0 to train all weights"
+                "pip install 'gristmill[lora]', or set lora_rank to 0 to train all weights"
             )
 
     def origin(self) -> dict[str, Any]:
