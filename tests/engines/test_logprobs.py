@@ -273,6 +273,7 @@ def test_the_likeliest_tokens_bound_an_entropy() -> None:
     entropy = -sum(p * np.log(p) for p in probs if p)
     between = [bounds(np.log(probs[:k]).tolist(), 1000) for k in (1, 5, 20, 60)]
     assert all(low < entropy < high for low, high in between)
+    assert (*between[2], entropy) == pytest.approx((2.8301, 3.8957, 3.3975), abs=1e-4)
     assert all(a[0] < b[0] and a[1] > b[1] for a, b in pairwise(between)), "more tokens, less room"
     assert bounds([np.log(0.5), np.log(0.5)], 2) == pytest.approx((np.log(2), np.log(2)))
     low, high = bounds([np.log(0.6)], 5)

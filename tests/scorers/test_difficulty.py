@@ -38,7 +38,13 @@ def test_no_question_is_not_asked_about(ask, script) -> None:
 
 @pytest.mark.parametrize(
     ("passed", "tried", "score", "low", "high"),
-    [(3, 4, 0.25, 0.04559, 0.69936), (0, 8, 1.0, 0.67559, 1.0), (8, 8, 0.0, 0.0, 0.32441)],
+    [
+        (3, 4, 0.25, 0.04559, 0.69936),
+        (0, 8, 1.0, 0.67559, 1.0),
+        (8, 8, 0.0, 0.0, 0.32441),
+        (4, 10, 0.6, 0.31267, 0.83182),
+        (40, 100, 0.6, 0.50200, 0.69060),
+    ],
 )
 def test_a_pass_rate_turns_into_a_difficulty_with_its_interval(
     ask, script, passed, tried, score, low, high

@@ -94,6 +94,8 @@ def test_the_worked_efficiencies_of_the_sheet() -> None:
         [0.050071, 0.028311, 0.033973], abs=1e-5
     )
     assert lines[0]["keep"]
+    (one,) = decided(stage, blobs(1), [0.3], n=pa.array([1.0]))
+    assert one["efficiency"] == pytest.approx(0.3), "no row costs less than e"
 
 
 def test_a_conflict_leaves_and_the_next_row_takes_its_place() -> None:
