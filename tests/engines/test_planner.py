@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.engines.planner import Lengths, Waiting, plan
+from gristmill.engines.planner import ENOUGH, KNOWN, Lengths, Waiting, plan
 from gristmill.engines.prefixes import BLOCK, Node, build, common, grouped, shared
 from gristmill.engines.requests import Choice, Completion, Generate, Sampling
 
@@ -17,8 +17,12 @@ TOKEN = 4
 """Characters of a token."""
 
 
-def ask(prompt: str, max_tokens: int = 8, draw: int = 0) -> Generate:
-    return Generate(prompt, Sampling(1.0, max_tokens=max_tokens), draw)
+def ask(prompt: str, max_tokens: int = 8, draw: int = 0, stage: str = "") -> Generate:
+    return Generate(prompt, Sampling(1.0, max_tokens=max_tokens), draw, stage=stage)
+
+
+def made(n: int) -> Completion:
+    return Completion("", "stop", 5, n)
 
 
 def words(n: int, *seed: object) -> str:
@@ -145,6 +149,35 @@ def test_the_length_of_an_answer_is_learnt_per_template() -> None:
         lengths.learn(request, Completion("", "stop", 5, n))
     lengths.learn(request, "no answer at all")
     assert lengths.estimate([request, ask("Judge this: a", 50)]) == [10, 50]
+
+
+def test_a_stage_whose_prompts_all_begin_otherwise_is_known_by_its_own_answers() -> None:
+    lengths = Lengths()
+    for i in range(20 * KNOWN):
+        lengths.learn(ask(f"{i} is what this row asks", 100, stage="long"), made(70))
+        lengths.learn(ask("Judge this: a", 100, stage="judge"), made(3))
+    assert len(lengths) <= KNOWN, "a row's own words are no template: they would be a million"
+    new = [ask("never seen", 100, stage="long"), ask("Judge this: b", 100, stage="judge")]
+    assert lengths.estimate(new) == [70, 3]
+    assert lengths.estimate([ask("never seen", 100, stage="other")]) == [100]
+
+
+def test_two_templates_of_one_stage_are_known_apart_once_each_came_often() -> None:
+    lengths = Lengths()
+    evolve = "Evolve it into something that is rarer than it was: "
+    answer = "Answer it as a person would who knows it very well: "
+    for i in range(100):
+        lengths.learn(ask(f"{answer}{i}", 100, stage="evol"), made(5))
+    for i in range(ENOUGH):
+        asked = [ask(f"{begins}new", 100, stage="evol") for begins in (evolve, answer)]
+        assert lengths.estimate(asked) == [5, 5], i
+        lengths.learn(ask(f"{evolve}{i}", 100, stage="evol"), made(80))
+    assert lengths.estimate(asked) == [80, 5]
+
+
+def test_the_stage_that_asks_changes_no_answer() -> None:
+    assert ask("a", stage="one").key("e") == ask("a", stage="two").key("e") == ask("a").key("e")
+    assert ask("a", stage="one") == ask("a", stage="two")
 
 
 @given(

@@ -37,6 +37,7 @@ class Caller(Protocol):
     """Who asks: a row in one stage, as far as its calls go."""
 
     seed: int
+    label: str
 
     def call(self, asks: Asks, request: Request) -> Awaitable[Any]:
         """Ask."""
@@ -87,7 +88,7 @@ class Llm:
 
         With a schema the engine holds the text to it where it can. `replies.fill` also reads it.
         """
-        request = Generate(prompt, sampling, schema=written(schema))
+        request = Generate(prompt, sampling, schema=written(schema), stage=self.ctx.label)
         if self.images:
             request = See(prompt, sampling, schema=request.schema, images=self.images)
         if sampling.temperature > 0:

@@ -12,8 +12,9 @@ come here (`client.py`).
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
@@ -25,6 +26,10 @@ HEAD = 48
 """Characters that tell one template from another, for the estimate of answers' lengths."""
 SEEN = 256
 """Answers that an estimate remembers."""
+KNOWN = 1024
+"""Templates and stages that have estimates."""
+ENOUGH = 10
+"""Answers from which a template has an estimate of its own."""
 
 T = TypeVar("T")
 
@@ -40,30 +45,48 @@ def beginning(request: Request) -> str:
 
 
 class Lengths:
-    """Estimates of how long answers get: the 0.9-quantile of the last ones to the same template."""
+    """Estimates of how long answers get: the 0.9-quantile of the last ones to the same template.
+
+    A template is what a stage's prompts begin with. Where they begin with each row's own text none
+    comes up often enough, and all answers to the stage count.
+    """
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[str, int], deque[int]] = {}
+        self._seen: OrderedDict[tuple[str, int, str], deque[int]] = OrderedDict()
+        """By template and by stage, the one that got no answer for longest first."""
+
+    def __len__(self) -> int:
+        """Return how many templates and stages it remembers."""
+        return len(self._seen)
 
     def learn(self, request: Request, answer: Any) -> None:
         """Remember how long an answer was."""
-        if isinstance(request, Generate) and isinstance(answer, Completion):
-            seen = self._seen.setdefault(_template(request), deque(maxlen=SEEN))
-            seen.append(answer.completion_tokens)
+        if not (isinstance(request, Generate) and isinstance(answer, Completion)):
+            return
+        for name in _names(request):
+            self._seen.setdefault(name, deque(maxlen=SEEN)).append(answer.completion_tokens)
+            self._seen.move_to_end(name)
+        while len(self._seen) > KNOWN:
+            self._seen.popitem(last=False)
 
     def estimate(self, requests: Sequence[Request]) -> list[int]:
         """Return how many tokens each answer will have; its limit where none is known yet."""
-        known = {name: sorted(seen)[len(seen) * 9 // 10] for name, seen in self._seen.items()}
-        return [
-            known.get(_template(request), request.sampling.max_tokens)
-            if isinstance(request, Generate)
-            else 1
-            for request in requests
-        ]
+        known = cache(lambda name: sorted(self._seen[name])[len(self._seen[name]) * 9 // 10])
+        return [self._one(request, known) for request in requests]
+
+    def _one(self, request: Request, known: Callable[[tuple[str, int, str]], int]) -> int:
+        if not isinstance(request, Generate):
+            return 1
+        template, stage = _names(request)
+        if len(self._seen.get(template, ())) >= ENOUGH:
+            return known(template)
+        return known(stage) if stage in self._seen else request.sampling.max_tokens
 
 
-def _template(request: Generate) -> tuple[str, int]:
-    return beginning(request)[:HEAD], request.sampling.max_tokens
+def _names(request: Generate) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
+    """Return the names of a request's template and of its stage."""
+    of = request.stage, request.sampling.max_tokens
+    return (*of, f"template {beginning(request)[:HEAD]}"), (*of, "")
 
 
 def plan(texts: Sequence[str], answers: Sequence[int]) -> list[tuple[int, str]]:

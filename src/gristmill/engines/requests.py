@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, TypedDict, get_args
 
 import numpy as np
@@ -244,6 +244,8 @@ class Generate:
     sampling: Sampling
     draw: int | None = None
     schema: str = ""
+    stage: str = field(default="", compare=False)
+    """The label of the stage that asks, no part of the key: its answers are about as long."""
 
     def key(self, identity: str) -> str:
         """Return the name of the answer."""
