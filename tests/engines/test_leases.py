@@ -18,10 +18,10 @@ from gristmill import Recipe, run
 from gristmill.engines import leases
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client, connect, stop_all
-from gristmill.engines.leases import LINGER, TIMES, release
+from gristmill.engines.leases import LINGER, TIMES, Withdrawn, release
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.engines.turns import in_turn
-from gristmill.errors import EngineError, RequirementError
+from gristmill.errors import EngineError, EngineLost, GristmillError, RequirementError
 
 
 class Jump(selectors.SelectSelector):
@@ -268,6 +268,26 @@ def test_what_still_waits_at_the_end_starts_nothing() -> None:
     assert fast(go()).names("start") == ["a"]
 
 
+@pytest.mark.parametrize("error", [EngineLost, EngineError])
+def test_a_request_that_loses_its_slot_between_its_tries_has_no_more_of_them(error) -> None:
+    class Poisoned(Model):
+        async def generate(self, request: Generate) -> Completion:
+            self.room.note("tried", self.name)
+            if len(self.room.names("tried")) % 2:
+                raise error("once more")
+            raise Withdrawn
+
+    async def go() -> int:
+        room = Room()
+        roles, _ = clients({"a": Poisoned(name="a", room=room)}, None)
+        with pytest.raises(EngineError, match="once more"):
+            await asyncio.wait_for(roles["a"].ask(ask("x")), 100)
+        await stop_all(roles.values())
+        return len(room.names("tried"))
+
+    assert fast(go()) == 5, "three tries, and twice it had not begun"
+
+
 class Processes(Engine):
     """Says that it runs in processes that may survive it."""
 
@@ -336,3 +356,73 @@ def test_generator_and_judge_on_one_slot_give_the_same_rows_and_resume(tmp_path:
     ended, room = once(1, "ended")
     assert ended.dataset.equals(apart.dataset)
     assert 0 < len(room.names("answer")) <= n_answers - 80
+
+
+def test_an_engine_that_cannot_leave_its_slot_leaves_nobody_waiting() -> None:
+    class Stuck(Model):
+        async def rest(self) -> None:
+            raise EngineError("its memory is held")
+
+    async def go() -> list[Any]:
+        room = Room()
+        engines = {"a": Stuck(name="a", room=room), **models(room, "b")}
+        roles, _ = clients(engines, 1)
+        asked = [asyncio.ensure_future(roles[name].ask(ask(name))) for name in "ab"]
+        found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 500)
+        for name in "ab":  # nobody tells those who come later but the line itself
+            later = roles[name].ask(ask(f"{name} later"))
+            found += await asyncio.wait_for(asyncio.gather(later, return_exceptions=True), 500)
+        await stop_all(roles.values())
+        return found
+
+    (_, made), *lost = fast(go())
+    assert made.text == "a: a"
+    assert [str(error) for error in lost] == ["its memory is held"] * 3
+
+
+@settings(max_examples=60)
+@given(
+    st.sampled_from([1, 2, None]),
+    st.lists(st.sampled_from("abc"), min_size=1, max_size=12),
+    st.floats(0, 40),
+    st.lists(st.sampled_from(["fine", "cannot start", "cannot end"]), min_size=3, max_size=3),
+)
+def test_a_run_that_stops_at_any_moment_leaves_no_engine_and_no_task(
+    slots, roles_asked, stops_at, healths
+) -> None:
+    class Frail(Model):
+        health: str
+
+        async def start(self) -> None:
+            await super().start()
+            if self.health == "cannot start":
+                self.room.loaded.remove(self.name)
+                raise EngineError("no room")
+
+        async def rest(self) -> None:
+            if self.health == "cannot end":
+                raise EngineError("its memory is held")
+            await super().rest()
+
+    async def go() -> None:
+        room = Room()
+        engines = {
+            name: Frail(name=name, room=room, health=health, load_s=3.0)
+            for name, health in zip("abc", healths, strict=True)
+        }
+        roles, _ = clients(engines, slots)
+        asked = [
+            asyncio.ensure_future(roles[name].ask(ask(f"{i}")))
+            for i, name in enumerate(roles_asked)
+        ]
+        await asyncio.sleep(stops_at)
+        await asyncio.wait_for(stop_all(roles.values()), 500)
+        found = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 500)
+        assert all(
+            isinstance(one, tuple | asyncio.CancelledError | GristmillError) for one in found
+        ), found
+        await asyncio.sleep(100)
+        assert not room.loaded
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    fast(go())

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, Self
 
@@ -95,6 +96,9 @@ class Starter:
         start, self._start = self._start, None
         if self._seat:
             self._seat.is_open = False
+        if start is not None:  # what loads is not waited for, and must not be there afterwards
+            start.cancel()
+            await asyncio.wait({start})
         if start is not None or self._has_rested:
             self._has_rested = False
             await self.engine.stop()
@@ -130,6 +134,14 @@ class Clock:
     def seconds(self) -> float:
         """Seconds so far in which somebody was inside."""
         return self._before_s + (time.monotonic() - self._since if self._inside else 0.0)
+
+
+@dataclass(slots=True)
+class Tries:
+    """How often one request was lost with its engine, and how often it failed."""
+
+    losses: int = 0
+    errors: int = 0
 
 
 class Client:
@@ -188,28 +200,28 @@ class Client:
 
     async def _in_turn(self, request: Request) -> Answer:
         """Ask while the engine has a slot; what it did not begin then waits for the next one."""
+        tries = Tries()
         while True:
             await self.starter.enter()
             try:
                 with self.busy:
-                    return await self._tried(request)
+                    return await self._tried(request, tries)
             except Withdrawn:
                 continue
             finally:
                 self.starter.leave()
 
-    async def _tried(self, request: Request) -> Answer:
+    async def _tried(self, request: Request, tries: Tries) -> Answer:
         """Ask the engine, again where that may help."""
-        losses = errors = 0
         while True:
             try:
                 call = partial(getattr(self.engine, request.op), request)
-                made: Answer = await self.starter.suspects.ask(request, losses, call)
+                made: Answer = await self.starter.suspects.ask(request, tries.losses, call)
             except EngineLost:
-                losses += 1
+                tries.losses += 1
             except EngineError as error:
-                errors += 1
-                if errors >= self.attempts or isinstance(error, EngineRefused):
+                tries.errors += 1
+                if tries.errors >= self.attempts or isinstance(error, EngineRefused):
                     raise
             else:
                 return made

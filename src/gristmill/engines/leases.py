@@ -106,10 +106,14 @@ class Slots:
         self._line: list[Seat] = []
         self._switches: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._broken: Exception | None = None
+        """Why an engine could not free its slot: it will be free for nobody any more."""
 
     def want(self, seat: Seat) -> None:
         """Put an engine into the line, unless it is there or just loads or leaves."""
-        if seat not in self._line and seat not in self._holders:
+        if self._broken:
+            _fail(seat, self._broken)
+        elif seat not in self._line and seat not in self._holders:
             loop = asyncio.get_running_loop()
             self._line.append(seat)
             loop.call_later(LIMIT_S, self._tell, seat, loop.time())
@@ -165,10 +169,11 @@ class Slots:
         try:
             await seat.end()
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for the room
+            self._broken = error
             for other in [*self._line, seat]:
                 _fail(other, error)
             return
-        self._holders.remove(seat)
+        self._off(seat)
         if seat.is_wanted:
             self.want(seat)
         self._line = [other for other in self._line if other.is_wanted]
@@ -178,14 +183,22 @@ class Slots:
             await self._begin(new, started)
 
     async def _begin(self, seat: Seat, started: float) -> None:
+        if seat not in self._holders:
+            return  # it was stopped before it began
         try:
             await seat.begin()
         except Exception as error:  # noqa: BLE001 - it belongs to those who wait for this engine
-            self._holders.remove(seat)
+            self._off(seat)
             _fail(seat, error)
         else:
-            seat.open(asyncio.get_running_loop().time() - started)
+            if seat in self._holders:  # else it was stopped meanwhile
+                seat.open(asyncio.get_running_loop().time() - started)
         self.look()
+
+    def _off(self, seat: Seat) -> None:
+        """Take an engine off its slot, unless a stop did."""
+        if seat in self._holders:
+            self._holders.remove(seat)
 
     def _tell(self, seat: Seat, since: float) -> None:
         """Say who keeps an engine waiting, and again after as long a time."""
