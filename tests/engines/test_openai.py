@@ -265,6 +265,25 @@ def test_a_choice_without_any_label_is_no_answer(using: Any) -> None:
         using(lambda *_: reply, Choice(ASK, ("yes", "no")))
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "none",
+        {"content": []},
+        {"content": [{}]},
+        {"content": [{"top_logprobs": [{"token": "yes"}]}]},
+        {"content": [{"top_logprobs": [{"token": "yes", "logprob": "NaN"}]}]},
+        {"content": [{"top_logprobs": [{"token": "yes", "logprob": 1000.0}]}]},
+    ],
+)
+def test_logprobs_that_are_none_are_no_judgement(using: Any, given: Any) -> None:
+    with pytest.raises(EngineError, match="logprobs of another form"):
+        using(lambda *_: chat("yes", logprobs=given), Choice(ASK, ("yes", "no")))
+    made = {"choices": [{"text": "yes", "logprobs": {"top_logprobs": [given]}}]}
+    with pytest.raises(EngineError, match="logprobs of another form"):
+        using(lambda *_: made, Choice("Is it?", ("yes", "no")))
+
+
 def test_the_key_is_sent_and_shown_nowhere(
     using: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

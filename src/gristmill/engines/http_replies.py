@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from gristmill.errors import EngineError, EngineRefused, PromptTooLong
 
@@ -54,6 +54,35 @@ class Reply(BaseModel, extra="allow"):
     model: str | None = None
 
 
+LogProb = Annotated[float, Field(le=0.01, allow_inf_nan=False)]
+"""The logarithm of a probability, rounded by whoever sends it."""
+
+
+class Top(BaseModel):
+    """A token that might have come, in a chat."""
+
+    token: str
+    logprob: LogProb
+
+
+class Tops(BaseModel):
+    """The alternatives at one place of a chat's answer."""
+
+    top_logprobs: list[Top]
+
+
+class ChatLogProbs(BaseModel):
+    """The log-probs of a chat's answer: at least those of its first token."""
+
+    content: list[Tops] = Field(min_length=1)
+
+
+class TextLogProbs(BaseModel):
+    """The log-probs of a continuation: at least those of its first token."""
+
+    top_logprobs: list[dict[str, LogProb]] = Field(min_length=1)
+
+
 def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
     """Return the body of an answer; a refusal becomes the error that fits.
 
@@ -75,6 +104,24 @@ def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
         raise PromptTooLong(f"{url} refused the prompt: {said}")
     raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
+
+
+def likeliest(url: str, given: Any, *, chat: bool) -> dict[str, float]:
+    """Return the log-probs of the first token's alternatives; a chat says them in its own form.
+
+    Raises:
+        EngineError: They are not there, or no log-probs.
+    """
+    try:
+        if chat:
+            made = ChatLogProbs.model_validate(given).content[0]
+            return {top.token: top.logprob for top in made.top_logprobs}
+        return TextLogProbs.model_validate(given).top_logprobs[0]
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        told = f"logprobs of another form: {where} {wrong['msg']}"
+        raise EngineError(f"{url} answered with {told}") from error
 
 
 def names(reply: httpx.Response) -> list[str]:

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
-from gristmill.engines.http_replies import FILTERED, first, names, read_reply
+from gristmill.engines.http_replies import FILTERED, first, likeliest, names, read_reply
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
 from gristmill.engines.schemas import response_format, unwrapped
 from gristmill.engines.seeing import with_images
@@ -244,11 +244,7 @@ class OpenAI(Engine):
             raise EngineRefused(f"{self.base_url} filtered the prompt of a judge")
         if not given:
             raise EngineError(f"{self.base_url} gives no logprobs, so it cannot judge by a token")
-        tops = (
-            {top["token"]: top["logprob"] for top in given["content"][0]["top_logprobs"]}
-            if chat
-            else given["top_logprobs"][0]
-        )
+        tops = likeliest(self.base_url, given, chat=chat)
         sums = dict.fromkeys(request.labels, 0.0)
         for token, logprob in tops.items():
             if token.strip() in sums:
