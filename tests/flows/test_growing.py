@@ -14,11 +14,12 @@ from gristmill.errors import EngineError, GateClosed, RunLocked
 from gristmill.flows import growing
 from gristmill.flows.order import Order
 from gristmill.pipelines.workspace import Prepared
-from gristmill.publishing import hub
+from gristmill.publishing import amending, hub
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.review import Review
 from gristmill.publishing.seal import seal
+from tests.publishing.conftest import unlinked
 from tests.publishing.hub_server import TOKEN, serving
 
 RECIPE = r"""name: pets
@@ -104,7 +105,7 @@ def test_only_new_seeds_are_worked_on_and_older_rows_stay_as_they_are(grow) -> N
 def test_the_card_tells_every_version_and_how_to_build_it(grow) -> None:
     grow("the heron", "the otter")
     grow("the heron", "the otter", "a tapir", "the heron, then,")
-    text = (GROWN / "dataset" / "README.md").read_text()
+    text = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "3 rows, built from 4 seeds" in text
     newest, oldest = (
         text.index("**v2**: 1 row added, 0 changed, 0 removed; 3 in all"),
@@ -206,6 +207,30 @@ def test_a_row_kept_later_comes_back_and_what_else_its_seed_gave_stays(grow, pla
     assert not (place / ".gristmill" / "marked" / "pets").exists()
     card = (GROWN / "dataset" / "README.md").read_text()
     assert "- Rows brought back that `near_duplicates` had rejected as `near_duplicate`: 1." in card
+
+
+def test_a_row_that_a_later_stage_rejects_again_is_not_tried_at_every_growth(grow, place) -> None:
+    later = "  - use: filters.near_duplicates\n    as: again\n    ngram: 2\n"
+    more = f"{later}    threshold: 0.5\nexport:"
+    (place / "pets.yaml").write_text(RECIPE.replace("n: 1", "n: 2").replace("export:", more))
+    names = ("the heron", "an old cat", "my newt")
+    part = grow(*names)[1]["grown"]["run"]
+    before = RunFiles.open(GROWN)
+    first = before.rows.filter(end_at="near_duplicates", end="rejected")["id"][0]
+    Review(Path("runs") / part, [GROWN]).mark({first: ("keep", "differs enough")})
+    grow(*names)
+    assert first not in rows()
+    assert amending.wanted(RunFiles.open(GROWN)).back == {}
+    grow(*names, "two otters")
+    assert amending.wanted(RunFiles.open(GROWN)).back == {}
+    asked = before.last_of([first])[0]["instruction"]
+    twin = next(i for i, text in rows().items() if text == asked)
+    Review(GROWN).mark({twin: ("drop", "the other one")})
+    grow(*names, "two otters")
+    assert twin not in rows()
+    assert first in amending.wanted(RunFiles.open(GROWN)).back, "what left may have been in its way"
+    grow(*names, "two otters")
+    assert amending.wanted(RunFiles.open(GROWN)).back == {}
 
 
 def test_a_row_comes_back_to_the_side_where_its_question_is(grow, place) -> None:

@@ -25,8 +25,9 @@ from gristmill.formats.exports import NOTES, Export, write_dataset
 from gristmill.publishing import environment
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.files import RunFiles
-from gristmill.publishing.growth import counter, paid
+from gristmill.publishing.growth import TRIED, counter, paid
 from gristmill.publishing.sides import sided
+from gristmill.storage.ids import digest
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import write_parquet, write_text
 
@@ -49,7 +50,7 @@ class Wanted:
 
 def wanted(run: RunFiles) -> Wanted:
     """Read the marks of a grown dataset; they speak of rows as those read, as in any run."""
-    said = marks.read(run.path)
+    said, tried = marks.read(run.path), set(run.note.get(TRIED, ()))
     dropped = run.rows.filter(pl.col("end_code") == marks.DROPPED)["id"]
     rows, inside = run.last_of(dict.fromkeys([*said.by_id, *dropped])), set(run.kept)
     out = {row["id"]: note for row in rows if row["id"] in inside
@@ -59,11 +60,23 @@ def wanted(run: RunFiles) -> Wanted:
         if row["end_code"] == marks.DROPPED:
             is_back = said.note_against(row) is None
         else:
-            is_left = row["end"] == "rejected"
-            is_back = is_left and bool(said.bring_back(row, row["end_at"], row["end_code"]))
-        if is_back:
+            at = row["end_at"], row["end_code"]
+            is_back = row["end"] == "rejected" and said.bring_back(row, *at) is not None
+        if is_back and _asking(said, row["id"]) not in tried:
             back[row["id"]] = row["root"]
     return Wanted(out, back)
+
+
+def _asking(said: marks.Marks, row_id: str) -> str:
+    """Name what is asked for a row; another mark, or none, asks for something else."""
+    mark = said.by_id.get(row_id)
+    return digest(row_id, [mark.says, mark.text, *mark.at, *mark.seen] if mark else [])
+
+
+def _in_vain(folder: Path, back: Collection[str], again: RunFiles) -> list[str]:
+    """Name what was asked for rows that a later stage rejects again: it would every time."""
+    said, gone = marks.read(folder), again.rows.filter(end="rejected")["id"]
+    return [_asking(said, i) for i in gone if i in back]
 
 
 def amend(folder: Path, asked: Wanted, again: RunFiles | None) -> dict[str, Any] | None:
@@ -79,8 +92,9 @@ def amend(folder: Path, asked: Wanted, again: RunFiles | None) -> dict[str, Any]
     """
     made = _Amended(RunFiles.open(folder), asked, again)
     if not asked.out and not made.came:
-        if again and again.note["calls"]["made"]:  # nothing came back, but it was paid for
-            ledger = {**made.before.note, **paid(made.before.note, again.note)}
+        if again:  # nothing came back, but it may have been paid for
+            note = made.before.note
+            ledger = {**note, **paid(note, again.note), TRIED: made.tried}
             write_text(folder / "ledger.json", json.dumps(ledger, indent=1))
         return None
     if not made.n_rows:
@@ -107,6 +121,8 @@ class _Amended:
         self.counts: Counts = {line["stage"]: counter(line) for line in before.stages}
         self.n_rows = len(before.kept) - len(self.out) + len(self.came)
         self.gone = set[str]()
+        old = [] if self.out else before.note.get(TRIED, [])  # what left may have been in the way
+        self.tried = sorted({*old, *(_in_vain(before.path, asked.back, again) if again else ())})
 
     def write(self, scratch: Path) -> dict[str, Any]:
         """Put all files in place, the ledger last: it makes them a version."""
@@ -135,6 +151,7 @@ class _Amended:
         labels = [line["stage"] for line in self.before.stages]
         stages = lines(labels, self.counts)
         note = {**note, **spent, "stages": stages, "files": files, "dataset": dataset}
+        note[TRIED] = self.tried
         note["versions"] = [*versions(self.before), told]
         write_text(folder / "ledger.json", json.dumps(note, indent=1))
         return told

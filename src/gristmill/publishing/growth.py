@@ -28,6 +28,9 @@ from gristmill.publishing.versions import Version
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.shards import lock, write_text
 
+TRIED = "tried"
+"""In the ledger: what marks asked for rows in vain, and is not tried again until a row leaves."""
+
 
 def opened(folder: Path) -> RunFiles | None:
     """Return a grown dataset, its card up to date; None before its first version.
@@ -188,7 +191,8 @@ def _sum(before: Mapping[str, Any] | None, part: Mapping[str, Any]) -> dict[str,
     if labels != [line["stage"] for line in before["stages"]]:
         raise StorageError(f"stages {labels} are not those of the versions before")
     seeds = before["seeds"] + part["seeds"]
-    return {**part, **paid(before, part), "seeds": seeds, "stages": lines(labels, total)}
+    told = {"seeds": seeds, "stages": lines(labels, total), TRIED: before.get(TRIED, [])}
+    return {**part, **paid(before, part), **told}
 
 
 def paid(before: Mapping[str, Any], part: Mapping[str, Any]) -> dict[str, Any]:
