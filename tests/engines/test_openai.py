@@ -21,6 +21,7 @@ from gristmill.engines.seeing import See
 from gristmill.errors import (
     EngineError,
     EngineRefused,
+    PromptRefused,
     PromptTooLong,
     RequirementError,
     UsageError,
@@ -189,6 +190,16 @@ def test_a_server_that_stays_away_fails_after_its_attempts(using: Any) -> None:
 def test_a_prompt_that_does_not_fit_is_not_asked_again(using: Any, said: str) -> None:
     reply = httpx.Response(400, json={"error": {"message": said}})
     with pytest.raises(PromptTooLong, match="refused the prompt"):
+        using(lambda *_: reply, Generate(ASK, HOT))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["System role not supported", "Conversation roles must alternate user/assistant/user/..."],
+)
+def test_turns_that_a_servers_template_cannot_write_are_refused(using: Any, said: str) -> None:
+    reply = httpx.Response(400, json={"error": {"message": said}})
+    with pytest.raises(PromptRefused, match="refused the conversation"):
         using(lambda *_: reply, Generate(ASK, HOT))
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from gristmill.engines.tokens import Tokens
-from gristmill.errors import RecipeError
+from gristmill.errors import PromptRefused, RecipeError
 
 pytestmark = pytest.mark.slow
 
@@ -45,3 +45,10 @@ def test_a_model_without_a_template_takes_no_messages(tiny: Path, tmp_path: Path
     settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
     with pytest.raises(RecipeError, match="no chat template"):
         Tokens(folder).encode([{"role": "user", "content": "Hi"}])
+
+
+def test_turns_that_the_template_cannot_write_are_refused(tiny: Path) -> None:
+    tokens = Tokens(tiny)
+    tokens.tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
+    with pytest.raises(PromptRefused, match=r"turns of \['system'\]: System role not supported"):
+        tokens.encode([{"role": "system", "content": "Be brief."}])

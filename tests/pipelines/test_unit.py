@@ -9,7 +9,7 @@ import pytest
 
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Message, Sampling
-from gristmill.errors import StageError
+from gristmill.errors import GristmillError, PromptRefused, PromptTooLong, StageError
 from gristmill.pipelines import Context, Drop, RowStage, TableStage, decisions
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.unit import Unit
@@ -120,6 +120,25 @@ def test_a_value_of_another_type_fails_its_row_and_says_where(found) -> None:
     (gone,) = shard.rows
     assert gone["end"] == "failed"
     assert f"the column 'share' of stage 'rates' got {str(found)!r}" in gone["end_error"]
+
+
+class Unread(RowStage):
+    too_long: bool
+
+    def __call__(self, row: Text) -> Text:
+        error: GristmillError = PromptTooLong("9 > 8") if self.too_long else PromptRefused("a tool")
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("too_long", "code", "detail"),
+    [(True, "prompt_too_long", "9 > 8"), (False, "prompt_refused", "a tool")],
+)
+def test_a_row_that_a_model_cannot_read_is_rejected(too_long, code, detail) -> None:
+    shard = Shard()
+    asyncio.run(unit(Unread(too_long=too_long)).run([row("a")], 0, shard))
+    (gone,) = shard.rows
+    assert (gone["end"], gone["end_code"], gone["end_detail"]) == ("rejected", code, detail)
 
 
 def test_numbers_of_numpy_become_those_of_python() -> None:

@@ -21,6 +21,7 @@ from gristmill.engines.diverging import Divergences
 from gristmill.engines.entropies import Entropies
 from gristmill.engines.rating import Rating
 from gristmill.engines.requests import Completion, LogProbs, Op, Probs, Vector
+from gristmill.errors import PromptRefused, PromptTooLong
 from tests.conftest import text_of
 
 VERBS = ("Explain", "Describe", "Compare", "Summarise", "Name", "Plan", "List", "Estimate")
@@ -48,9 +49,11 @@ ROWS = [
 
 
 class Babble(Engine):
-    """Answers everything, by the request alone."""
+    """Answers everything, by the request alone, or cannot read a prompt."""
 
     ops: ClassVar[frozenset[Op]] = frozenset(get_args(Op)) - {"run", "train"}
+    unread_rate: float = 0.2
+    """Share (0..1) of the prompts that it refuses: every second is too long."""
     asked: list[Any] = Field(default_factory=list)
 
     @property
@@ -66,6 +69,9 @@ class Babble(Engine):
         return [request.key(self.identity) for request in self.asked]
 
     async def generate(self, request: Any) -> Completion:
+        if (drawn := random.Random(request.key("unread")).random()) < self.unread_rate:
+            too_long = drawn < self.unread_rate / 2
+            raise PromptTooLong("9 > 8") if too_long else PromptRefused("no such role")
         chance = self.chance(request)
         text = chance.choice([*SAYS, text_of(request)[-80:]])
         finish: Any = chance.choice(["stop"] * 9 + ["length"])
@@ -117,6 +123,7 @@ BAD: tuple[tuple[str, Any], ...] = (
 class Obliging(Babble):
     """Mostly does what is asked; else gives a bad reply or babbles."""
 
+    unread_rate: float = 0.0
     bad_rate: float = 0.15
     babble_rate: float = 0.1
     """Shares (0..1) of the replies that are bad, and any text at all."""

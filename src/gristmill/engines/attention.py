@@ -24,6 +24,7 @@ from gristmill.engines.lanes import Precision, lanes, package_version
 from gristmill.engines.loaded import Loaded, window_of
 from gristmill.engines.models import fingerprint
 from gristmill.engines.requests import Message, Op
+from gristmill.engines.tokens import chat_text
 from gristmill.errors import EngineError, PromptRefused, RecipeError
 from gristmill.storage.ids import digest
 
@@ -109,13 +110,7 @@ class Watcher:
         self._seen.append(output[1])
 
     def _render(self, messages: Sequence[Message]) -> str:
-        from jinja2 import TemplateError
-
-        try:
-            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise PromptRefused(f"the chat template refuses the conversation: {error}") from error
-        return text
+        return chat_text(self.tokenizer, messages, header=False)
 
 
 def strongest(masses: Sequence[Sequence[float]]) -> float:

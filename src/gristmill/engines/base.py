@@ -37,7 +37,7 @@ class Engine(BaseModel, ABC):
     request, thousands at a time. What gains from batches collects them itself.
     A machine's failure raises `EngineError` (asked again, then the row fails); a request that
     cannot fit raises `PromptTooLong` (the row is rejected), one that the model's template cannot
-    write `PromptRefused` (the row fails). An error belongs to one request, never to its batch.
+    write `PromptRefused` (rejected, too). An error belongs to one request, never to its batch.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

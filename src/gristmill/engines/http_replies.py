@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from gristmill.errors import EngineError, EngineRefused, PromptTooLong
+from gristmill.errors import EngineError, EngineRefused, PromptRefused, PromptTooLong
 
 if TYPE_CHECKING:
     import httpx
@@ -21,6 +21,8 @@ TOO_LONG = (
     "maximum input length",
 )
 """What servers say when a prompt does not fit; each has its own words for it."""
+NO_TEMPLATE = ("chat template", "conversation roles", "role not supported", "roles are supported")
+"""What chat templates say of turns that they cannot write, and servers repeat."""
 FILTERED = "content_filter"
 HIDDEN = "***"
 
@@ -103,6 +105,8 @@ def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
         return {"choices": [{"finish_reason": FILTERED}]}
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
         raise PromptTooLong(f"{url} refused the prompt: {said}")
+    if reply.status_code in (400, 422) and any(words in said.lower() for words in NO_TEMPLATE):
+        raise PromptRefused(f"{url} refused the conversation: {said}")
     raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
 
 

@@ -18,9 +18,10 @@ from pydantic import Field
 from gristmill.engines.models import commit, fingerprint, locate
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import Op
+from gristmill.engines.tokens import chat_text
 from gristmill.engines.vllm_model import VllmModel, positions
 from gristmill.engines.vllm_process import Process
-from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
+from gristmill.errors import PromptTooLong, RecipeError
 from gristmill.storage.ids import digest
 
 
@@ -73,15 +74,10 @@ class Reward(VllmModel):
         return Rating(value, len(ids))
 
     def _ids(self, process: Process, request: Rate) -> list[int]:
-        from jinja2 import TemplateError
-
         tokenizer = process.tokens.tokenizer
         if not process.tokens.template:
             raise RecipeError(f"engine reward: '{self.model}' has no chat template")
-        try:
-            text = tokenizer.apply_chat_template(list(request.messages), tokenize=False)
-        except (TemplateError, TypeError, ValueError) as error:
-            raise PromptRefused(f"the chat template refuses the conversation: {error}") from error
+        text = chat_text(tokenizer, request.messages, header=False)
         ids: list[int] = tokenizer(text, add_special_tokens=False)["input_ids"]
         return ids
 

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 from gristmill.engines.requests import Message, Prompt
-from gristmill.engines.tokens import first_ids
+from gristmill.engines.tokens import chat_text, first_ids
 from gristmill.errors import PromptRefused, RecipeError
 
 DUMMY = "gristmill"
@@ -127,19 +127,13 @@ class Spans:
         return self._encode([begins + header])[0] or self.anchor
 
     def _chat(self, messages: Sequence[Message], *, header: bool) -> str:
-        from jinja2 import TemplateError
-
         try:
-            text: str = self.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=header
-            )
-        except (TemplateError, TypeError, ValueError) as error:
-            roles = [message["role"] for message in messages]
+            return chat_text(self.tokenizer, messages, header=header)
+        except PromptRefused as error:
             raise PromptRefused(
-                f"the chat template of '{self.model}' refuses turns of {roles}: {error}; score "
-                "with another model, or set template to 'alpaca' or 'plain'"
+                f"'{self.model}': {error}; score with another model, or set template to 'alpaca' "
+                "or 'plain'"
             ) from error
-        return text
 
     def _encode(self, texts: Sequence[str]) -> list[list[int]]:
         once = list(dict.fromkeys(texts))  # a response comes with its context and without

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gristmill.engines.models import template_hash
-from gristmill.engines.requests import Prompt
-from gristmill.errors import RecipeError
+from gristmill.engines.requests import Message, Prompt
+from gristmill.errors import PromptRefused, RecipeError
 
 LAST = 6
 """Prompt tokens in front of a text while it is decoded: a first space depends on its left side."""
@@ -50,10 +50,7 @@ class Tokens:
                 f"model '{self.model}' has no chat template, so it cannot be asked with messages; "
                 "use a chat model, or a stage that gives it plain text to continue"
             )
-        rendered: str = self.tokenizer.apply_chat_template(
-            prompt, tokenize=False, add_generation_prompt=True
-        )
-        return rendered
+        return chat_text(self.tokenizer, prompt, header=True)
 
     def decode(self, prompt: Sequence[int], ids: Sequence[int]) -> str:
         """Return the text that the ids add to a prompt, special tokens left out."""
@@ -68,6 +65,23 @@ class Tokens:
     def first_ids(self, labels: Sequence[str]) -> dict[str, list[int]]:
         """Return the first ids of every way to write each label: as it is, after a space."""
         return first_ids(self.tokenizer, self.model, labels)
+
+
+def chat_text(tokenizer: Any, messages: Sequence[Message], *, header: bool) -> str:
+    """Return a conversation as a chat template writes it; `header` opens the next answer.
+
+    PromptRefused where the template cannot: many know no system, or two turns of one side.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        text: str = tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=header
+        )
+    except (TemplateError, TypeError, ValueError) as error:
+        roles = [message["role"] for message in messages]
+        raise PromptRefused(f"the chat template refuses turns of {roles}: {error}") from error
+    return text
 
 
 def first_ids(tokenizer: Any, model: str, labels: Sequence[str]) -> dict[str, list[int]]:

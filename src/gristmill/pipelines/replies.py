@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Collection, Coroutine
 from typing import Any
 
 from gristmill.engines.handles import Llm
+from gristmill.engines.passes import UNREAD, unread
 from gristmill.engines.requests import UNFINISHED, Completion, Prompt, Sampling
 from gristmill.engines.schemas import Schema, Shape, read, repaired
-from gristmill.errors import PromptTooLong
+from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.stage import Drop
 from gristmill.text.words import first_words
 
-REPLY_CODES = UNFINISHED | {"empty", "cut_off", "prompt_too_long", "unparsed_judge", "bad_json"}
+REPLY_CODES = UNFINISHED | UNREAD | {"empty", "cut_off", "unparsed_judge", "bad_json"}
 """What `complete`, `fill` and `judge` drop with."""
 
 
@@ -35,8 +36,8 @@ def complete(
 async def _usable(asked: Awaitable[Completion], whole: bool) -> Completion | Drop:
     try:
         reply = await asked
-    except PromptTooLong as error:
-        return Drop("prompt_too_long", str(error))
+    except (PromptTooLong, PromptRefused) as error:
+        return Drop(unread(error), str(error))
     if reply.finish_reason in UNFINISHED:
         return Drop(reply.finish_reason, reply.text or "no text")
     if whole and reply.finish_reason == "length":

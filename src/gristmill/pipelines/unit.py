@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from gristmill.engines.client import Asks
-from gristmill.errors import EngineError, GristmillError, PromptTooLong, StageError
+from gristmill.engines.passes import UNREAD, unread
+from gristmill.errors import EngineError, GristmillError, PromptRefused, PromptTooLong, StageError
 from gristmill.formats.marks import Marks
 from gristmill.formats.values import typed
 from gristmill.pipelines.context import Context
@@ -26,8 +27,6 @@ from gristmill.storage.rows import CLEARED, STRUCTS, Row, canonical, look, put, 
 from gristmill.storage.shards import Shard
 
 T = TypeVar("T")
-PROMPT_TOO_LONG = "prompt_too_long"
-"""The core's own reject code: a row whose request no retry can make fit its engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +115,8 @@ class Unit:
     def _children(self, use: Use, row: Row, out: list[Row | Drop], shard: Shard) -> list[Row]:
         children = []
         for number, made in enumerate(out):
-            born = {
-                "id": child_id([row["id"]], use.label, self.round, number),
-                "parents": [row["id"]],
-                "stage": use.label,
-            }
+            id_ = child_id([row["id"]], use.label, self.round, number)
+            born = {"id": id_, "parents": [row["id"]], "stage": use.label}
             if isinstance(made, Drop):
                 shard.count(use.label, rejected_children=1)
                 gone = {**row, **born}
@@ -196,8 +192,8 @@ async def _guarded(use: Use, work: Awaitable[T]) -> T | Drop | Failed:
         if use.is_barrier:  # no row is to blame
             error.add_note(f"in stage '{use.label}'")
             raise
-        if isinstance(error, PromptTooLong):
-            return Drop(PROMPT_TOO_LONG, str(error))
+        if isinstance(error, PromptTooLong | PromptRefused):
+            return Drop(unread(error), str(error))
         if isinstance(error, GristmillError) and not isinstance(error, EngineError):
             raise
         return Failed(traceback.format_exc())  # data: it goes to the failed rows
@@ -244,7 +240,7 @@ def _leave(use: Use, row: Row, end: Drop | Failed, shard: Shard) -> None:
 
 
 def _declared(use: Use, drop: Drop) -> Drop:
-    if drop.code not in use.stage.codes and drop.code != PROMPT_TOO_LONG:
+    if drop.code not in use.stage.codes | UNREAD:
         raise StageError(
             f"stage '{use.label}' gave the undeclared reject code '{drop.code}'; "
             f"add it to `codes`, found {sorted(use.stage.codes)}"
