@@ -16,7 +16,7 @@ from gristmill.engines.logprobs import Logprobs
 from gristmill.engines.models import fingerprint, public_name
 from gristmill.engines.requests import Score
 from gristmill.engines.trainer import Trainer
-from gristmill.engines.training import Pair, Train, Trained, pair
+from gristmill.engines.training import Pair, Ranked, Train, Trained, pair
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, RequirementError, StageError
 from gristmill.storage.answers import Answers
 from gristmill.storage.ids import digest
@@ -175,6 +175,61 @@ def test_a_training_agrees_with_one_sequence_at_a_time(tiny, tmp_path) -> None:
     how = {**FAST, "batch_size": 3, "warmup_rate": 0.3, "weight_decay": 0.5, "epochs": 3}
     made = train(tiny, tmp_path, Train(tuple(pairs), seed=5), batch_tokens=80, **how)
     assert losses(made, 1) == pytest.approx(plain(tiny, pairs, 5, how), abs=1e-4)
+
+
+SCORED = (("import json", 0.3), ("import os", 0.1), ("import sys", 0.9), ("def f():", 1.0))
+"""0.3 and 0.1 are no more than 0.2 apart: they are no pair."""
+
+
+def ranked(one: Pair, **changes: Any) -> Ranked:
+    candidates, scores = zip(*SCORED, strict=True)
+    made = Ranked(one.id, one.context, one.response, one.weight, candidates, scores)
+    return replace(made, **changes)
+
+
+def test_a_ranking_trains_by_the_loss_that_the_scorer_tells(tiny, tmp_path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    pairs = [ranked(lesson(0)), lesson(1, weight=2.0)]
+    how = {"epochs": 1, "batch_size": 2, "weight_decay": 0.0, "learning_rate": 1e-2}
+    made = train(tiny, tmp_path, Train(tuple(pairs)), batch_tokens=64, **how)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tiny)
+    model: Any = AutoModelForCausalLM.from_pretrained(tiny)
+
+    def log_probs(i: int, text: str, end: str) -> Any:
+        before, after = (
+            tokenizer(one, add_special_tokens=False)["input_ids"]
+            for one in (f"<|user|>\nWrite line {i}.<|end|>\n<|assistant|>\n", f"{text}{end}")
+        )
+        logs = torch.log_softmax(model(torch.tensor([[*before, *after]])).logits[0], 1)
+        places = range(len(before) - 1, len(before) + len(after) - 1)
+        return torch.stack([logs[i, id_] for i, id_ in zip(places, after, strict=True)])
+
+    shares = torch.stack([log_probs(0, text, "").mean() for text, _ in SCORED]).softmax(0)
+    pairs_of = [(2, 0), (2, 1), (3, 0), (3, 1)]  # the better one first
+    wrong = sum(torch.relu(0.3 - (shares[b] - shares[a])) for b, a in pairs_of)
+    first, second = (-log_probs(i, LESSONS[i].response, "<|end|>") for i in (0, 1))
+    loss = ((wrong + 1) * first.sum() + 2 * second.sum()) / (len(first) + 2 * len(second))
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    torch.optim.AdamW(model.parameters(), how["learning_rate"], weight_decay=0.0).step()
+    with torch.no_grad():
+        found = {f"row{i:02}": -float(log_probs(i, LESSONS[i].response, "").mean()) for i in (0, 1)}
+    assert losses(made, 1) == pytest.approx(found, abs=1e-4)
+    plainly = train(tiny, tmp_path, Train((lesson(0), pairs[1])), **how)
+    assert losses(plainly, 1)["row00"] != pytest.approx(found["row00"], abs=1e-3)
+
+
+def test_candidates_come_to_be_ranked_by_their_scores(tiny, tmp_path) -> None:
+    asked = [replace(lesson(0), response=text) for text, _ in SCORED]
+    ends = []
+    for scores in ((1.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)):
+        request = Train((ranked(lesson(0), scores=scores),))
+        made = train(tiny, tmp_path, request, epochs=8, learning_rate=1e-3)
+        first, *_, last = [scored(made.model, [one])["row00"] for one in asked]
+        ends.append(last - first)
+    assert ends[0] > ends[1] + 0.5, "what ranks first is the likelier, whichever it is"
 
 
 def test_the_learning_rate_grows_then_falls_along_a_cosine() -> None:

@@ -1,5 +1,6 @@
 """Rounds that train a role: the demo model, for real."""
 
+import json
 import shutil
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from audit import audit
 
 from gristmill.engines.named import build_engines
+from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.trainer import Trainer
 from gristmill.errors import RecipeError
 from gristmill.pipelines import Recipe, run
@@ -81,6 +83,37 @@ def test_the_third_round_trains_on_both_before_it_from_the_base_again(tmp_path) 
     engines = {"trainer": Watched(**trainer.model_dump())}
     run(recipe(rounds={"n": 3, "train": "scorer"}), seeds(3), engines, workspace=tmp_path)
     assert [(len(request.rows), request.model) for request in seen] == [(3, "demo"), (6, "demo")]
+
+
+def test_rounds_train_on_the_ranks_of_candidates_too(tmp_path, engine) -> None:
+    seen: list[Any] = []
+
+    class Watched(Trainer):
+        async def train(self, request: Any) -> Any:
+            seen.extend(request.rows)
+            return await super().train(request)
+
+    made = recipe(
+        stages=[{"use": "generators.iter_rtl", "language": "python"}, {"use": "scorers.ifd"}],
+        rounds={"n": 2, "train": "scorer", "ranked": "meta.iter_rtl"},
+    )
+    answers = ("x = 1", "x = 2", "x = (")
+    model = engine(answer=lambda _, draw: f"```python\n{answers[draw % 3]}\n```")
+    seed = {"instruction": "Set x.", "output": "```python\nx = 1\n```"}
+    trainer = build_engines("x", recipe().engines)["trainer"]
+    engines = {"generator": model, "trainer": Watched(**trainer.model_dump())}
+    with Sandbox(1) as sandbox:
+        result = run(made, [seed], {**engines, "sandbox": sandbox}, workspace=tmp_path)
+    (one,), row = seen, result.dataset.to_pylist()[0]
+    found = json.loads(row["meta"])["iter_rtl"]
+    assert (one.response, one.candidates[-1]) == (seed["output"], "x = 1")
+    assert (list(one.candidates), list(one.scores)) == (found["candidates"], found["scores"])
+
+
+def test_a_place_without_candidates_is_found_before_anything_loads() -> None:
+    rounds = {"n": 2, "train": "scorer", "ranked": "meta.ifd"}
+    with pytest.raises(RecipeError, match=r"rounds\.ranked names 'meta\.ifd', but no stage"):
+        prepare(recipe(rounds=rounds), seeds())
 
 
 def test_rows_without_an_answer_leave_the_model_as_it_is(tmp_path) -> None:

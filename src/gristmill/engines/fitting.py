@@ -11,7 +11,6 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from threading import Event
@@ -22,12 +21,13 @@ import pyarrow as pa
 
 from gristmill.engines.buckets import WAVE, Work, cut
 from gristmill.engines.lanes import find_device, quiet_loading
+from gristmill.engines.lessons import Lesson, ranked_wrongly
 from gristmill.engines.logprobs import MAX_LOGITS
 from gristmill.engines.models import pinned
 from gristmill.engines.reader import Reader, Span
 from gristmill.engines.requests import Score
 from gristmill.engines.spans import Spans
-from gristmill.engines.training import LOSSES, Pair, Train, Trained
+from gristmill.engines.training import LOSSES, Pair, Ranked, Train, Trained
 from gristmill.errors import EngineError, PromptTooLong, RecipeError, StorageError
 from gristmill.storage.ids import digest
 from gristmill.text.plurals import counted
@@ -39,16 +39,6 @@ log = logging.getLogger(__name__)
 
 MAX_NORM = 1.0
 """Gradients longer than this are scaled down, as the trainers of the field do by default."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A pair as ids."""
-
-    pair: Pair
-    scored: Span
-    trained: Span
-    """The scored one and the ids that close the answer, where the answer is there to its end."""
 
 
 class Fit:
@@ -114,8 +104,16 @@ class Fit:
             asked = [Score(pair.context, pair.response) for pair in part]
             for pair, made in zip(part, self.reader.prepare(asked), strict=True):
                 if isinstance(made, Work):
-                    lessons.append(Lesson(pair, made.payload, self._closed(made.payload)))
+                    closed = self._closed(made.payload)
+                    lessons.append(Lesson(pair, made.payload, closed, self._candidates(pair)))
         return lessons
+
+    def _candidates(self, pair: Pair) -> list[tuple[Span, float]]:
+        if not isinstance(pair, Ranked):
+            return []
+        made = self.reader.prepare([Score(pair.context, text) for text in pair.candidates])
+        found = zip(made, pair.scores, strict=True)
+        return [(one.payload, score) for one, score in found if isinstance(one, Work)]
 
     def _closed(self, span: Span) -> Span:
         is_whole = len(span.ids) - span.start == span.n_response
@@ -157,12 +155,12 @@ class Fit:
             return len(lesson.trained.ids) - lesson.trained.start
 
         total = sum(lesson.pair.weight * n_trained(lesson) for lesson in batch)
-        for part in cut(batch, self.budget, lambda lesson: len(lesson.trained.ids)):
-            weights = [lesson.pair.weight for lesson in part for _ in range(n_trained(lesson))]
+        for part in cut(batch, self.budget, lambda lesson: lesson.n_read):
+            weights = [weight for lesson in part for weight in lesson.weights]
             with self._cast():
-                found = self.reader.log_probs([lesson.trained for lesson in part])
-            loss = -(found * torch.tensor(weights, device=found.device)).sum() / total
-            loss.backward()
+                found = self.reader.log_probs([span for lesson in part for span in lesson.spans])
+            loss = -(found * torch.tensor(weights, device=found.device)).sum()
+            ((loss + ranked_wrongly(part, found)) / total).backward()
         norm = torch.nn.utils.clip_grad_norm_(self._weights(), MAX_NORM)
         if not torch.isfinite(norm):
             raise RecipeError(

@@ -37,6 +37,17 @@ def check(role: str, engines: Mapping[str, Engine], called: Collection[str]) -> 
         )
 
 
+def check_ranked(place: str | None, types: Collection[str]) -> None:
+    """Refuse a place that has no candidates or no scores of them."""
+    wanted = [f"{place}.{name}" for name in ("candidates", "scores")] if place else []
+    if missing := [name for name in wanted if name not in types]:
+        ranked = sorted(name for name in types if name.endswith(".candidates"))
+        raise RecipeError(
+            f"rounds.ranked names '{place}', but no stage writes {missing}; candidates are in "
+            f"{ranked}, as `generators.iter_rtl` writes them"
+        )
+
+
 async def retrain(
     role: str,
     clients: Mapping[str, Client],

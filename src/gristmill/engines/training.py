@@ -18,8 +18,9 @@ from gristmill.engines.passes import BothSides
 from gristmill.engines.requests import Answer, Op, Prompt
 from gristmill.errors import StageError
 from gristmill.storage.ids import digest
+from gristmill.storage.rows import Row, look
 from gristmill.text.plurals import counted
-from gristmill.text.turns import TEXTS, Turn
+from gristmill.text.turns import TEXTS, Turn, turns
 
 LOSSES = pa.schema([("id", pa.string()), ("checkpoint", pa.int64()), ("nll", pa.float64())])
 """One line per pair and checkpoint, 0 is before any training; nats per response token of what
@@ -47,6 +48,15 @@ class Pair:
     response: str
     weight: float = 1.0
     """How much each of its tokens counts in the training loss; 0 is scored and never trained."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked(Pair):
+    """A pair whose model also learns to rank answers, as `geometry.ranking_loss` says."""
+
+    candidates: tuple[str, ...] = ()
+    scores: tuple[float, ...] = ()
+    """Of the candidates, higher is better."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +149,16 @@ def pair(id_: str, said: Sequence[Turn], weight: float = 1.0) -> Pair | None:
         return None
     context: Any = [dict(turn) for turn in said[: ends[-1]]]
     return Pair(id_, context, said[ends[-1]]["content"], weight)
+
+
+def lesson(row: Row, ranked: str | None = None) -> Pair | None:
+    """Return what a row teaches: its last answer, and how to rank the candidates in `ranked`."""
+    found = pair(row["id"], turns(row))
+    if not (found and ranked and (candidates := look(row, f"{ranked}.candidates"))):
+        return found
+    scores = look(row, f"{ranked}.scores")
+    said = found.id, found.context, found.response, found.weight
+    return Ranked(*said, tuple(candidates), tuple(scores))
 
 
 def mean_losses(

@@ -139,6 +139,7 @@ def check(
         types |= written
     if recipe.rounds and recipe.rounds.train:
         retraining.check(recipe.rounds.train, engines, called(recipe, uses) - {"trainer"})
+        retraining.check_ranked(recipe.rounds.ranked, types)
     _check_unused(recipe, called(recipe, uses))
     cut = len(uses)
     while cut and uses[cut - 1].folder == "selectors" and uses[cut - 1].is_barrier:

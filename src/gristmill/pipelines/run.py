@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from gristmill.engines.progress import Meter
 from gristmill.engines.retraining import retrain
-from gristmill.engines.training import pair
+from gristmill.engines.training import lesson
 from gristmill.errors import TooManyErrors
 from gristmill.formats.marks import DROPPED, Marks
 from gristmill.pipelines.outcome import FEW, Outcome, Result, check_failures, units
@@ -39,7 +39,6 @@ from gristmill.storage.ids import digest
 from gristmill.storage.ledger import Counts, add, lines
 from gristmill.storage.rows import Row, canonical, to_table
 from gristmill.storage.shards import Shard, write_text
-from gristmill.text.turns import turns
 
 log = logging.getLogger(__name__)
 
@@ -119,11 +118,8 @@ class Run:
         ends, found, n = [0], Outcome(), 0
         while True:
             ends.append(next_wave(self.recipe, ends[-1], len(self.seeds), n, found.tokens))
-            wave_of = {
-                row["id"]: wave
-                for wave, (start, end) in enumerate(pairwise(ends))
-                for row in self.seeds[start:end]
-            }
+            spans = enumerate(pairwise(ends))
+            wave_of = {row["id"]: wave for wave, (i, j) in spans for row in self.seeds[i:j]}
             found = await self._pass(self.seeds[: ends[-1]], 0, len(ends) - 1, wave_of, None)
             n, last = self.marks.count(found.rows), ends[-1] == len(self.seeds)
             if stop := stop_after(self.recipe, n, found.tokens, is_last=last):
@@ -154,7 +150,8 @@ class Run:
 
     async def _train(self, role: str, number: int, found: Outcome) -> None:
         """Train a role's model on the answers of all rows so far."""
-        pairs = [pair(row["id"], turns(row)) for row in found.rows]
+        ranked = self.recipe.rounds.ranked if self.recipe.rounds else None
+        pairs = [lesson(row, ranked) for row in found.rows]
         work = partial(retrain, role, self.roles, pairs, self.recipe.seed, self.runner.host)
         if trained := await self.step(f"{number:02d} train {role}", work):
             found.tokens += trained.tokens

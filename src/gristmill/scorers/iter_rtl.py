@@ -2,8 +2,8 @@
 
 Source: Wu et al., "ITERTL: An Iterative Framework for Fine-tuning LLMs for RTL Code Generation",
 arXiv:2407.12022, section 3, with the loss of RTLCoder (arXiv:2312.08617).
-Differs from the paper: the loss is told, so that rows can be chosen or weighed by it; nothing is
-trained by it here.
+Differs from the paper: the loss is told, so that rows can be chosen or weighed by it; `rounds` of a
+recipe train with it where they name the candidates: `ranked: meta.iter_rtl`.
 """
 
 from __future__ import annotations
