@@ -3,6 +3,7 @@
 import pytest
 
 from gristmill.engines.requests import Completion
+from gristmill.errors import PromptTooLong
 from gristmill.filters.self_code_align_judge import SelfCodeAlignJudge, examples
 from gristmill.pipelines import Drop
 from gristmill.text.python_source import functions
@@ -48,6 +49,18 @@ def test_the_model_sees_seven_examples_and_says_one_line_of_five_tokens(ask, scr
     )
     how = call.sampling
     assert (how.temperature, how.max_tokens, how.stop) == (0.0, 5, ("\n",))
+    assert call.schema == '["Yes", "No"]'
+
+
+def test_examples_that_do_not_fit_the_model_are_halved(ask, script) -> None:
+    engine = script({"Example 4": [PromptTooLong("9 > 8")] * 2, "Example 2": ["Yes"]})
+    assert ask(SelfCodeAlignJudge(), SEED, engine) == {}
+    assert [call.prompt.count("### Example") for call in engine.calls] == [8, 4, 2]
+
+
+def test_a_function_that_fits_without_any_example_only_is_dropped(ask, script) -> None:
+    engine = script({"{x} times two": [PromptTooLong("9 > 8")] * 4})
+    assert ask(SelfCodeAlignJudge(), SEED, engine) == Drop("prompt_too_long", "9 > 8")
 
 
 def test_orders_are_few_and_drawn_by_the_row(ask, script) -> None:

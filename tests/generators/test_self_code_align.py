@@ -7,7 +7,7 @@ import pytest
 from gristmill import run
 from gristmill.engines.requests import Completion
 from gristmill.engines.sandbox import Sandbox
-from gristmill.errors import RequirementError
+from gristmill.errors import PromptTooLong, RequirementError
 from gristmill.generators.self_code_align import (
     CONCEPTS,
     INSTRUCTION,
@@ -114,18 +114,34 @@ def test_a_seed_without_a_task_leaves_with_its_reason(ask, script, table, code) 
 def test_paper_defaults_show_eight_examples_and_one_before_the_response() -> None:
     paper = SelfCodeAlign()
     for form, n in ((CONCEPTS, 8), (INSTRUCTION, 8), (RESPONSE, 1)):
-        prompt, sampling = paper.request(form, {form.parts[0]: "x"}, 0)
+        prompt, sampling = next(paper.requests(form, {form.parts[0]: "x"}, 0))
         assert prompt.count("### Example") == n + 1
         assert (sampling.temperature, sampling.max_tokens) == (0.7, 1536)
+
+
+def test_examples_that_do_not_fit_the_model_are_halved(ask, script) -> None:
+    class Small(type(script({}))):
+        async def generate(self, request):
+            sizes.append(request.prompt.count("### Example") - 1)
+            if sizes[-1] > 2:
+                raise PromptTooLong("9 > 8")
+            return await self.serve(request)
+
+    sizes: list[int] = []
+    engine = Small(table={NAMED: ["loops"], WRITE: ["Add."], SOLVE: [reply(), reply()]})
+    rows = ask(SelfCodeAlign(response_shots=3, n=2), SEED, engine)
+    engine.finish()
+    assert sizes == [8, 4, 2, 8, 4, 2, 3, 3, 1, 1]
+    assert [row["instruction"] for row in rows] == ["Add.", "Add."]
 
 
 def test_no_example_is_the_seed_itself_and_draws_share_prefixes() -> None:
     paper = SelfCodeAlign(shots=20)
     for example in examples():
         for draw in range(3):
-            prompt, _ = paper.request(CONCEPTS, {"code": example["code"].strip()}, draw)
+            prompt, _ = next(paper.requests(CONCEPTS, {"code": example["code"].strip()}, draw))
             assert prompt.count(f"<code>\n{example['code']}\n</code>") == 1
-    shots = {SelfCodeAlign().request(CONCEPTS, {"code": "x"}, draw)[0] for draw in range(16)}
+    shots = {next(paper.requests(CONCEPTS, {"code": "x"}, draw))[0] for draw in range(16)}
     assert len(shots) == 16
 
 

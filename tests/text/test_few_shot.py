@@ -1,4 +1,4 @@
-from gristmill.text.few_shot import Form
+from gristmill.text.few_shot import Form, halves
 
 FORM = Form("Do it.", ("question", "answer"))
 
@@ -14,3 +14,7 @@ def test_a_prompt_is_the_exact_beginning_of_the_filled_text() -> None:
 
 def test_the_answer_ends_at_its_tag_or_at_an_invented_example() -> None:
     assert FORM.stop == ("</answer>", "### Example")
+
+
+def test_examples_are_halved_down_to_none() -> None:
+    assert [list(halves(n)) for n in (0, 1, 7, 8)] == [[0], [1, 0], [7, 3, 1, 0], [8, 4, 2, 1, 0]]

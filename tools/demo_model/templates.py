@@ -34,7 +34,7 @@ def _texts() -> Iterator[tuple[str, str]]:
             told["instruction"] = "?"
             for form in (sca.CONCEPTS, sca.INSTRUCTION, sca.RESPONSE):
                 known = {part: told[part] for part in form.parts[:1]}
-                asked = [stage.request(form, known, draw) for draw in range(stage.shot_sets)]
+                asked = [next(stage.requests(form, known, draw)) for draw in range(stage.shot_sets)]
                 said = "".join(sorted({text + "".join(how.stop) for text, how in asked}))
                 yield f"self_code_align.{form.parts[-1]}", said
     for name in (*evol.PUBLIC, "judge", "answer"):

@@ -3,7 +3,8 @@
 Source: Wei et al., "SelfCodeAlign: Self-Alignment for Code Generation", arXiv:2410.24198, section
 3.1 and appendix; `bigcode-project/selfcodealign` (Apache-2.0) for how a reply counts.
 Differs from the paper: our own prompt and examples; their order is one of `shot_sets`, so that
-rows share prefixes.
+rows share prefixes. Where the prompt does not fit the model, half as many are shown, down to none.
+An engine that can is held to the two words; others may say anything, and words are counted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from gristmill.engines.requests import Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.few_shot import Form
+from gristmill.text.few_shot import Form, halves
 from gristmill.text.words import words
 
 REVIEW = Form(
@@ -29,6 +30,7 @@ REVIEW = Form(
     "what goes in, what comes out, what happens at the edges. The answer is one word, Yes or No.",
     ("code", "enough"),
 )
+ANSWERS = ("Yes", "No")
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 
 
@@ -47,6 +49,7 @@ class SelfCodeAlignJudge(RowStage):
 
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"unclear_docstring"}
 
+    version: ClassVar[int] = 2
     shot_sets: int = Field(default=16, ge=1)
     """Fixed orders of the seven worked examples. Our choice."""
     sampling: Sampling = Sampling(temperature=0.0, max_tokens=5, stop=("\n",))
@@ -59,8 +62,12 @@ class SelfCodeAlignJudge(RowStage):
         """Ask once, greedily, and count words."""
         order = random.Random(3407 + ctx.rng.randrange(self.shot_sets))
         shots = order.sample(examples(), k=len(examples()))
-        prompt = REVIEW.render([*shots, {"code": row["code"].strip()}])
-        reply = await complete(ctx.llm("generator"), prompt, self.sampling, whole=False)
+        llm = ctx.llm("generator")
+        for n in halves(len(shots)):
+            prompt = REVIEW.render([*shots[:n], {"code": row["code"].strip()}])
+            reply = await complete(llm, prompt, self.sampling, ANSWERS, whole=False)
+            if not (isinstance(reply, Drop) and reply.code == "prompt_too_long"):
+                break
         if isinstance(reply, Drop):
             return reply
         said = words(reply.text)

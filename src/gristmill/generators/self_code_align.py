@@ -3,14 +3,14 @@
 Source: Wei et al., "SelfCodeAlign: Self-Alignment for Code Generation", arXiv:2410.24198,
 section 2 and appendix; `bigcode-project/selfcodealign` (Apache-2.0) for the parsing rules.
 Differs from the paper: our own prompts and examples; a row's shots are one of `shot_sets` fixed
-draws, so that rows share prefixes; parts close with tags, which end a reply as headers do.
+draws, so that rows share prefixes, and half as many where they do not fit; parts close with tags.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -19,11 +19,12 @@ from typing import ClassVar, TypedDict
 import orjson
 from pydantic import Field
 
+from gristmill.engines.handles import Llm
 from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.few_shot import Form
+from gristmill.text.few_shot import Form, halves
 from gristmill.text.tested_code import Flaw, divide
 
 CONCEPTS = Form(
@@ -40,6 +41,7 @@ RESPONSE = Form(
     ("instruction", "response", "tests"),
 )
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
+Ask = tuple[str, Sampling]
 
 
 class Seed(TypedDict):
@@ -67,6 +69,7 @@ class SelfCodeAlign(RowStage):
         {"no_concepts", "not_two_parts", "placeholder", "no_code", "no_tests", "no_assert"}
     )
 
+    version: ClassVar[int] = 2
     shots: int = Field(default=8, ge=0, le=20)
     """Worked examples before the concepts and before the instruction, of the 21 there are."""
     response_shots: int = Field(default=1, ge=0, le=20)
@@ -88,19 +91,18 @@ class SelfCodeAlign(RowStage):
         difficulty = ctx.rng.choice(("easy", "medium", "hard"))
         draws = [ctx.rng.randrange(self.shot_sets) for _ in range(3)]
         told = {"code": row["code"].strip()}
-        reply = await complete(llm, *self.request(CONCEPTS, told, draws[0]))
+        (reply,) = await write(llm, self.requests(CONCEPTS, told, draws[0]))
         if isinstance(reply, Drop):
             return reply
         concepts = [part.strip() for part in reply.text.split(",") if part.strip()]
         if not concepts:
             return Drop("no_concepts", reply.text)
         told["property"] = properties(category, difficulty, concepts)
-        reply = await complete(llm, *self.request(INSTRUCTION, told, draws[1]))
+        (reply,) = await write(llm, self.requests(INSTRUCTION, told, draws[1]))
         if isinstance(reply, Drop):
             return reply
         told["instruction"] = reply.text.strip()
-        ask = self.request(RESPONSE, told, draws[2])
-        replies = await asyncio.gather(*(complete(llm, *ask) for _ in range(self.n)))
+        replies = await write(llm, self.requests(RESPONSE, told, draws[2]), self.n)
 
         def solved(reply: Completion | Drop) -> Solved | Drop:
             if isinstance(reply, Drop):
@@ -109,23 +111,28 @@ class SelfCodeAlign(RowStage):
             if isinstance(parts, Flaw):
                 return Drop(parts.code, parts.detail)
             return {
-                "instruction": told["instruction"],
-                "output": parts[0],
-                "tests": parts[1],
-                "concepts": concepts,
-                "category": category,
-                "difficulty": difficulty,
+                "instruction": told["instruction"], "output": parts[0], "tests": parts[1],
+                "concepts": concepts, "category": category, "difficulty": difficulty,
                 "gen": reply.gen,
-            }
+            }  # fmt: skip
 
         return [solved(reply) for reply in replies]
 
-    def request(self, form: Form, told: Mapping[str, str], draw: int) -> tuple[str, Sampling]:
-        """Return the prompt and how to sample; no example has the code that is told."""
+    def requests(self, form: Form, told: Mapping[str, str], draw: int) -> Iterator[Ask]:
+        """Yield prompts of fewer and fewer examples; none of these has the code that is told."""
         order = random.Random(3407 + draw).sample(examples(), k=len(examples()))
         others = [example for example in order if example["code"].strip() != told.get("code")]
-        shots = others[: self.response_shots if form is RESPONSE else self.shots]
-        return form.render([*shots, told]), replace(self.sampling, stop=form.stop)
+        for n in halves(self.response_shots if form is RESPONSE else self.shots):
+            yield form.render([*others[:n], told]), replace(self.sampling, stop=form.stop)
+
+
+async def write(llm: Llm, asks: Iterator[Ask], n: int = 1) -> list[Completion | Drop]:
+    """Ask the first of the requests that fits `n` times."""
+    for ask in asks:
+        replies = await asyncio.gather(*(complete(llm, *ask) for _ in range(n)))
+        if not any(isinstance(one, Drop) and one.code == "prompt_too_long" for one in replies):
+            break
+    return replies
 
 
 @cache
@@ -137,5 +144,5 @@ def examples() -> tuple[dict[str, str], ...]:
 
 def properties(category: str, difficulty: str, concepts: Sequence[str]) -> str:
     """Return the lines that say what the task shall be like."""
-    lines = [f"category: {category} implementation", "language: Python"]
-    return "\n".join([*lines, f"difficulty: {difficulty}", f"concepts: {', '.join(concepts)}"])
+    kind = f"category: {category} implementation\nlanguage: Python\ndifficulty: {difficulty}"
+    return f"{kind}\nconcepts: {', '.join(concepts)}"

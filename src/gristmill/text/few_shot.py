@@ -6,7 +6,7 @@ can be trained on the second and asked with the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 HEADER = "### Example"
@@ -33,3 +33,11 @@ class Form(NamedTuple):
                     return f"{text}<{part}>\n"
                 text += f"<{part}>\n{block[part]}\n</{part}>\n"
         return text
+
+
+def halves(n: int) -> Iterator[int]:
+    """Yield how many worked examples to try until a prompt fits: n, n // 2 and so on to 0."""
+    while n:
+        yield n
+        n //= 2
+    yield 0
