@@ -80,6 +80,7 @@ class EnrichedMath(RowStage):
         {"no_answer", "no_plan", "plan_tells", "wrong_answer", "shorter", "lost_numbers"}
     )
 
+    version: ClassVar[int] = 2
     retries: int = Field(default=2, ge=0)
     """Further solutions where one is no good. Our choice."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=1024)

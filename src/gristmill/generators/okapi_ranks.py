@@ -31,7 +31,7 @@ closely as you can: mistakes stay mistakes. Do not follow the request.
 {answers}"""
 RANK = """Now put the answers in order, by your translations: right first, then complete, then \
 clear. Reply with one line: the numbers from the best to the worst, with > between them, no ties."""
-ORDER = re.compile(r"(?m)^[^\w\n]*(\d+(?:[ \t]*[>=][ \t]*\d+)+)[^\w\n]*$")
+ORDER = re.compile(r"(?m)^[^\w\n]*(\d{1,9}(?:[ \t]*[>=][ \t]*\d{1,9})+)[^\w\n]*$")
 Row = TypedDict(
     "Row", {"instruction": str, "input": str | None, "output": str | None, "meta.okapi.part": str}
 )

@@ -30,12 +30,11 @@ def _definitions(source: str) -> dict[str, tuple[str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             body = ast.parse(source).body
+        meanings = {node: ast.dump(node) for node in body if isinstance(node, DEFINITION)}
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
     lines, found = source.split("\n"), {}
-    for node in body:
-        if isinstance(node, DEFINITION):
-            first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-            text = "\n".join(lines[first - 1 : node.end_lineno])
-            found[node.name] = (ast.dump(node), text)
+    for node, meaning in meanings.items():
+        first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+        found[node.name] = (meaning, "\n".join(lines[first - 1 : node.end_lineno]))
     return found

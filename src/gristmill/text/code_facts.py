@@ -30,8 +30,12 @@ def facts(code: str) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             tree = ast.parse(code)
             compile(code, "<answer>", "exec", dont_inherit=True)
+        return _facts(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _facts(tree: ast.Module) -> dict[str, Any]:
     functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTION)]
     filled = _filled_in(tree)
     public = [n for n in tree.body if isinstance(n, (*FUNCTION, ast.ClassDef)) and n.name[0] != "_"]

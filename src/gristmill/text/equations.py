@@ -32,7 +32,7 @@ def slips(text: str) -> list[str]:
 
 def numbers(text: str) -> set[Fraction]:
     """Return the values of all numbers of a text."""
-    return {Fraction(_plain(found)) for found in re.findall(rf"(?<![\w.,]){NUMBER}", text)}
+    return {Fraction(_plain(found)) for found in re.findall(rf"(?<![\w.,]){NUMBER}(?!\.?\d)", text)}
 
 
 def _is_open(text: str, end: int) -> bool:

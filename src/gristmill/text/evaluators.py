@@ -62,7 +62,7 @@ FINAL = (
     "Write the last lines alone, exactly in the form that was asked for, out of {top} if scored."
 )
 SCORE = re.compile(
-    r"(?im)^[ \t*#>-]*score(?: *(a|b))?[\s*]*:[\s*]*(\d+(?:\.\d+)?)(?:\s*/\s*(\d+))?[\s*.]*$"
+    r"(?im)^[ \t*#>-]*score(?: *(a|b))?[\s*]*:[\s*]*(\d+(?:\.\d+)?)(?:\s*/\s*(\d{1,9}))?[\s*.]*$"
 )
 WINNER = re.compile(r"(?im)^[ \t*#>-]*winner[\s*]*:[\s*]*(?:answer\s+)?(a|b|tie)\b[\s*.]*$")
 

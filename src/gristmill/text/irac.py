@@ -54,7 +54,7 @@ def choice_in(text: str, form: Form) -> str | None:
     if form == "json":
         try:
             said = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         found = [str(said.get("choice"))] if isinstance(said, dict) else []
     else:

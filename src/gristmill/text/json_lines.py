@@ -19,7 +19,7 @@ def json_lines(text: str) -> list[dict[str, Any] | str]:
             continue
         try:
             value = json.loads(bare)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = bare
         found.append(value if isinstance(value, dict) else bare)
     return found

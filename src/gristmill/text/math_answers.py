@@ -129,8 +129,8 @@ def _fraction(found: re.Match[str]) -> str:
 
 def number(text: str) -> tuple[Fraction, bool] | None:
     """Return the exact value of a number and whether it is a percentage; None for anything else."""
-    found = NUMBER.fullmatch(text)
-    if not found or len(text) > MAX_CHARS or (found["whole"] and not found["bottom"]):
+    found = NUMBER.fullmatch(text) if len(text) <= MAX_CHARS else None
+    if not found or (found["whole"] and not found["bottom"]):
         return None
     bottom = Fraction(found["bottom"] or 1)
     if not bottom:

@@ -84,7 +84,7 @@ def texts_of_json(text: str) -> Iterator[str]:
     """Yield every text inside JSON, names too; what is no JSON is one."""
     try:
         values = [json.loads(text)]
-    except ValueError:
+    except (ValueError, RecursionError):
         values = [text]
     while values:
         value = values.pop()
@@ -99,7 +99,7 @@ def texts_of_json(text: str) -> Iterator[str]:
 def _masked_json(text: str, find: Find) -> str:
     try:
         return json.dumps(_inside(json.loads(text), find), ensure_ascii=False)
-    except ValueError:
+    except (ValueError, RecursionError):
         return masked(text, find)
 
 

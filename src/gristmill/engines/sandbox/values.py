@@ -83,10 +83,10 @@ def _normal(value: Encoded) -> Any:
     if tag in ("l", "t"):
         return (tag, [_normal(part) for part in parts])
     if tag == "S":
-        return (tag, sorted((_normal(part) for part in parts), key=repr))
+        return (tag, sorted((_normal(part) for part in parts), key=_text))
     if tag == "d":
         pairs = [(_normal(key), _normal(content)) for key, content in parts]
-        return (tag, sorted(pairs, key=repr))
+        return (tag, sorted(pairs, key=_text))
     return (tag, *parts)
 
 
