@@ -45,6 +45,21 @@ def test_order_bias_is_the_share_of_rows_on_which_the_orders_disagree() -> None:
     assert (found["compared"], found["order_bias_rate"]) == (3, pytest.approx(1 / 3))
 
 
+def test_what_length_decides_stands_beside_the_labels() -> None:
+    """A judge that takes the longer answer each time, of which people do so half the time."""
+    lengths = [(100, 20, "chosen"), (20, 100, "rejected"), (100, 95, "tie"), (100, 95, None)]
+    labels = ["chosen", "Chosen", "chosen", "chosen"]
+    rows = [
+        {"label": label, "verdicts": {"pairwise": {
+            "winner": winner, "chosen_chars": a, "rejected_chars": b}}}
+        for (a, b, winner), label in zip(lengths, labels, strict=True)
+    ]  # fmt: skip
+    assert compared(rows, "verdicts.pairwise.winner", "label")["by_length"] == [
+        {"difference": "under 10 %", "pairs": 1, "longer_wins": 0.5, "labels": 1.0},
+        {"difference": "50 % and more", "pairs": 2, "longer_wins": 1.0, "labels": 0.5},
+    ]
+
+
 def test_without_labels_or_a_judge_nothing_is_measured(place, call) -> None:
     with pytest.raises(InputError, match=r"of 1 row none has both a\.b and a 'label'; see --label"):
         compared([{"a": {"b": 1}}], "a.b", "label")
@@ -79,3 +94,27 @@ def test_what_was_measured_stands_in_the_card_until_the_judge_changes(
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
     assert "final_number: its stage was calibrated (kappa 0.50), but with another" in err
     assert title not in told
+
+
+LIKES_LENGTH = """name: pairs
+engines:
+  judge:
+    use: scripted
+    rules: [["A\\nOak", "Score A: 3/10\\nScore B: 8/10"], ["", "Score A: 8/10\\nScore B: 3/10"]]
+stages:
+  - use: verifiers.fellowship
+export: {card: true}
+"""
+
+
+def test_the_card_says_what_length_decides(place, call) -> None:
+    (place / "pairs.yaml").write_text(LIKES_LENGTH)
+    rows = [
+        {"prompt": f"Tree {i}?", "chosen": texts[i % 2], "rejected": texts[1 - i % 2]}
+        for i, texts in enumerate([("Oak.", "A tall and very old tree.")] * 4)
+    ]
+    (place / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, out, _ = call("run", "pairs.yaml", "--input", "pairs.jsonl", "--no-prefect", "--json")
+    told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
+    section = told.partition("Whether judges like length")[2]
+    assert "| `fellowship` | 50 % and more | 4 | 100% |" in section

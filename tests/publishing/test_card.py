@@ -7,7 +7,7 @@ from audit import audit
 
 from gristmill import run
 from gristmill.errors import InputError
-from gristmill.publishing import card
+from gristmill.publishing import calibration, card
 from tests.publishing.conftest import unlinked
 
 
@@ -214,3 +214,10 @@ def test_the_card_is_written_after_all_that_lies_beside_it(finished) -> None:
     with pytest.raises(OSError, match="marks"):
         card.write(path)
     assert not (path / "dataset" / "README.md").exists()
+
+
+def test_judges_of_their_own_family_are_a_limit(finished) -> None:
+    told = "rubric: judge judges what first wrote"
+    run_dir = finished()
+    calibration.save(run_dir, {}, [told])
+    assert f"- {told}.\n" in card.write(run_dir).read_text().partition("## Known limits")[2]

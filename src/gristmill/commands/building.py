@@ -14,11 +14,12 @@ from typing import Any
 from gristmill.commands.again import again, typed
 from gristmill.commands.bar import Tell, watching
 from gristmill.commands.growing import amended, grown, tell_grown
-from gristmill.commands.judges import note_calibration, stale
+from gristmill.commands.judges import note_judges, stale
 from gristmill.commands.metrics import exporting
 from gristmill.commands.rows import left_out, row_lines
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError
+from gristmill.flows.kinship import own_family
 from gristmill.flows.order import Order
 from gristmill.formats.exports import NOTES
 from gristmill.pipelines.outcome import Result
@@ -129,7 +130,7 @@ def _told(
 ) -> Iterator[Tell | None]:
     """Give what takes the looks at a run: the progress line, and metrics if they are wanted."""
     run = order.workspace / "runs" / prepared.name
-    note_calibration(prepared, order.workspace)
+    note_judges(prepared, order.workspace)
     with watching(screen) as shown, exporting(port, run, screen.note, shown) as tell:
         yield tell
 
@@ -144,6 +145,7 @@ def announce(prepared: Prepared, order: Order, screen: Screen) -> None:
 
 def cautions(prepared: Prepared) -> Iterator[str]:
     """Yield what somebody should know before the rows count: the shipped model is a toy."""
+    yield from own_family(prepared)
     if prepared.recipe.name == "demo":
         return  # all that it is for
     for role, engine in prepared.engines.items():

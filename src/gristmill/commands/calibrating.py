@@ -1,4 +1,4 @@
-"""calibrate: how far a judge agrees with labels, beyond chance, and how often order decides.
+"""calibrate: how far a judge agrees with labels beyond chance, what order and length decide.
 
 What was measured stays in the workspace: cards print it, and runs say when it holds no more.
 """
@@ -15,6 +15,7 @@ from gristmill.commands.judges import identity, name_of
 from gristmill.commands.screen import Screen
 from gristmill.errors import InputError, RecipeError
 from gristmill.publishing import calibration
+from gristmill.text.length_bias import WON, by_length
 from gristmill.text.plurals import counted
 
 OPINIONS = ("winner", "level", "passed")
@@ -74,7 +75,8 @@ def compared(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> dict
         )
     judged, labels = zip(*both, strict=True)
     found = agreement(judged, labels)
-    steady = [look(dict(row), f"{column.rpartition('.')[0]}.is_consistent") for row in rows]
+    verdicts = [look(dict(row), column.rpartition(".")[0]) or {} for row in rows]
+    steady = [one.get("is_consistent") for one in verdicts]
     told = [one for one in steady if one is not None]
     return {
         "column": column,
@@ -85,7 +87,24 @@ def compared(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> dict
         "low": found.kappa.low,
         "high": found.kappa.high,
         "order_bias_rate": told.count(False) / len(told) if told else None,
+        "by_length": _by_length(verdicts, [row.get(label) for row in rows]),
     }
+
+
+def _by_length(
+    verdicts: Sequence[Mapping[str, Any]], labels: Sequence[Any]
+) -> list[dict[str, Any]]:
+    """Return how often the longer answer wins, by the judge and by the labels, on the same rows."""
+    both = [
+        ([verdict[name] for name in calibration.LENGTHS], _said(label))
+        for verdict, label in zip(verdicts, labels, strict=True)
+        if verdict.get("winner") and "chosen_chars" in verdict and _said(label) in WON
+    ]
+    judged = by_length((a, b, winner) for (a, b, winner), _ in both)
+    labelled = by_length((a, b, label) for (a, b, _), label in both)
+    return [
+        {**one, "labels": other["longer_wins"]} for one, other in zip(judged, labelled, strict=True)
+    ]
 
 
 def _said(value: Any) -> str:
@@ -98,3 +117,8 @@ def _tell(found: Mapping[str, Any], screen: Screen) -> None:
     screen.line(f"kappa {found['kappa']:.3f}, 95 %: {found['low']:.3f} to {found['high']:.3f}")
     if found["order_bias_rate"] is not None:
         screen.line(f"the order decided in {found['order_bias_rate']:.1%}")
+    for one in found["by_length"]:
+        screen.line(
+            f"of {counted(one['pairs'], 'pair')} with the other answer {one['difference']} shorter "
+            f"the longer one wins {one['longer_wins']:.0%}, by the labels {one['labels']:.0%}"
+        )

@@ -1,4 +1,4 @@
-"""Which judges of a run were calibrated, and whether what was measured holds for them still."""
+"""Which judges of a run were calibrated, whether that holds still, who judges its own family."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from gristmill.flows.kinship import own_family
 from gristmill.pipelines.plan import Use
 from gristmill.pipelines.workspace import Prepared
 from gristmill.publishing import calibration
@@ -44,13 +45,13 @@ def stale(prepared: Prepared, workspace: Path) -> Iterator[str]:
             )
 
 
-def note_calibration(prepared: Prepared, workspace: Path) -> None:
-    """Put what holds beside the run, before its card is written."""
+def note_judges(prepared: Prepared, workspace: Path) -> None:
+    """Put what holds and who judges its own family beside the run, before its card is written."""
     found = judged_by(prepared, workspace)
-    if there := {use.label: one for use, one, holds in found if holds}:
-        run = workspace / "runs" / prepared.name
-        run.mkdir(parents=True, exist_ok=True)
-        calibration.save(run, there)
+    there = {use.label: one for use, one, holds in found if holds}
+    run = workspace / "runs" / prepared.name
+    run.mkdir(parents=True, exist_ok=True)
+    calibration.save(run, there, [*own_family(prepared)])
 
 
 def name_of(judge: Use) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.progress import Progress
 from gristmill.flows import growing
+from gristmill.flows.kinship import apart
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Recipe
 from gristmill.pipelines.run import Step
@@ -60,7 +61,9 @@ class Order(BaseModel):
 
     def prepare(self) -> Prepared:
         """Check everything that can be checked without loading a model."""
-        return prepare(self.load(), allow_plugins=self.allow_plugins)
+        prepared = prepare(self.load(), allow_plugins=self.allow_plugins)
+        apart(prepared)
+        return prepared
 
     def due(self, prepared: Prepared) -> Prepared | None:
         """Return what is to be run: when growing the new seeds alone, None where there are none."""

@@ -1,22 +1,25 @@
 """How far the judges of a run agreed with people: what `build-dataset calibrate` measured of them.
 
 Kept in a workspace by the judge, and beside a run's ledger for its card. It
-holds for one identity alone: the stage, its parameters, its prompts and its engines.
+holds for one identity alone: the stage, its parameters, its prompts and its engines. What leans
+without labels to tell is here, too: how often longer answers won, and judges of their own family.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gristmill.publishing.charts import number
-from gristmill.publishing.escape import code_span
+from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
+from gristmill.text.length_bias import by_length
 
-FILE = "calibration.json"
+FILE, KIN = "calibration.json", "kin.json"
+LENGTHS = ("chosen_chars", "rejected_chars", "winner")
 Found = dict[str, Any]
 """`identity`, and the figures that `calibrate --json` prints."""
 
@@ -34,9 +37,11 @@ def known(workspace: Path, use: str) -> dict[str, Found]:
     return {one["identity"]: one for one in found}
 
 
-def save(run: Path, found: Mapping[str, Found]) -> None:
-    """Keep what holds for the judges of a run, by label."""
-    write_text(run / FILE, json.dumps(found, indent=1))
+def save(run: Path, found: Mapping[str, Found], kin: Sequence[str]) -> None:
+    """Keep what holds for the judges of a run, by label, and which ones judge their own family."""
+    for name, told in ((FILE, found), (KIN, kin)):
+        if told:
+            write_text(run / name, json.dumps(told, indent=1))
 
 
 def section(run: RunFiles) -> Iterator[str]:
@@ -54,6 +59,31 @@ def section(run: RunFiles) -> Iterator[str]:
             f"| {one['kappa']:.3f} | {one['low']:.3f} to {one['high']:.3f} "
             f"| {'' if order is None else f'{order:.1%}'} |"
         )
+
+
+def lengths(run: RunFiles) -> Iterator[str]:
+    """Yield a line for every judge of pairs and range of lengths, over all pairs that it judged."""
+    lines = list[str]()
+    for label, fields in run.fields("verdicts").items():
+        if {*LENGTHS} <= {*fields}:
+            found = run.marks(label, LENGTHS).select(LENGTHS).drop_nulls()
+            lines += [
+                f"| {code_span(label)} | {one['difference']} | {number(one['pairs'])} "
+                f"| {one['longer_wins']:.0%} |"
+                for one in by_length(found.iter_rows())
+            ]
+    if lines:
+        yield "| judge | the other answer is shorter by | pairs | the longer one wins |"
+        yield "|---|---|--:|--:|"
+        yield from lines
+        yield "\nA tie is half a win. Answers of equal length are left out."
+
+
+def kin(run: RunFiles) -> Iterator[str]:
+    """Yield a limit for every judge that only its own family's answers had."""
+    path = run.path / KIN
+    for told in json.loads(path.read_text("utf-8")) if path.exists() else ():
+        yield f"- {line(told, 300)}."
 
 
 def _folder(workspace: Path) -> Path:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import polars as pl
 import pyarrow as pa
 
-from gristmill.publishing import contamination, facts
+from gristmill.publishing import calibration, contamination, facts
 from gristmill.publishing.charts import leading, number
 from gristmill.publishing.files import RunFiles
 
@@ -78,6 +78,7 @@ def limits(run: RunFiles) -> Iterator[str]:
             yield f"- Nobody looked for {what}."
     if any(role["model"] == "demo" for role in facts.roles(run)):
         yield "- The model `demo` is a toy: do not train on what it wrote or chose."
+    yield from calibration.kin(run)
     yield "- No person has read the rows, unless a section above says so."
 
 

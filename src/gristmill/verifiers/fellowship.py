@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import ClassVar, Literal, TypedDict, TypeVar
+from typing import ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
@@ -35,13 +35,14 @@ from gristmill.text.evaluators import (
     named_winner,
     one_score,
 )  # fmt: skip
+from gristmill.text.length_bias import Measured, measured
 from gristmill.text.pairs import Compared
 from gristmill.text.turns import question, user
 
 T = TypeVar("T")
 
 
-class Judged(TypedDict):
+class Judged(Measured):
     """What it writes. `passed` is None for a tie and where nobody gave a verdict."""
 
     passed: bool | None
@@ -63,7 +64,7 @@ class Judged(TypedDict):
 class Fellowship(RowStage):
     """Ask every judge about a pair."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     jury: tuple[str, ...] = Field(default=("judge",), min_length=1)
     """Roles of those who judge; several vote, and several winners are a tie."""
@@ -97,6 +98,7 @@ class Fellowship(RowStage):
             score_a=mean([vote.a for vote in found]), score_b=mean([vote.b for vote in found]),
             repairs=sum(vote.repairs for vote in found),
             is_consistent=all(steady) if steady else None,
+            **measured(*pair),
         )  # fmt: skip
 
     async def _vote(self, asked: str, pair: tuple[str, str], role: str, ctx: Context) -> Vote:

@@ -10,7 +10,7 @@ scores does not count.
 from __future__ import annotations
 
 from statistics import fmean
-from typing import ClassVar, TypedDict
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.evaluators import SIDES, both_scores, by_scores, jury
+from gristmill.text.length_bias import Measured, measured
 from gristmill.text.pairs import Compared
 from gristmill.text.turns import question
 
@@ -45,7 +46,7 @@ SCORES = "Give your scores in two lines:\nScore A: number/10\nScore B: number/10
 ROUNDS = 2
 
 
-class Judged(TypedDict):
+class Judged(Measured):
     """What it writes. `passed` is None for a tie and where nobody gave scores."""
 
     passed: bool | None
@@ -61,7 +62,7 @@ class Judged(TypedDict):
 class FellowshipDebate(RowStage):
     """Let referees speak in turn: nine calls, every one sees what was said before it."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     referees: tuple[str, ...] = Field(default=("judge",), min_length=1)
     """Roles behind the three referees, in turn; one may play all of them."""
@@ -80,7 +81,10 @@ class FellowshipDebate(RowStage):
             list[str](),
             list[tuple[float, float]](),
         )
-        none = Judged(passed=None, status="unparsed_judge", winner=None, score_a=None, score_b=None)
+        chars = measured(row["chosen"], row["rejected"])
+        none = Judged(
+            passed=None, status="unparsed_judge", winner=None, score_a=None, score_b=None, **chars
+        )
         for turn in range(3 * (ROUNDS + 1)):
             is_last, role = turn >= 3 * ROUNDS, ROLES[turn % 3]
             prompt = REFEREE.format(
@@ -102,4 +106,4 @@ class FellowshipDebate(RowStage):
         winner = jury([by_scores(*one) for one in scores])
         passed = None if winner == "tie" else winner == "a"
         side = SIDES[winner]
-        return Judged(passed=passed, status=side, winner=side, score_a=a, score_b=b)
+        return Judged(passed=passed, status=side, winner=side, score_a=a, score_b=b, **chars)

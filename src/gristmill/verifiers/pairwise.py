@@ -10,7 +10,7 @@ question without a tie, for pairs that should leave.
 from __future__ import annotations
 
 import asyncio
-from typing import Literal, NotRequired, TypedDict
+from typing import ClassVar, Literal, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from gristmill.engines.requests import Message, Op, Probs
 from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import RowStage
+from gristmill.text.length_bias import Measured, measured
 from gristmill.text.turns import question
 
 PROMPT = """Two answers to one request follow. Decide which of them is better by the standard below
@@ -54,7 +55,7 @@ class Pair(TypedDict):
     rejected: str | None
 
 
-class Judged(TypedDict):
+class Verdict(TypedDict):
     """What it writes. `passed` is None for a tie and where the judge gave no verdict."""
 
     passed: bool | None
@@ -72,8 +73,14 @@ class Judged(TypedDict):
     """Whether both orders said the same; its mean over the rows is the swap consistency."""
 
 
+class Judged(Verdict, Measured):
+    """The same, with both lengths: see `text.length_bias`."""
+
+
 class Pairwise(RowStage):
     """Ask twice about a pair, once in each order."""
+
+    version: ClassVar[int] = 2
 
     rubric: str = Field(default="Correct first, then complete, then clear.", pattern=r"\S")
     """The standard, in words; whatever it leaves open the judge decides."""
@@ -85,6 +92,11 @@ class Pairwise(RowStage):
     async def __call__(self, row: Pair, ctx: Context) -> Judged:
         """Compare the verdicts, not the letters."""
         chosen, rejected = row["chosen"] or "", row["rejected"] or ""
+        return Judged(
+            **await self._verdict(row, chosen, rejected, ctx), **measured(chosen, rejected)
+        )
+
+    async def _verdict(self, row: Pair, chosen: str, rejected: str, ctx: Context) -> Verdict:
         if not (chosen.strip() and rejected.strip()):
             return _none("empty_answer", "one of the two answers is empty")
         request = row.get("prompt") or question(row.get("instruction"), row.get("input"))
@@ -106,7 +118,7 @@ class Pairwise(RowStage):
         return [{"role": "user", "content": text}]
 
 
-def _judged(first: Probs, second: Probs) -> Judged:
+def _judged(first: Probs, second: Probs) -> Verdict:
     sides = [
         names[max(sorted(probs.values), key=probs.values.__getitem__)]
         for probs, names in ((first, FIRST), (second, SECOND))
@@ -124,7 +136,7 @@ def _judged(first: Probs, second: Probs) -> Judged:
     }
 
 
-def _none(status: str, detail: str) -> Judged:
+def _none(status: str, detail: str) -> Verdict:
     return {
         "passed": None,
         "status": status,
