@@ -22,7 +22,7 @@ def test_the_list_and_what_is_new_become_rows(ask, script) -> None:
     engine = script(
         {"### New": ["Sure:\n- Write in verse.\n- use no comma.\n2) Be brief.\n* Be brief."]}
     )
-    rows = ask(AutoIf(), ATOMS, engine)
+    rows = ask(AutoIf(max_cosine=1), ATOMS, engine)
     assert [(row["instruction"], row["is_given"]) for row in rows] == [
         ("Use no comma.", True), ("Write in verse.", False), ("Be brief.", False),
     ]  # fmt: skip
@@ -50,8 +50,28 @@ REPEATS = """- use  no comma
 
 def test_what_says_the_opposite_is_new_and_what_says_the_same_is_not(ask, script) -> None:
     engine = script({"### New": [f"{OPPOSITES}\n{REPEATS}"]})
-    _, *new = ask(AutoIf(), ATOMS, engine)
+    _, *new = ask(AutoIf(max_cosine=1), ATOMS, engine)
     assert [f"- {row['instruction']}" for row in new] == OPPOSITES.split("\n")
+
+
+SAID = {  # a text and its vector: the cosine with the first is the first number
+    "Use no comma.": [1, 0], "Do not use any commas.": [0.71, 0.7042],
+    "No comma here.": [0.69, -0.7238],
+    "Use at least two commas.": [1, 0], "Write in verse.": [0, 1], "Write in fine verse.": [0, -1],
+}  # fmt: skip
+
+
+def test_what_means_the_same_is_not_new_unless_it_turns_it_round(ask, script) -> None:
+    engines = {
+        "generator": script({"### New": ["\n".join(f"- {one}" for one in [*SAID][1:])]}),
+        "embedder": script({text: [vector] for text, vector in SAID.items()}),
+    }
+    _, *new = ask(AutoIf(), ATOMS, engines)
+    assert [row["instruction"] for row in new] == [
+        "No comma here.",  # just below the threshold
+        "Use at least two commas.",  # as near as can be, and the opposite
+        "Write in verse.",  # and then with one word more, far away by its vector: n-grams tell
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +79,7 @@ def test_what_says_the_opposite_is_new_and_what_says_the_same_is_not(ask, script
     [(" ", "empty"), (Completion("- a", "length", 9, 1), "cut_off"), ("I cannot.", "no_list")],
 )
 def test_without_new_ones_the_list_stays(reply, code, ask, script) -> None:
-    kept, lost = ask(AutoIf(), ATOMS, script({"### New": [reply]}))
+    kept, lost = ask(AutoIf(), ATOMS, {"generator": script({"### New": [reply]})})
     assert (kept["instruction"], lost.code) == ("Use no comma.", code)
 
 

@@ -47,8 +47,21 @@ def test_a_composition_is_said_again(ask, script) -> None:
 
 def test_a_longer_list_is_composed_of(ask, script) -> None:
     engine = script({"### New": ["- Sing."], "### Analysis": ["x\nScore: 9"]})
-    rows = ask(VifRag(n=1, sizes=[5], rewrites=0, compositions=["multi"]), ATOMS, engine)
+    rows = ask(
+        VifRag(n=1, sizes=[5], rewrites=0, compositions=["multi"], max_cosine=1), ATOMS, engine
+    )
     assert {*rows[-1]["parts"]} == {*ATOMS["atoms"], "Sing."}
+
+
+def test_nothing_is_composed_of_what_repeats_the_list(ask, script) -> None:
+    table = {"### New": ["- Keep it brief.\n- Sing."], "### Analysis": ["x\nScore: 9"]}
+    points = {"Use no": [1, 0, 0], "Be b": [0, 1, 0], "End": [0, 0, 1], "Write": [-1, 0, 0]}
+    points |= {"Keep it": [0, 0.8, 0.6], "Sing": [0, -1, 0]}
+    embedder = script({text: [vector] for text, vector in points.items()})
+    engine = script(table)
+    engines = {"generator": engine, "judge": engine, "embedder": embedder}
+    rows = ask(VifRag(n=1, rewrites=0, compositions=["multi"]), ATOMS, engines)
+    assert [row["instruction"] for row in rows[:-1]] == [*ATOMS["atoms"], "Sing."]
 
 
 @pytest.mark.parametrize(

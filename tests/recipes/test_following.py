@@ -43,7 +43,7 @@ def answer(prompt: str, draw: int) -> str:
 
 QUICK = {
     "mul_dim_if": ["stages.0.levels=[1]", "stages.3.n=2", "seeds.limit=8"],
-    "auto_if": ["stages.5.n=2", "stages.6.n=3"],
+    "auto_if": ["stages.4.n=2", "stages.5.n=3"],
     "vif_rag": ["stages.0.n=4", "stages.4.n=1", "stages.4.n_rag=1", "stages.5.n=3"],
     "decrim": [],
     "spar": ["seeds.limit=8"],

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal, TypedDict
 from pydantic import Field
 
 from gristmill.engines.requests import Op, Sampling
-from gristmill.generators.auto_if import Known, more
+from gristmill.generators.auto_if import MAX_COSINE, Known, embedding, more
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
@@ -62,11 +62,13 @@ class Composed(TypedDict):
 class VifRag(RowStage):
     """Make rows of a list: each of its instructions, then compositions, said in several ways."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list", "inconsistent"}
 
     augment: int = Field(default=50, ge=0)
     """New instructions to ask for before anything is composed; at 0 the list is as it is."""
+    max_cosine: float = Field(default=MAX_COSINE, gt=0, le=1)
+    """Cosine from which a new one repeats another, unless it turns it round; 1 asks no embedder."""
     n: int = Field(default=30, ge=1)
     """Compositions drawn. Our choice."""
     sizes: tuple[int, ...] = Field(default=(2, 3, 4), min_length=1)
@@ -80,15 +82,16 @@ class VifRag(RowStage):
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=2048)
 
     def needs(self) -> dict[str, Op]:
-        """One model writes, one judges."""
-        return {"generator": "generate", "judge": "generate"}
+        """One model writes, one judges, a sentence encoder finds repeats of what is new."""
+        asked: dict[str, Op] = {"generator": "generate", "judge": "generate"}
+        return asked | (embedding(self.max_cosine) if self.augment else {})
 
     async def __call__(self, row: Known, ctx: Context) -> list[Composed | Drop]:
         """Augment, draw, compose: every composition in a branch of its own."""
         atoms = list(dict.fromkeys(one.strip() for one in row["atoms"] if one.strip()))
         lost = list[Composed | Drop]()
         if self.augment:
-            new = await more(atoms, self.augment, self.sampling, ctx.llm("generator"))
+            new = await more(atoms, self.augment, self.sampling, self.max_cosine, ctx)
             lost = [new] if isinstance(new, Drop) else []
             atoms += [] if isinstance(new, Drop) else new
         drawn = [
