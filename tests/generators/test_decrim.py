@@ -51,6 +51,13 @@ def test_what_is_missed_is_said_to_the_refiner(ask, script) -> None:
     (prompt,) = [c.prompt[0]["content"] for c in engine.calls if REFINE in c.prompt[0]["content"]]
     assert "### What it misses\n- It has no comma. (there is one.)\n" in prompt
     assert "### Response\nWalls, doors.\n" in prompt
+    assert row["responses"] == ["Walls, doors.", "Walls and doors."]
+    first, second = row["critiques"]
+    assert [(one["satisfied"], one["reason"]) for one in first] == [
+        (True, ""), (False, "there is one."),
+    ]  # fmt: skip
+    assert [one["constraint"] for one in first] == [one["constraint"] for one in second]
+    assert all(one["satisfied"] for one in second)
 
 
 def test_after_the_last_round_it_leaves(ask, script) -> None:

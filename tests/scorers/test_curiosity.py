@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.scorers.curiosity import Curiosity
@@ -53,6 +53,23 @@ def test_a_duplicate_is_least_new_and_the_other_most() -> None:
     assert found[2]["total"] == 1.0
     assert found[0]["total"] == found[1]["total"] == pytest.approx(0.25)
     assert all(row["keep"] for row in found)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(*[st.integers(-3, 3)] * 2).filter(any), min_size=1, max_size=8),
+    st.tuples(*[st.integers(-3, 3)] * 2).filter(any),
+    st.integers(1, 4),
+)
+def test_another_vector_never_makes_one_newer(points, more, k) -> None:
+    def novelty(some):
+        vectors = [list(np.array(one) / np.linalg.norm(one)) for one in some]
+        rows = table(["a b"] * len(some), vectors, [1.0] * len(some))
+        return Curiosity(k=k).decide(rows)["novelty_meaning"].to_numpy()
+
+    before = novelty(points)
+    assert (novelty([*points, more])[:-1] <= before + 1e-6).all()
+    assert novelty(points[::-1])[::-1] == pytest.approx(before, abs=1e-6)
 
 
 def test_noise_is_not_new() -> None:

@@ -21,6 +21,8 @@ from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.judgements import Critique
+from gristmill.text.turns import user
 
 # The constraint stands last: all of one response share what is before it.
 CRITIC = """Judge whether a response meets one constraint of its instruction, that one alone. \
@@ -59,6 +61,10 @@ class Refined(TypedDict):
     all_satisfied: bool
     rounds: int
     """Refinements that were asked for."""
+    responses: list[str]
+    """What was criticised, the first answer first."""
+    critiques: list[list[Critique]]
+    """Of each of them, by each constraint; those that a program checks come first."""
     gen: Gen | None
     """Of the refinement; None where the first answer stays."""
 
@@ -66,12 +72,10 @@ class Refined(TypedDict):
 class DecrimRefine(RowStage):
     """Refine an answer until nobody finds a constraint missed, or `rounds` times."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "no_constraints",
-        "bad_constraint",
-        "not_satisfied",
-    }
+        "no_constraints", "bad_constraint", "not_satisfied"
+    }  # fmt: skip
 
     of: str = ""
     """Column with constraints that a program checks, `cid` and `params` each, if there is one."""
@@ -91,53 +95,53 @@ class DecrimRefine(RowStage):
 
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Refined | Drop:
         """A critic's call for each constraint and a refinement, in turn."""
-        found = [read(one, None) for one in listed(row[self.of])] if self.of else []
-        checked = [one for one in found if isinstance(one, Constraint)]
-        if wrong := [one.measured for one in found if isinstance(one, Verdict)]:
+        given = [read(one, None) for one in listed(row[self.of])] if self.of else []
+        checked = [one for one in given if isinstance(one, Constraint)]
+        if wrong := [one.measured for one in given if isinstance(one, Verdict)]:
             return Drop("bad_constraint", wrong[0])
         if not checked and not row[TOLD]:
             return Drop("no_constraints", "neither quoted from the instruction nor as parameters")
-        text, done, gen = row["output"], 0, None
+        text, gen = row["output"], None
+        responses, critiques = list[str](), list[list[Critique]]()
         while True:
-            missed = await self._missed(row, text, checked, ctx.llm("judge"))
-            if isinstance(missed, Drop):
-                return missed
-            if not missed or done == self.rounds:
+            found = await self._criticised(row, text, checked, ctx.llm("judge"))
+            if isinstance(found, Drop):
+                return found
+            responses.append(text)
+            critiques.append(found)
+            missed = [f"{x['constraint']} ({x['reason']})" for x in found if not x["satisfied"]]
+            if not missed or len(responses) > self.rounds:
                 break
-            done += 1
-            told = "\n".join(f"- {one}" for one in missed)
-            prompt = REFINE.format(instruction=row["instruction"], response=text, missed=told)
-            ask = complete(
-                ctx.llm("generator"), [{"role": "user", "content": prompt}], self.sampling
-            )
-            reply = await ask
+            said = {"response": text, "missed": "\n".join(f"- {one}" for one in missed)}
+            ask = user(REFINE.format(instruction=row["instruction"], **said))
+            reply = await complete(ctx.llm("generator"), [ask], self.sampling)
             if not isinstance(reply, Drop) and _met(reply.text, checked) >= _met(text, checked):
                 text, gen = reply.text.strip(), reply.gen
         if missed and self.keep == "satisfied":
             return Drop("not_satisfied", "; ".join(missed))
-        return {"output": text, "all_satisfied": not missed, "rounds": done, "gen": gen}
+        return {
+            "output": text, "all_satisfied": not missed, "rounds": len(responses) - 1,
+            "responses": responses, "critiques": critiques, "gen": gen,
+        }  # fmt: skip
 
-    async def _missed(
+    async def _criticised(
         self, row: dict[str, Any], text: str, checked: list[Constraint], llm: Llm
-    ) -> list[str] | Drop:
-        """Return what a response misses, each with the reason."""
+    ) -> list[Critique] | Drop:
+        """Return what programs and the critic say of a response, by constraint."""
         seen = [(one.text, check(one, text)) for one in checked]
-        missed = [f"{asked} ({verdict.measured})" for asked, verdict in seen if not verdict.passed]
-        asked = (
-            CRITIC.format(instruction=row["instruction"], response=text, constraint=one)
-            for one in row[TOLD]
-        )
-        greedy = Sampling(temperature=0.0)
-        calls = [complete(llm, [{"role": "user", "content": one}], greedy) for one in asked]
+        found = [Critique(constraint=a, satisfied=b.passed, reason=b.measured) for a, b in seen]
+        same, greedy = {"instruction": row["instruction"], "response": text}, Sampling(0.0)
+        asked = (user(CRITIC.format(**same, constraint=one)) for one in row[TOLD])
+        calls = [complete(llm, [one], greedy) for one in asked]
         for constraint, said in zip(row[TOLD], await asyncio.gather(*calls), strict=True):
             if isinstance(said, Drop):
                 return said
             word, *why = said.text.split(None, 1)
             if (verdict := word.strip(".,:;!*").lower()) not in ("yes", "no"):
                 return Drop("unparsed_judge", said.text)
-            if verdict == "no":
-                missed.append(f"{constraint} ({''.join(why).strip()})")
-        return missed
+            is_met, reason = verdict == "yes", "".join(why).strip()
+            found.append(Critique(constraint=constraint, satisfied=is_met, reason=reason))
+        return found
 
 
 def _met(text: str, checked: list[Constraint]) -> int:

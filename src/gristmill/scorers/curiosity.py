@@ -9,7 +9,7 @@ combined by rank.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -30,13 +30,16 @@ class Novelty(TypedDict):
     novelty_words: float | None
     """0..1: 1 - SelfBLEU over n-grams of 2 to 5 words; None for a text of fewer than two."""
     novelty_meaning: float | None
-    """0..1: 1 - mean cosine similarity with the nearest texts; None without a vector."""
+    """0..1: 1 - mean cosine similarity with the `k` nearest texts, those that are missing having
+    none; None without a vector."""
     total: float | None
     """0..1: mean rank by both and by how little it is noise; None where one is missing."""
 
 
 class Curiosity(VectorStage):
     """Compare every row with the whole table; no row leaves. O(n^2 d) for n rows of d numbers."""
+
+    version: ClassVar[int] = 2
 
     field: Literal["instruction", "output"] = "instruction"
     """The text that should be new; its vector should be of this field, too."""
@@ -59,11 +62,11 @@ class Curiosity(VectorStage):
         by_words = 1 - np.array(self_bleu(said), np.float64)
         by_meaning = np.full(len(table), np.nan)
         points, places = located(table, self.column)
-        if len(points) > 1:
+        if len(points):  # of fewer than k others a mean would fall when a new one is unlike
             found = knn(points, self.k + 1)
-            by_meaning[places] = 1 - found.similarities[:, 1:].mean(axis=1, dtype=np.float64)
-        elif len(points):
-            by_meaning[places] = 1.0
+            by_meaning[places] = (
+                1 - found.similarities[:, 1:].sum(axis=1, dtype=np.float64) / self.k
+            )
         noise = numbers(table[self.noise])
         total = (beaten(by_words) + beaten(by_meaning) + beaten(-noise)) / 3
         return decisions(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 JUDGE = """Judge whether a response follows its instruction in everything. Look at one demand \
 after the other and explain what you find; then write a line "Final Judgement:" and below it Yes \
@@ -22,6 +23,14 @@ nothing else. Put the new response between [[start]] and [[end]]."""
 FINAL = re.compile(r"Final Judge?ment\W*?\b(Yes|No)\b", re.IGNORECASE)
 MIN_VOTES = 3
 """Judgements that must be readable: fewer decide nothing."""
+
+
+class Critique(TypedDict):
+    """What a program measured of one constraint on an answer, or a critic said of it."""
+
+    constraint: str
+    satisfied: bool
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
