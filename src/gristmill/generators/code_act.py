@@ -8,7 +8,6 @@ answers are compared by `text.math_answers` or by tests; one that nobody can jud
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, NotRequired, TypedDict
 
@@ -22,6 +21,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import python_code
+from gristmill.text.headed import tagged
 from gristmill.text.interpreter_steps import observed
 from gristmill.text.math_answers import compare, gold_of
 from gristmill.text.turns import WholeTurn
@@ -45,7 +45,7 @@ You: <solution>639</solution>"""
 WRONG_FORM = "No <execute> or <solution> was found, or more than one. Write one of the two."
 WRONG_ANSWER = "The answer is wrong."
 LEFT = "{steps} turns and {attempts} answers are left."
-ACTION = re.compile(r"(?s)<(execute|solution)>(.*?)</\1>")
+ACTIONS = ("execute", "solution")
 
 
 class Task(TypedDict):
@@ -102,7 +102,7 @@ class CodeAct(RowStage):
             if isinstance(reply, Drop):
                 return reply
             turns = [*turns, {"role": "assistant", "content": reply.text}]
-            found = ACTION.findall(reply.text)
+            found = tagged(reply.text, ACTIONS)
             kind, text = found[0] if len(found) == 1 else ("", "")
             said = WRONG_FORM
             if kind == "solution":

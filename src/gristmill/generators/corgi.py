@@ -20,6 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
+from gristmill.text.headed import headed
 from gristmill.text.leaks import leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 
@@ -67,7 +68,7 @@ SYSTEMS = (
     "You are the author of a textbook. You are precise, and use words that students know.",
     "You prepare exercises for students who work alone: nothing may stay unclear.",
 )
-PARTS = re.compile(r"(?ims)^[ \t*#]*question[\s*]*:[\s*]*(.+?)^[ \t*#]*answer[\s*]*:[\s*]*(.+)")
+HEADS = tuple(re.compile(rf"(?im)^[ \t*#]*{name}[\s*]*:[\s*]*") for name in ("question", "answer"))
 MARKERS = markers([PROMPT])
 
 
@@ -123,9 +124,11 @@ class Corgi(RowStage):
         reply = await complete(ctx.llm("teacher"), ask, self.sampling)
         if isinstance(reply, Drop):
             return reply
-        if not (parts := PARTS.search(reply.text)):
+        if not (parts := headed(f"\n{reply.text}", *HEADS)):
             return Drop("no_marker", reply.text)
-        asked, answer = (part.strip().removesuffix("**").strip() for part in parts.groups())
+        asked, answer = (part.removesuffix("**").strip() for part in parts[1:])
+        if not asked:
+            return Drop("no_marker", reply.text)
         if mark := leak(asked, MARKERS):
             return Drop("template_leak", f"'{mark}' in: {asked}")
         if code := non_answer(answer) or ("refusal" if detectors.declines(answer) else None):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
@@ -20,6 +19,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.feature_tree import leaves, tree_of
+from gristmill.text.headed import tagged
 
 LEVELS = {
     "function": "one function or class of one Python file solves; the instruction says its name "
@@ -118,5 +118,5 @@ class EpiCoder(RowStage):
 
 def tags(text: str) -> dict[str, str]:
     """Return what stands between the tags of each part; "" where they are not there just once."""
-    found = {name: re.findall(rf"(?s)<{name}>(.*?)</{name}>", text) for name in PARTS}
+    found = {name: [one for _, one in tagged(text, [name])] for name in PARTS}
     return {name: texts[0].strip() if len(texts) == 1 else "" for name, texts in found.items()}

@@ -9,7 +9,6 @@ Differs from the paper: our own prompt; what no tree counts is not asked for.
 from __future__ import annotations
 
 import json
-import re
 from typing import Any, ClassVar, TypedDict
 
 from gristmill.engines.requests import Gen, Message, Op, Sampling
@@ -35,7 +34,7 @@ and in lower case: what is done, and not what things are called here.
 {{block}}
 
 ### Features"""
-TAGGED = re.compile(r"(?s)<features>(.*)</features>")
+OPENED, CLOSED = "<features>", "</features>"
 
 
 class Seed(TypedDict):
@@ -77,9 +76,9 @@ class EpiCoderFeatures(RowStage):
 
 def tagged(reply: str) -> dict[str, Any] | None:
     """Return the object between the tags of a reply; None without one."""
-    match = TAGGED.search(reply)
+    inside, closed, _ = reply.partition(OPENED)[2].rpartition(CLOSED)
     try:
-        found = json.loads(match[1]) if match else None
+        found = json.loads(inside) if closed else None
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None

@@ -22,6 +22,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
+from gristmill.text.headed import headed
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import rouge_l
 from gristmill.text.turns import question
@@ -30,7 +31,7 @@ HEADER = """Tasks for a text assistant. Each has an instruction, an input that i
 constraints on the output, or "none".
 
 """
-PARTS = re.compile(r"(?is)^(.+?)^[ \t]*input:(.+?)^[ \t]*constraints?:(.+)", re.MULTILINE)
+HEADS = re.compile(r"(?im)^[ \t]*input:"), re.compile(r"(?im)^[ \t]*constraints?:")
 COPIED = 0.7
 """ROUGE-L above which a task is one of those that were shown."""
 NONE = {"none", "none.", "n/a", "-"}
@@ -93,9 +94,9 @@ class OpenOnly(RowStage):
         reply = await complete(ctx.llm("generator"), request(shown), self.asking)
         if isinstance(reply, Drop):
             return reply
-        if not (found := PARTS.match(reply.text)):
+        if not (found := headed(reply.text, *HEADS)):
             return Drop("no_marker", reply.text)
-        task, given, constraints = (part.strip() for part in found.groups())
+        task, given, constraints = found
         if not task or detectors.declines(task):
             return Drop("refusal" if task else "no_marker", reply.text)
         if said := detectors.answers(task):
