@@ -26,10 +26,10 @@ def test_tags_are_those_that_one_pattern_would_find(text) -> None:
 
 
 @pytest.mark.parametrize("opening", ["<a>", "<b>x</a>", "<a><b>", "</a>", "<a"])
-def test_a_megabyte_of_openings_without_an_end_is_read_once(opening) -> None:
-    assert tagged(opening * (1_000_000 // len(opening)), ["a", "b"]) == []
+def test_many_openings_without_an_end_is_read_once(opening) -> None:
+    assert tagged(opening * (200_000 // len(opening)), ["a", "b"]) == []
 
 
 @pytest.mark.parametrize("line", ["\n", "a:\n", " \n", "x\n"])
-def test_a_megabyte_of_lines_without_the_last_head_is_read_once(line) -> None:
-    assert headed(line * (1_000_000 // len(line)), *HEADS) is None
+def test_many_lines_without_the_last_head_is_read_once(line) -> None:
+    assert headed(line * (200_000 // len(line)), *HEADS) is None

@@ -19,7 +19,7 @@ KEYS = re.compile(
     r"(?s)^\W*task_name:[ \t]*(?P<task_name>[^\n]*)\n\s*instruction:(?P<instruction>.*?)\n\s*"
     r"information:(?P<information>.*?)\n\s*solution:(?P<solution>.*)$"
 )
-CHECK = re.compile(r"(?is)<answer:\s*(yes|no)\b[\s,.:]*(.*?)>[ \t]*(?=\n|$)")
+CHECK = re.compile(r"(?is)<answer:\s*(yes|no)\b[\s,.:]*+((?:(?!<answer:).)*?)>[ \t]*(?=\n|$)")
 OVERALL = re.compile(r"(?im)^[^\w\n]*overall answer:\W*(yes|no)\b")
 REASONS = re.compile(r"(?ims)^[^\w\n]*reasons:\s*(\S.*)$")
 NOTHING = re.compile(r"(?i)\W*(?:none|no ?input|n/a)?\W*")

@@ -17,7 +17,7 @@ MAX_CHARS = 300
 """Longer answers are compared as texts only."""
 RELATIVE, ABSOLUTE = Fraction(1, 10**6), Fraction(1, 10**9)
 """How far a decimal answer may be off."""
-TAGGED = re.compile(r"(?is)<answer>(.*?)</answer>")
+TAGGED = re.compile(r"(?is)<answer>((?:(?!<answer>).)*?)</answer>")
 LINES = (re.compile(r"(?m)^#### *(.+)$"), re.compile(r"(?m)^A: *(.+)$"))
 PHRASE = re.compile(r"(?i)\banswer\s+is:?\s*(.+?)(?:\.(?=\s|$)|$)", re.MULTILINE)
 _GROUPED = r"\d{1,3}(?:(?:[\u00a0\u2009\u202f]|\\[,;: !]|\{,\})\d{3})+(?!\d)"

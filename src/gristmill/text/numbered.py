@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 ITEM = re.compile(r"(?m)^[ \t]*[*#]*\d{1,3}\s?[.):][*]*[ \t]+")
-REST = re.compile(r"\n\s*\n(?=\S)(?!\s*\d)|\n(?=\s*[*#]*[A-Z][\w -]{0,40}:[*]*\s*\n)")
+REST = re.compile(r"\n[^\S\n]*\n(?=\S)(?!\d)|\n(?=[^\S\n]*[*#]*[A-Z][\w -]{0,40}:[*]*[^\S\n]*\n)")
 """Where an item ends besides: an empty line before other text, a line that is a heading."""
 
 
@@ -18,5 +18,5 @@ def numbered(text: str) -> list[str]:
 
 def numbered_after(text: str, heading: str) -> list[str]:
     """Return the items behind the last line that begins with a heading, in any case; else none."""
-    lines = list(re.finditer(rf"(?im)^[\s*#]*{re.escape(heading)}\b", text))
+    lines = list(re.finditer(rf"(?im)^[ \t*#]*{re.escape(heading)}\b", text))
     return numbered(text[lines[-1].end() :]) if lines else []

@@ -51,7 +51,7 @@ TEMPLATES = {
 ASSISTANT = re.compile(r"assistant[ \t]*(?:\n|$)")
 """The head of the next turn as it looks where a server hides control tokens."""
 LIST_MARK = re.compile(r"^(?:[-*\u2022]\s+|\d{1,2}[.)]\s+|#+\s+)")
-ANSWER_MARK = re.compile(r"\s*(?:\n|^|(?<=[.?!]))\s*(?:answer|response|output|a)\s*:\s*$", re.I)
+ANSWER_MARK = re.compile(r"(?:answer|response|output|a)\s*:\s*\Z", re.I)
 QUOTED = re.compile("\"([^\"]+)\"|'([^']+)'|\u201c([^\u201d]+)\u201d")
 
 
@@ -59,6 +59,15 @@ def cleaned(text: str, controls: tuple[str, ...]) -> str:
     """Return a question up to the next turn, without quotes, list mark and answer marker."""
     ends = [text.find(mark) for mark in controls] + [m.start() for m in ASSISTANT.finditer(text)]
     text = text[: min((end for end in ends if end >= 0), default=len(text))].strip()
-    text = ANSWER_MARK.sub("", LIST_MARK.sub("", text)).strip()
+    text = _unmarked(LIST_MARK.sub("", text)).strip()
     quoted = QUOTED.fullmatch(text)
     return quoted[quoted.lastindex or 0].strip() if quoted else text
+
+
+def _unmarked(text: str) -> str:
+    """Return a text without a marker at its end that stands on a line or behind a sentence."""
+    if not (found := ANSWER_MARK.search(text)):
+        return text
+    before = text[: found.start()].rstrip()
+    stands = not before or before[-1] in ".?!" or "\n" in text[len(before) : found.start()]
+    return before if stands else text
