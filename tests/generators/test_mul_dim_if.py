@@ -149,6 +149,23 @@ def test_a_rewrite_that_loses_a_constraint_leaves(said, code, ask, script) -> No
     assert ask(MulDimIfPatterns(patterns=["listing"]), ROW, engine).code == code
 
 
+@pytest.mark.parametrize("lost", [None, 0, 1, 2])
+def test_a_rewrite_without_the_text_of_a_constraint_is_not_covered(lost, ask) -> None:
+    """The judge reads: it says yes where every constraint of its list stands in the instruction."""
+    had = wanted("content/keywords", "format/quotes", "length/words")
+    rules = [line for i, line in enumerate(told(had).split("\n")) if i != lost]
+
+    def reading(prompt: str, draw: int) -> str:
+        if prompt.endswith("### Rewrite"):
+            return "\n".join(["Name trees.", "Follow these rules:", *rules])
+        asked, _, text = prompt.partition("### Constraints\n")[2].partition("\n\n### Instr")
+        return "yes" if all(line in text for line in asked.split("\n")) else "no"
+
+    row = {"instruction": "Name trees.", "meta.mul_dim_if.constraints": had}
+    found = ask(MulDimIfPatterns(patterns=["listing"]), row, reading)
+    assert getattr(found, "code", None) == (None if lost is None else "not_covered")
+
+
 def test_examples_wait_without_a_call(ask, script) -> None:
     engine = script({})
     assert ask(MulDimIfPatterns(patterns=["example"]), ROW, engine) == {

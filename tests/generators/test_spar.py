@@ -84,6 +84,20 @@ def test_the_first_level_with_a_majority_ends_the_search(ask) -> None:
     assert len(model.judged) == 5 * (5 + 3)
 
 
+def test_a_pair_says_how_little_it_changes(ask, script) -> None:
+    """The other answer shares no word with the failed one; the refinement changes one of four."""
+    no, yes = ["Hm.\nFinal Judgement: No"] * 5, ["Hm.\nFinal Judgement: Yes"] * 5
+    made = "[[start]] Oak and elm grow. [[end]]"
+    engine = script({
+        "Write the response again": [made] * 3, "### Response\nOak or elm grow.": no,
+        "### Response\nPines always stay green.": yes, "### Response\nOak and": yes,
+        SEED["instruction"]: ["Oak or elm grow.", "Pines always stay green."],
+    })  # fmt: skip
+    row = ask(SparSearch(n=2), SEED, engine)
+    assert (row["chosen"], row["rejected"]) == ("Oak and elm grow.", "Oak or elm grow.")
+    assert (row["change"], row["spread"]) == (0.25, 1.0)
+
+
 def test_half_is_no_majority(ask) -> None:
     row, _ = searched(ask, {"r1": 2, "r5": 4}, votes=4)
     assert (row["chosen"], row["nodes"]) == ("r5", 9)

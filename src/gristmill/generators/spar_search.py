@@ -21,7 +21,16 @@ from gristmill.generators.spar import between
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.judgements import JUDGE, MIN_VOTES, REFINE, Grown, Judged, judged
+from gristmill.text.judgements import (
+    JUDGE,
+    MIN_VOTES,
+    REFINE,
+    Grown,
+    Judged,
+    Refined,
+    judged,
+    refined,
+)  # fmt: skip
 from gristmill.text.tree_search import TreeSearch
 
 RETRIES = 3
@@ -33,22 +42,10 @@ class Asked(TypedDict):
     instruction: str
 
 
-class Pair(TypedDict):
-    """What it writes."""
-
-    prompt: str
-    chosen: str
-    rejected: str
-    value: float
-    """0..1: share of the judgements in favour of the chosen answer."""
-    nodes: int
-    """Refinements that were judged."""
-
-
 class SparSearch(RowStage):
     """Answer, judge, refine a failed answer until the judge is content, and make a pair."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"all_pass", "not_refined"}
 
     n: int = Field(default=5, ge=1)
@@ -71,7 +68,7 @@ class SparSearch(RowStage):
         """The actor answers, the refiner judges and refines; in the paper one model is both."""
         return {"generator": "generate", "judge": "generate"}
 
-    async def __call__(self, row: Asked, ctx: Context) -> Pair | Drop:
+    async def __call__(self, row: Asked, ctx: Context) -> Refined | Drop:
         """Find a failed answer, then a refinement of it that passes."""
         grown = await self.grow(row["instruction"], ctx)
         if isinstance(grown, Drop):
@@ -80,10 +77,7 @@ class SparSearch(RowStage):
             return Drop("all_pass", f"none of {len(grown.answers)} answers was judged a failure")
         if grown.best is None:
             return Drop("not_refined", f"{len(grown.made)} refinements")
-        return Pair(
-            prompt=row["instruction"], chosen=grown.best.text, rejected=grown.root.text,
-            value=grown.best.value, nodes=len(grown.made),
-        )  # fmt: skip
+        return refined(row["instruction"], grown, grown.root, grown.best)
 
     async def grow(self, instruction: str, ctx: Context) -> Grown | Drop:
         """Answer, judge, and search for a refinement of one answer that failed."""

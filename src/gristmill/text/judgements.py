@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TypedDict
+
+from gristmill.text.words import words
 
 JUDGE = """Judge whether a response follows its instruction in everything. Look at one demand \
 after the other and explain what you find; then write a line "Final Judgement:" and below it Yes \
@@ -44,6 +47,23 @@ class Judged:
     """A judgement on the side of the majority; none where there is no majority."""
 
 
+class Refined(TypedDict):
+    """A failed answer and the refinement that passed, as a pair."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    value: float
+    """0..1: share of the judgements in favour of the chosen answer."""
+    nodes: int
+    """Refinements that were judged."""
+    change: float
+    """0..1: edits of words between the two, in words of the longer one."""
+    spread: float | None
+    """The same between the rejected answer and those drawn beside it, in the mean; a refinement
+    that changes what matters alone has less. None where it is the only answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Grown:
     """What a search made of the answers to one prompt."""
@@ -65,3 +85,24 @@ def judged(text: str, judgements: Iterable[str]) -> Judged | None:
     share = sum(vote == "yes" for vote, _ in votes) / len(votes)
     agreed = "" if share == 0.5 else (max if share > 0.5 else min)(votes)[1].strip()
     return Judged(text, share, min(votes)[1].strip(), agreed)
+
+
+def refined(prompt: str, grown: Grown, root: Judged, best: Judged) -> Refined:
+    """Return the pair that a search has found."""
+    others = [edits(root.text, one.text) for one in grown.answers if one is not root]
+    return Refined(
+        prompt=prompt, chosen=best.text, rejected=root.text,
+        value=best.value, nodes=len(grown.made),
+        change=edits(root.text, best.text), spread=fmean(others) if others else None,
+    )  # fmt: skip
+
+
+def edits(a: str, b: str) -> float:
+    """Return the words to add, take out or replace from one text to the other, 0..1 of the longer.
+
+    >>> edits("one two three four", "one three five four")
+    0.5
+    """
+    from rapidfuzz.distance import Levenshtein
+
+    return Levenshtein.normalized_distance(words(a), words(b))
