@@ -219,11 +219,12 @@ def test_a_row_gets_declared_columns_without_nan_whatever_it_says(name, client) 
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_second_time_gives_the_same(name, client) -> None:
+def test_a_second_time_overwrites_the_same_and_adds_nothing(name, client) -> None:
     stage = scorer(name)
     for row in rows_of(stage):
-        first, second = call(stage, row, client), call(stage, row, client)
-        assert str(first) == str(second)
+        first = call(stage, row, client)
+        assert str(call(stage, row, client)) == str(first)
+        assert str(call(stage, {**row, **first}, client)) == str(first)
 
 
 SPANS = [
@@ -247,9 +248,12 @@ def test_all_tokens_of_the_response_count_and_no_others(name, client) -> None:
 def test_a_row_that_could_not_be_scored_has_null_and_a_flag(name, client) -> None:
     for row in rows_of(scorer(name)):
         found = call(scorer(name), row, client)
-        scores = [found.get(column) for column in ("score", "ppl") if column in found]
-        assert all(score is None for score in scores) == (not found["n_scored"]) or found["flags"]
-        assert found["n_scored"] or found["flags"]
+        scores = [found[column] for column in ("score", "ppl", "nll") if column in found]
+        if found["n_scored"]:
+            assert None not in scores or found["flags"]
+        else:
+            assert not any(score is not None for score in scores)
+            assert found["flags"]
 
 
 class Unable(Ruled):
