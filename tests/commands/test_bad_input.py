@@ -89,6 +89,22 @@ def test_a_map_to_a_column_that_nobody_reads_names_the_nearest(call, place) -> N
     assert call(*given, "output=answer", "--set", "stages.0.min_chars=1")[0] == 0
 
 
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("{use: selectors.top_k, of: strong}", "a score must be a number"),
+        ("{use: selectors.contrastive}", "a rating must be a number"),
+    ],
+)
+def test_a_selector_that_gets_texts_for_numbers_says_so(stage, message, call, place) -> None:
+    row = {"instruction": "Why?", "output": "So.", "target_output": "No.", "target": 3.0}
+    (place / "rows.jsonl").write_text(json.dumps({**row, "strong": "good"}))
+    (place / "only.yaml").write_text(f"name: only\nstages: [{stage}]\n")
+    outcome = call("run", "only.yaml", "--input", "rows.jsonl", *BARE)
+    label = stage.split(".")[1].rstrip("}").split(",")[0]
+    refused(outcome, 2, f"in stage '{label}': {message}, found a column of string")
+
+
 CURATE = ("check", "curate", "--input", "rows.csv")
 
 

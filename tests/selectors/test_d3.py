@@ -2,6 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from gristmill.errors import InputError
 from gristmill.pipelines import Recipe, run
 from gristmill.selectors.d3 import D3
 
@@ -57,12 +58,12 @@ def test_a_row_that_lacks_one_of_the_three_leaves_with_its_code() -> None:
 
 
 def test_a_negative_score_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"is -0.5; both are 0 or more"):
+    with pytest.raises(InputError, match=r"is -0.5; both are 0 or more"):
         D3(k=1).decide(table([0, 1], [-0.5, 1], [1.0, 1.0]))
 
 
 def test_two_negative_scores_make_no_positive_one() -> None:
-    with pytest.raises(ValueError, match=r"scores.upd.score is -2; both are 0 or more"):
+    with pytest.raises(InputError, match=r"scores.upd.score is -2; both are 0 or more"):
         D3(k=1).decide(table([0, 1], [-2, 1], [-3, 1.0]))
 
 
@@ -77,7 +78,7 @@ def test_scores_of_any_size_are_told_apart(scale) -> None:
 
 
 def test_a_product_that_is_no_number_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"scores.dependability.score is above 1.8e308"):
+    with pytest.raises(InputError, match=r"scores.dependability.score is above 1.8e308"):
         D3(k=1).decide(table([0, 1], [1e200, 1.0], [1e200, 1.0]))
 
 

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gristmill.errors import InputError
 from gristmill.geometry import walk as module
 from gristmill.geometry.vectors import unit
 from gristmill.selectors.deita import Deita
@@ -50,7 +51,7 @@ def test_a_missing_score_is_missing_and_rows_after_the_last_pick_were_not_compar
 
 
 def test_turns_that_do_not_match_are_refused() -> None:
-    with pytest.raises(ValueError, match="complexity has 2 turns and quality 1"):
+    with pytest.raises(InputError, match="complexity has 2 turns and quality 1"):
         decided(Deita(k=1), [0], [[3.0, 2]], [[4.0]])
 
 

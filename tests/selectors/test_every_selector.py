@@ -274,8 +274,19 @@ def test_vectors_of_two_lengths_are_refused(name) -> None:
     for column in made:
         if column.endswith(".vector"):
             made[column][3] = [1.0, 2.0]
-            with pytest.raises(ValueError, match="vectors have 2, 16 numbers, expected one length"):
+            with pytest.raises(InputError, match="vectors have 2, 16 numbers, expected one length"):
                 decided(stage, made)
+
+
+@pytest.mark.parametrize("name", [name for name in ALL if name != "interleaved"])
+def test_a_text_in_place_of_a_number_or_a_vector_is_refused(name) -> None:
+    stage = build(name)
+    made = columns(stage, N)
+    table = table_of(stage, made)
+    for column in (key for key, values in made.items() if not isinstance(values[0], str)):
+        at = table.column_names.index(column)
+        with pytest.raises(InputError, match="found a column of string"):
+            decide(stage, table.set_column(at, column, pa.array(["good"] * N)))
 
 
 CLUSTERED = [name for name in ALL if "clusters" in selector(name).model_fields]

@@ -34,7 +34,7 @@ def test_a_weight_moves_the_first_pick() -> None:
 
 
 def test_a_negative_weight_is_refused() -> None:
-    with pytest.raises(ValueError, match="w is -1; a weight is 0 or more"):
+    with pytest.raises(InputError, match="w is -1; a weight is 0 or more"):
         decided(FacilityLocation(k=1, weight="w"), [0, 1], [-1, 1])
 
 

@@ -94,5 +94,5 @@ def test_a_table_without_vectors_says_what_to_rename() -> None:
 
 
 def test_vectors_of_two_models_are_refused() -> None:
-    with pytest.raises(ValueError, match="vectors have 2, 3 numbers, expected one length"):
+    with pytest.raises(InputError, match="vectors have 2, 3 numbers, expected one length"):
         decided(KCenter(k=1), ["a", "b"], [[1.0, 0.0], [1.0, 0.0, 0.0]])

@@ -7,6 +7,7 @@ import pytest
 from gristmill.engines.base import Engine
 from gristmill.engines.rating import Rate, Rating
 from gristmill.engines.requests import Op
+from gristmill.errors import InputError
 from gristmill.geometry.k_means import k_means, silhouette
 from gristmill.geometry.picks import drawn_by_weight
 from gristmill.geometry.quotas import reweighted
@@ -72,7 +73,7 @@ def test_quality_decides_and_its_exponential_decides_more() -> None:
 
 
 def test_a_quality_below_0_has_no_chance_but_an_exponential() -> None:
-    with pytest.raises(ValueError, match=r"quality is -1; a chance is 0 or more.*softmax"):
+    with pytest.raises(InputError, match=r"quality is -1; a chance is 0 or more.*softmax"):
         decided(Kmq(k=1), blobs(2), [-1.0, 1.0])
     assert decided(Kmq(k=1, clusters=(1,), draw="softmax"), blobs(2), [-99.0, 1.0])[1]["keep"]
 

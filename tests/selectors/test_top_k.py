@@ -1,6 +1,7 @@
 import pyarrow as pa
 import pytest
 
+from gristmill.errors import InputError
 from gristmill.selectors.top_k import TopK
 
 
@@ -45,5 +46,5 @@ def test_the_order_flip_of_the_sheet_depends_on_the_column() -> None:
 
 
 def test_a_text_is_no_score() -> None:
-    with pytest.raises(ValueError, match="a score must be a number, found a column of string"):
+    with pytest.raises(InputError, match="a score must be a number, found a column of string"):
         TopK(of="x", k=1).decide(pa.table({"id": ["a"], "x": ["b"]}))

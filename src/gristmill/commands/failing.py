@@ -22,7 +22,8 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def explain(error: Exception, args: argparse.Namespace, screen: Screen) -> int:
     """Say what went wrong and return the exit code."""
     if isinstance(error, GristmillError):
-        message, code = str(error), error.exit_code
+        where = getattr(error, "__notes__", ())
+        message, code = ": ".join([*where, str(error)]), error.exit_code
     elif known := _machine(error):
         message, code = known, 1
     else:

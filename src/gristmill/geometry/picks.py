@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gristmill.errors import InputError
+
 Indices = np.ndarray[Any, np.dtype[np.int64]]
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -58,11 +60,22 @@ def _names(table: pa.Table, seed: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
 
 def numbers(column: pa.ChunkedArray | pa.Array) -> Numbers:
     """Return a column as (n,) float64; null, infinite and not a number become NaN."""
-    kind = column.type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-        raise ValueError(f"a score must be a number, found a column of {kind}")
+    if not is_numeric(column.type):
+        raise InputError(f"a score must be a number, found a column of {column.type}")
     values = pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def ratings(column: pa.ChunkedArray | pa.Array) -> list[Any]:
+    """Return a number, a list of them, or None per row, (n,)."""
+    if not is_numeric(getattr(column.type, "value_type", column.type)):
+        raise InputError(f"a rating must be a number, found a column of {column.type}")
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def is_numeric(kind: pa.DataType) -> bool:
+    """Say whether a type holds numbers, or nothing but nulls."""
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind))
 
 
 def best_first(scores: Numbers, order: Indices) -> Indices:

@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gristmill.geometry.picks import Indices, by_id
+from gristmill.errors import InputError
+from gristmill.geometry.picks import Indices, by_id, is_numeric
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -19,14 +20,17 @@ NEAR = (1e-15, 1e15)
 def vectors(column: pa.ChunkedArray | pa.Array) -> tuple[Array, Mask]:
     """Return the vectors that are there and where they are, (m, d) float32 and (n,) bool.
 
-    Null, empty and not finite is not there. ValueError when lengths differ.
+    Null, empty and not finite is not there. InputError when lengths differ, or it is no list.
     """
+    kind = column.type
+    if not (pa.types.is_null(kind) or is_numeric(getattr(kind, "value_type", pa.string()))):
+        raise InputError(f"a vector must be a list of numbers, found a column of {kind}")
     chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     lengths = pc.fill_null(pc.list_value_length(chunked), 0).to_numpy()
     there = lengths > 0
     sizes = np.unique(lengths[there])
     if len(sizes) > 1:
-        raise ValueError(f"vectors have {', '.join(map(str, sizes))} numbers, expected one length")
+        raise InputError(f"vectors have {', '.join(map(str, sizes))} numbers, expected one length")
     kept = chunked.filter(pa.array(there))
     flat = pc.list_flatten(kept).to_numpy() if len(kept) else np.empty(0)
     array = np.ascontiguousarray(flat, np.float32).reshape(len(kept), -1 if len(kept) else 0)

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.geometry.picks import best_first, by_id, picked
+from gristmill.geometry.picks import best_first, by_id, picked, ratings
 from gristmill.pipelines.stage import TableStage
 
 PATH = r"^\w+(\.\w+)*$"
@@ -54,8 +54,8 @@ class Contrastive(TableStage):
 
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Pick]:
         """(n, 5) -> (n, 8); a pair that lacks a rating leaves with its own code."""
-        ratings = [table[name].to_pylist() for name in (self.strong, self.target)]
-        gap = np.array([_gap(*pair) for pair in zip(*ratings, strict=True)], np.float64)
+        pairs = zip(ratings(table[self.strong]), ratings(table[self.target]), strict=True)
+        gap = np.array([_gap(*pair) for pair in pairs], np.float64)
         missing, wide = np.isnan(gap), np.abs(gap) > self.margin
         order = best_first(np.where(wide, np.abs(gap), np.nan), by_id(table))
         choice = np.where(wide, np.where(gap > 0, "keep_strong", "keep_target"), "recycle")

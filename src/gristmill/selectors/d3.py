@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.errors import InputError
 from gristmill.geometry.k_center import k_center
 from gristmill.geometry.picks import Numbers, numbers, picked
 from gristmill.geometry.vectors import located, unit, vectors
@@ -91,9 +92,9 @@ class D3(VectorStage):
         for name in (self.difficulty, self.dependability):
             factor = numbers(table[name])
             if (factor < 0).any():
-                raise ValueError(f"{name} is {np.nanmin(factor):g}; both are 0 or more")
+                raise InputError(f"{name} is {np.nanmin(factor):g}; both are 0 or more")
             with np.errstate(over="ignore"):
                 value = value * factor
         if np.isinf(value).any():
-            raise ValueError(f"{self.difficulty} times {self.dependability} is above 1.8e308")
+            raise InputError(f"{self.difficulty} times {self.dependability} is above 1.8e308")
         return value

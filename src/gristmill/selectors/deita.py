@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from gristmill.geometry.picks import best_first, picked
+from gristmill.errors import InputError
+from gristmill.geometry.picks import best_first, picked, ratings
 from gristmill.geometry.vectors import located, unit
 from gristmill.geometry.walk import walk
 from gristmill.pipelines.stage import VectorStage
@@ -64,9 +65,7 @@ class Deita(VectorStage):
     def decide(self, table: pa.Table) -> Annotated[pa.Table, Pick]:
         """(n, 4) -> (n, 8); rows without a vector or a score leave with their own codes."""
         points, order = located(table, self.column)
-        pairs = zip(
-            table[self.complexity].to_pylist(), table[self.quality].to_pylist(), strict=True
-        )
+        pairs = zip(ratings(table[self.complexity]), ratings(table[self.quality]), strict=True)
         scores = np.array([self._score(*pair) for pair in pairs], np.float64)
         codes = np.full(len(table), "no_vector", object)
         codes[order] = np.where(np.isnan(scores[order]), "unscored", "not_selected")
@@ -96,7 +95,7 @@ class Deita(VectorStage):
         firsts = complexity if isinstance(complexity, list) else [complexity]
         seconds = quality if isinstance(quality, list) else [quality]
         if len(firsts) != len(seconds):
-            raise ValueError(
+            raise InputError(
                 f"{self.complexity} has {len(firsts)} turns and {self.quality} {len(seconds)}"
             )
         if not firsts or None in (*firsts, *seconds):

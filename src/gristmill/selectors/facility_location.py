@@ -62,7 +62,7 @@ class FacilityLocation(VectorStage):
         points, order = located(table, self.column)
         worth = numbers(table[self.weight]) if self.weight else np.ones(len(table))
         if (worth < 0).any():
-            raise ValueError(f"{self.weight} is {np.nanmin(worth):g}; a weight is 0 or more")
+            raise InputError(f"{self.weight} is {np.nanmin(worth):g}; a weight is 0 or more")
         codes = np.full(len(table), "no_vector", object)
         codes[order] = np.where(np.isnan(worth[order]), "unscored", "not_selected")
         eligible = codes[order] == "not_selected"

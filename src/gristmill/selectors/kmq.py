@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.errors import InputError
 from gristmill.geometry.k_means import best_k_means
 from gristmill.geometry.picks import drawn_by_weight, numbers, picked
 from gristmill.geometry.quotas import first_of_each, quotas, reweighted
@@ -131,7 +132,7 @@ class Kmq(VectorStage):
         if self.draw == "softmax":
             return quality
         if (quality < 0).any():
-            raise ValueError(
+            raise InputError(
                 f"{self.quality} is {np.nanmin(quality):g}; a chance is 0 or more, or set "
                 "draw: softmax"
             )

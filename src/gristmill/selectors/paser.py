@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.errors import InputError
 from gristmill.geometry.picks import Indices, Numbers, best_first, numbers, picked
 from gristmill.geometry.quotas import quotas
 from gristmill.geometry.spectral import spectral
@@ -88,7 +89,7 @@ class Paser(VectorStage):
         rows = table.drop_columns([self.column]).to_pylist()
         value = numbers(table[self.degradation]) / np.log(self._costs(table, rows))
         if (value < 0).any():
-            raise ValueError(f"{self.degradation} is negative; a divergence is 0 or more")
+            raise InputError(f"{self.degradation} is negative; a divergence is 0 or more")
         codes = np.full(len(table), "no_vector", object)
         codes[order] = np.where(np.isnan(value[order]), "unscored", "not_selected")
         eligible = codes[order] == "not_selected"
