@@ -49,6 +49,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return inside(markdown, (ROOT / "docs" / page.file.src_uri).parent)
 
 
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the search for screen readers."""
+    search = 'data-md-component="search" role="dialog"'
+    return output.replace(search, f'{search} aria-label="Search"')
+
+
 def inside(markdown: str, folder: Path) -> str:
     """Return a page of a folder with plain text in the place of links that leave docs/."""
     docs = ROOT / "docs"

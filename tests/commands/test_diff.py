@@ -53,6 +53,13 @@ def test_what_cannot_be_compared_is_named_with_the_fix(call, two, place) -> None
     refused(call("diff", *two), 2, "has no dataset: its files were deleted; run its recipe again")
 
 
+def test_a_report_of_a_dataset_that_was_edited_by_hand_is_refused(call, two, place) -> None:
+    assert call("report", two[0])[0] == 0
+    file = next((place / two[0]).glob("dataset/data/*.parquet"))
+    file.write_bytes(file.read_bytes() + b"x")
+    refused(call("report", two[0]), 2, f"{file.name} changed since the dataset was written")
+
+
 def test_a_run_that_is_under_way_is_waited_for(call, two, place) -> None:
     (place / two[0] / "ledger.json").unlink()
     wait = "has not ended yet: wait for it, or stop it by Ctrl-C; `build-dataset status tiny-"

@@ -30,11 +30,13 @@ HEAD = """\
 def do_report(args: argparse.Namespace, screen: Screen) -> int:
     """Write the report and the card of a run again; one without a dataset gets no card."""
     from gristmill.commands.comparing import compared
-    from gristmill.publishing import card, report, trainee
+    from gristmill.publishing import card, croissant, report, trainee
     from gristmill.publishing.files import RunFiles
 
     run = find_finished(args.run, args.workspace)
     against = compared(args.against, run, args.workspace) if args.against else None
+    if not RunFiles.open(run).is_stopped:
+        croissant.check(run / "dataset")
     if args.for_tokenizer:
         trainee.measure(RunFiles.open(run), tokenizer(args.for_tokenizer), args.for_tokenizer)
     written = {"report": report.write(run, against)}
