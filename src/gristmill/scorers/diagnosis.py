@@ -54,7 +54,7 @@ class Diagnosed(TypedDict):
     failing: list[str]
     """Those of the row's labels that fail in this round."""
     weights: list[float]
-    """How much each of them needs new rows, `need`: shares of a budget."""
+    """How much each of them needs new rows: its fail rate over the root of its frequency and 1."""
 
 
 class Diagnosis(TableStage):
@@ -100,18 +100,14 @@ class Diagnosis(TableStage):
         rates = self._failing(labels, ratings, weak)
         earlier = [] if ctx.pool is None else values(ctx.pool, self.by)
         common = Counter(label for names in [*labels, *earlier] for label in names or ())
-        needs = {label: need(fail, common[label]) for label, fail in rates.items()}
+        needs = {label: rate * sqrt(1 / (common[label] + 1)) for label, rate in rates.items()}
         failing = [[label for label in names if label in needs] for names in labels]
         weights = [[needs[label] for label in names] for names in failing]
         columns = {"ratings": ratings, "is_weak": weak, "failing": failing, "weights": weights}
-        made: dict[str, Any] = {
-            name: pa.array(column, self.writes()[name]) for name, column in columns.items()
-        }
+        made: Any = {name: pa.array(columns[name], kind) for name, kind in self.writes().items()}
         return decisions(table, [True] * len(table), "", **made)
 
-    def _failing(
-        self, labels: list[list[str]], ratings: list[Any], weak: list[Any]
-    ) -> dict[str, float]:
+    def _failing(self, labels: list[list[str]], ratings: Any, weak: Any) -> dict[str, float]:
         """Return the labels that fail, and 1 - the mean score (0 to 1) of their answers."""
         seen, bad = dict[str, list[float]](), Counter[str]()
         for names, found, is_bad in zip(labels, ratings, weak, strict=True):
@@ -142,11 +138,6 @@ class Diagnosis(TableStage):
         said = await complete(ctx.llm("judge"), ask, how, whole=False)
         found = None if isinstance(said, Drop) else NUMBER.match(said.text)
         return float(found[1]) if found else None
-
-
-def need(fail: float, frequency: int) -> float:
-    """Return the weight of a label: its fail rate over the root of its frequency and one."""
-    return fail * sqrt(1 / (frequency + 1))
 
 
 def probed(labels: Sequence[Sequence[str]], order: Sequence[int], k: int) -> list[int]:

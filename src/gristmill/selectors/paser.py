@@ -140,10 +140,9 @@ class Paser(VectorStage):
 
     def _costs(self, table: pa.Table, rows: list[dict[str, Any]]) -> Numbers:
         """Return (n,) squared lengths, e at least, so that a logarithm is 1 at least."""
-        if self.tokens:
-            return np.maximum(numbers(table[self.tokens]) ** 2, np.e)
-        lengths = [sum(len(words(turn["content"])) for turn in turns(row)) for row in rows]
-        return np.maximum(np.array(lengths, np.float64) ** 2, np.e)
+        counted = (sum(len(words(turn["content"])) for turn in turns(row)) for row in rows)
+        lengths = numbers(table[self.tokens]) if self.tokens else np.fromiter(counted, np.float64)
+        return np.maximum(lengths**2, np.e)
 
     def _concepts(self, row: dict[str, Any]) -> list[str]:
         if self.concepts_by:
