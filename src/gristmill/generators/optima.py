@@ -61,6 +61,7 @@ class Ranked(Pair, total=False):
 class Optima(RowStage):
     """Grow a tree of conversations, and pair the best and the worst turn of its nodes."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"unscored", "no_pair"}
 
     explorations: int = Field(default=8, ge=1)

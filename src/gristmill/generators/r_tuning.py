@@ -66,6 +66,7 @@ class Told(TypedDict):
 class RTuning(RowStage):
     """Ask the model that is to be trained, then make one row that says whether it knew."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_gold_choice"}
 
     method: Literal["unsure", "unknown"] = "unsure"

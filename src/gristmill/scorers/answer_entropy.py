@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import NotRequired, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -42,6 +42,7 @@ class Spread(TypedDict):
 class AnswerEntropy(RowStage):
     """Ask the same question several times and count the answers."""
 
+    version: ClassVar[int] = 2
     samples: int = Field(default=10, ge=2)
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=15)
     """An answer is cut at its first full stop."""

@@ -7,7 +7,7 @@ answer to the question and for the answer to the injected one.
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.known import bare, f1
@@ -23,8 +23,9 @@ class Match(TypedDict):
 
 
 class AnswerMatch(RowStage):
-    """Compare `output` with a reference, case, punctuation and articles aside."""
+    """Compare `output` with a reference, case, articles and all punctuation but signs aside."""
 
+    version: ClassVar[int] = 2
     reference: str = "reference"
     """Column with the reference."""
 

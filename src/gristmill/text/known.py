@@ -7,6 +7,7 @@ them makes it another answer: "not Paris" does not say Paris.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import log
@@ -17,14 +18,16 @@ from gristmill.text.words import words
 CHECK = "Is your answer based on what you know for certain?"
 SURE, UNSURE = "I am sure.", "I am unsure."
 ARTICLES = frozenset({"a", "an", "the"})
+MINUS = re.compile(r"(?<![\w)\]}])[-\u2212](?=\.?\d)")
+"""A sign: part of its number, not of the punctuation."""
 DENIALS = frozenset({"not", "no", "never", "neither", "nor", "isn't", "wasn't", "without"})
 REACH = 2
 """Words before an answer among which a denial counts."""
 
 
 def bare(text: str) -> list[str]:
-    """Return the words of an answer without articles."""
-    return [word for word in words(text) if word not in ARTICLES]
+    """Return the words of an answer without articles; -7 and 7 are two words."""
+    return [word for word in words(MINUS.sub("minus", text)) if word not in ARTICLES]
 
 
 def f1(said: Sequence[str], wanted: Sequence[str]) -> float:

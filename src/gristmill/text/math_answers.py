@@ -26,7 +26,8 @@ _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 LAST = re.compile(
     r"(?:(?<![\w)\]}])[-\u2212]\$?)?(?:"
     rf"(?:\d+ ?)?\\(?:[dt]?frac(?:{_BRACES}{_BRACES}|\d\d)|sqrt{_BRACES})|"
-    rf"(?<![\w^.])(?<!\^[{{-])(?<!\^\{{-)(?:(?:{_GROUPED}|\d+(?:,\d+)*)(?:\.\d+)?|\.\d+)"
+    rf"(?<![\w^.])(?<!\^[{{-])(?<!\^\{{-)(?:\d+ (?=\d+/\d))?"
+    rf"(?:(?:{_GROUPED}|\d+(?:,\d+)*)(?:\.\d+)?|\.\d+)"
     r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?%?)"
 )
 """A number as people write one: with its sign, its power, as a fraction; `2` of `cm^2` is none."""
@@ -61,7 +62,7 @@ def extract(text: str) -> str | None:
     """Return the final answer of a response: the most explicit form that it has, else None.
 
     In order: a tagged field, the last box, a line that starts with #### or A:, "answer is", the
-    last number. An empty box is an empty answer, not a reason to look on.
+    last number with its unit. An empty box is an empty answer, not a reason to look on.
     """
     if found := TAGGED.findall(text):
         return str(found[-1]).strip() or None
@@ -73,7 +74,16 @@ def extract(text: str) -> str | None:
         return line[1].strip()
     if found := PHRASE.findall(text):
         return str(found[-1]).strip() or None
-    return last_number(text)
+    return last_measure(text)
+
+
+def last_measure(text: str) -> str | None:
+    """Return the last number of a text, with the unit behind it where that is a well-known one."""
+    if not (found := [*LAST.finditer(text)]):
+        return None
+    tail = text[found[-1].start() :][:MAX_CHARS].partition("\n")[0].strip(" .")
+    unit = measure(clean(tail))
+    return tail if unit and unit.can_be_left_out else found[-1][0]
 
 
 def last_number(text: str) -> str | None:

@@ -70,7 +70,7 @@ class Judged(TypedDict):
 class MathAnswer(RowStage):
     """Find the final answer in `output` and compare it with the reference, rung by rung."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     reference: str = "reference"
     """Column with the right answer: alone, or a worked solution that marks it."""
