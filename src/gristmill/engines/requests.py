@@ -205,10 +205,7 @@ class Probs(Answer):
 
     @property
     def is_complete(self) -> bool:
-        """Whether no label may be missing: what an engine does not list counts as 0 for 1 % only.
-
-        An engine that lists its likeliest tokens gives 0 to the others; a real share is above 0.
-        """
+        """Whether no label may be missing: one that an engine does not list has 0, but for 1 %."""
         return self.mass > 0.99 or all(self.values.values())
 
 
