@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import traceback
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -80,8 +81,10 @@ class Host:
         return [os.getpid(), *(child.pid for child in children)]
 
     async def stop(self) -> Outcome:
-        """End the engine."""
-        return await outcome(self.engine.stop())
+        """End the engine, and what a start that did not end has left."""
+        ended = await outcome(self.engine.stop())
+        end_children()
+        return ended
 
     def _forget(self, number: int, _: asyncio.Task[None]) -> None:
         del self._tasks[number]
@@ -116,8 +119,14 @@ def leave(why: str) -> None:
     """End this process and its children hard: a dead engine is not shut down in order."""
     sys.stderr.write(f"{why}\n")  # the driver reads it there
     sys.stderr.flush()
+    end_children()
+    os._exit(1)
+
+
+def end_children() -> None:
+    """Kill what this process has started: an engine's core would outlive it."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):
-        child.kill()
-    os._exit(1)
+        with suppress(psutil.NoSuchProcess):
+            child.kill()

@@ -52,6 +52,8 @@ class Pool:
         self._watcher: asyncio.Task[None] | None = None
         self._said = ""
         """The last line in the log of the actor that died last."""
+        self._end: GristmillError | None = None
+        """Why nothing will be answered any more, where it is not that actors keep dying."""
 
     async def start(self) -> None:
         """Start every actor and its engine, all at once; all have to start whose machine lives."""
@@ -88,7 +90,8 @@ class Pool:
         if self._watcher:
             self._watcher.cancel()
         for replica in self.replicas:
-            replica.actor.wake.remote()
+            if replica.actor:  # a start may end before there is one
+                replica.actor.wake.remote()
         if tasks := set(self._tasks):
             await asyncio.wait(tasks, timeout=PAUSE_S)
             for task in tasks:
@@ -97,18 +100,8 @@ class Pool:
 
     async def stop(self) -> None:
         """End every engine in order, then its actor."""
-        import ray
-
         await self.pause()
-        for replica in self.replicas:
-            if replica.is_given_up or not replica.actor:
-                continue
-            replica.is_ready = False
-            try:
-                await asyncio.wait_for(replica.actor.stop.remote(), 30)
-            except (ray.exceptions.RayError, TimeoutError) as error:
-                log.warning("engine=%s stop_failed=%s", replica.name, error)
-            ray.kill(replica.actor)
+        await asyncio.gather(*(replica.stop() for replica in self.replicas))
         self._fail_all(EngineError("the engine was stopped"))
 
     def withdraw(self) -> None:
@@ -120,7 +113,7 @@ class Pool:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if self._is_dead:
-            future.set_exception(EngineError(self._epitaph()))
+            future.set_exception(self._epitaph())
             return future
         self._waiting.add(request, future)
         if self._timer is None:
@@ -151,7 +144,7 @@ class Pool:
     @property
     def _is_dead(self) -> bool:
         """Whether nothing will answer any more: another machine may still come."""
-        may_come = self._is_everywhere and self._alone_s < ALONE_S
+        may_come = self._is_everywhere and self._alone_s < ALONE_S and not self._end
         return not may_come and all(replica.is_given_up for replica in self.replicas)
 
     async def _watch(self) -> None:
@@ -164,12 +157,10 @@ class Pool:
             is_alone = all(replica.is_given_up for replica in self.replicas)
             self._alone_s = self._alone_s + JOIN_S if is_alone else 0.0
             if self._is_dead:
-                self._fail_all(EngineError(self._epitaph()))
+                self._fail_all(self._epitaph())
 
     async def _join(self, replica: Replica) -> None:
         """Start the engine of one more actor; where it cannot, the others go on without it."""
-        import ray
-
         self.replicas.append(replica)
         try:
             await replica.start()
@@ -181,7 +172,7 @@ class Pool:
             self._send()
         finally:
             if not replica.is_ready:
-                ray.kill(replica.actor)
+                replica.kill()
 
     def _send(self) -> None:
         """Give what waits to the actors with most room, a batch each time."""
@@ -219,8 +210,8 @@ class Pool:
                     replica.deaths = 0
                     if number in replica.in_hand:
                         request, future = replica.in_hand.pop(number)
-                        self._waiting.lengths.learn(request, made[1])
                         _settle(future, made)
+                        self._waiting.lengths.learn(request, made[1])
                 self._send()
             except (ray.exceptions.RayError, TimeoutError) as error:
                 await self._replace(replica, str(error) or "its process hangs")
@@ -233,14 +224,18 @@ class Pool:
         for _, future in lost.values():
             if not future.done():
                 future.set_exception(EngineLost(f"the engine's process is gone: {self._said}"))
-        await replica.restart()
+        try:
+            await replica.restart()
+        except GristmillError as error:
+            log.error("engine=%s not_restarted=%s", replica.name, error)  # noqa: TRY400
+            self._end = error
         if replica.is_ready:
             self._send()
         elif self._is_dead:
-            self._fail_all(EngineError(self._epitaph()))
+            self._fail_all(self._epitaph())
 
-    def _epitaph(self) -> str:
-        return (
+    def _epitaph(self) -> GristmillError:
+        return self._end or EngineError(
             f"the {type(self.engine).__name__} engine died {RESTARTS + 1} times without an answer "
             f"between, or its machines went; it last said: {self._said}; its log is in "
             "/tmp/ray/session_latest/logs (worker-*.err)"
@@ -250,9 +245,12 @@ class Pool:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()):
             # A bug here must not leave thousands of rows waiting for ever.
-            self._fail_all(EngineError(f"the way to the engine broke: {error!r}"))
+            self._end = EngineError(f"the way to the engine broke: {error!r}")
+            for replica in self.replicas:
+                replica.give_up()
+            self._fail_all(self._end)
 
-    def _fail_all(self, error: EngineError) -> None:
+    def _fail_all(self, error: GristmillError) -> None:
         held = [future for r in self.replicas for _, future in r.in_hand.values()]
         fail([*held, *(future for _, future in self._waiting.clear())], error)
 

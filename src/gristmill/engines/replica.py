@@ -10,8 +10,9 @@ from typing import Any
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
 from gristmill.engines.host import Host, result
+from gristmill.engines.leases import LIMIT_S
 from gristmill.engines.requests import Request
-from gristmill.errors import EngineError
+from gristmill.errors import EngineError, GristmillError
 
 log = logging.getLogger(__name__)
 
@@ -22,8 +23,12 @@ RESTARTS = 6
 
 PAUSE_S = 5.0
 """How long the last poll of an actor may take; one that is silent for longer hangs."""
+STOP_S, LOADING_STOP_S = 30.0, 5.0
+"""How long an engine may take to end in order, and one that has not started."""
 SILENCE_S = 120.0
 """More that an engine gets which names no `silence_s` of its own: some hold their process up."""
+_holders: dict[int, str] = {}
+"""What this process has on GPUs, by replica."""
 
 
 @dataclass(slots=True)
@@ -62,27 +67,56 @@ class Replica:
             except (ray.exceptions.RayError, TimeoutError) as error:
                 said = await self.last_words() or str(error)
                 log.error("engine=%s died_starting=%s", self.name, said)  # noqa: TRY400
-                ray.kill(self.actor)
+                self.kill()
                 if await self._is_homeless():
                     return self.give_up()
         raise EngineError(f"it died {STARTS} times while it started; it last said: {said}")
 
     async def restart(self) -> None:
-        """Put another actor in the place of a dead one, unless it keeps dying."""
+        """Put another actor in the place of a dead one, unless it keeps dying.
+
+        Raises:
+            GristmillError: What its engine says that can never start here: no more is tried.
+        """
         import ray
 
         self.is_ready = False
-        ray.kill(self.actor)
+        self.kill()
         self.deaths += 1
         while not (self.is_ready or self.is_given_up):
             try:
                 await self._begin()
             except (ray.exceptions.RayError, TimeoutError, EngineError) as error:
-                ray.kill(self.actor)
+                self.kill()
                 self.deaths += 1
                 log.error("engine=%s restart_failed=%s", self.name, error)  # noqa: TRY400
                 if await self._is_homeless():
                     self.give_up()
+            except GristmillError:
+                self.kill()
+                self.give_up()
+                raise
+
+    async def stop(self) -> None:
+        """End its engine in order, then the actor; what still loads is not waited for."""
+        import ray
+
+        if self.actor is None:
+            return
+        patience_s, self.is_ready = STOP_S if self.is_ready else LOADING_STOP_S, False
+        try:
+            if not self.is_given_up:
+                await asyncio.wait_for(self.actor.stop.remote(), patience_s)
+        except (ray.exceptions.RayError, TimeoutError) as error:
+            log.warning("engine=%s stop_failed=%s", self.name, error)
+        self.kill()
+
+    def kill(self) -> None:
+        """End its actor, whatever that does."""
+        import ray
+
+        ray.kill(self.actor)
+        _holders.pop(id(self), None)
 
     def give_up(self) -> None:
         """Expect nothing of it any more."""
@@ -97,6 +131,10 @@ class Replica:
     def name(self) -> str:
         """What the log calls it."""
         return type(self.engine).__name__
+
+    @property
+    def _model(self) -> str:
+        return f"{self.name} {getattr(self.engine, 'model', '')}".strip()
 
     async def last_words(self) -> str:
         """Return the last line in the log of its actor, "" without one."""
@@ -114,15 +152,35 @@ class Replica:
         self.is_ready = True
 
     async def _load(self) -> None:
-        self.pid = (await self.actor.pids.remote())[0]
+        self.pid = await self._placed()
         result(await self.actor.start.remote())
         self.window = await self.actor.window.remote()
+
+    async def _placed(self) -> int:
+        """Return the actor's process once Ray has room for it; say what a long wait is for."""
+        placed = asyncio.ensure_future(self.actor.pids.remote())
+        waited_s = 0.0
+        try:
+            while not (await asyncio.wait({placed}, timeout=LIMIT_S))[0]:
+                waited_s += LIMIT_S
+                if self._gpus:
+                    log.warning(
+                        "%s has waited %.0f s for %g of the cluster's %g GPUs, held by %s; lower "
+                        "replicas, or let engines take turns (slots in the recipe)",
+                        self._model, waited_s, self._gpus, cluster.gpus(),
+                        ", ".join(sorted(_holders.values())) or "nobody here: another job has them",
+                    )  # fmt: skip
+            if self._gpus:
+                _holders[id(self)] = self._model
+            return int((await placed)[0])
+        finally:
+            placed.cancel()
 
     @property
     def _gpus(self) -> float:
         """How many GPUs its actor takes: none where the cluster has too few."""
         wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
-        return wanted if cluster.gpus() >= wanted else 0.0
+        return wanted if wanted and cluster.gpus() >= wanted else 0.0
 
     def _created(self) -> Any:
         import ray
