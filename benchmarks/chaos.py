@@ -203,6 +203,8 @@ class Chaos:
         again = {i for keys, seen in self.stored for i in range(seen, len(made)) if made[i] in keys}
         done.calls_repeated += len(again)
         done.in_flight_repeated += len(made) - len(set(made)) - len(again)
+        told = [f"{name} {value}" for name, value in asdict(done).items() if isinstance(value, int)]
+        log.info("so far: %s", ", ".join(told))
 
 
 @contextmanager
