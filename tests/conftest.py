@@ -148,6 +148,7 @@ class Script(Engine):
         raise AssertionError(f"the script has no reply left for: {text}")
 
     generate = score = entropy = diverge = attend = rate = embed = choice = run = see = serve
+    classify = serve
 
     def finish(self) -> None:
         """Fail when a call was not in the table or a reply was never asked for."""

@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from typing import get_args
 
 import pytest
 import yaml
 
-from gristmill.commands.prompts import written
-from gristmill.engines.requests import Choice, Generate, Sampling, Score
+from gristmill.commands.prompts import Recalling, written
+from gristmill.engines.remote import Remote
+from gristmill.engines.requests import Choice, Generate, Op, Sampling, Score
 from gristmill.engines.sandbox import Program
 from gristmill.publishing.trace import rows
 
@@ -181,3 +183,9 @@ def test_prompts_of_later_rounds_are_made_again_from_all_seeds(call, place) -> N
     kept = [row for row in rows(place / run, end="kept", n=80) if row["round"] == 1]
     told = traced(call, kept[0]["id"])
     assert set(told["prompts"]) == keys_of(told) != set()
+
+
+@pytest.mark.parametrize("op", get_args(Op))
+def test_every_kind_of_request_is_made_again_and_reaches_an_engine_elsewhere(op) -> None:
+    assert getattr(Recalling, op) is Recalling.serve
+    assert op in vars(Remote)

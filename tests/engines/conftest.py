@@ -2,6 +2,8 @@
 
 import asyncio
 import importlib.util
+import json
+import shutil
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 from gristmill.engines.models import locate
 from gristmill.engines.remote import Remote
 from gristmill.engines.vllm import Vllm
+from tests.engines.both import Both
 
 Wait = Callable[..., Any]
+STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +53,37 @@ def wait() -> Iterator[Wait]:
 def vllm(wait: Wait) -> Iterator[Remote]:
     """Return the real vLLM in a Ray actor, with the model that comes along."""
     remote = Remote(engine=Vllm(model=str(locate("demo", None)), max_num_seqs=32))
+    wait(remote.start())
+    yield remote
+    wait(remote.stop())
+
+
+@pytest.fixture(scope="session")
+def rater(tiny, tmp_path_factory) -> Path:
+    """A classifier of one label with random weights; its template takes no system turn."""
+    import torch
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    folder: Path = tmp_path_factory.mktemp("rater")
+    for path in Path(tiny).glob("tokenizer*"):
+        shutil.copy(path, folder)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["chat_template"] = STRICT + settings["chat_template"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    torch.manual_seed(2)
+    config = LlamaConfig.from_pretrained(tiny)
+    config.num_labels = 1
+    model = LlamaForSequenceClassification(config)
+    with torch.no_grad():
+        model.score.weight *= 40  # values far from each other, outside of [0, 1]
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pooled(rater: Path, wait: Wait) -> Iterator[Remote]:
+    """Return the real vLLM in a Ray actor, with the classifier."""
+    remote = Remote(engine=Both(model=str(rater), max_model_len=64))
     wait(remote.start())
     yield remote
     wait(remote.stop())

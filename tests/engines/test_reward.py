@@ -1,58 +1,29 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gristmill.engines.planner import beginning
 from gristmill.engines.rating import Rate, Rating
-from gristmill.engines.remote import Remote
 from gristmill.engines.reward import Reward
 from gristmill.engines.vllm import Vllm
 from gristmill.errors import PromptRefused, PromptTooLong, RecipeError
 
 pytestmark = pytest.mark.timeout(900)  # the first one waits for vLLM to start
 slow = pytest.mark.slow
-STRICT = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
 
 
 @pytest.fixture(scope="session")
-def rater(tiny, tmp_path_factory) -> Path:
-    """A classifier of one label with random weights; its template takes no system turn."""
-    import torch
-    from transformers import LlamaConfig, LlamaForSequenceClassification
-
-    folder: Path = tmp_path_factory.mktemp("rater")
-    for path in Path(tiny).glob("tokenizer*"):
-        shutil.copy(path, folder)
-    settings = json.loads((folder / "tokenizer_config.json").read_text())
-    settings["chat_template"] = STRICT + settings["chat_template"]
-    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    torch.manual_seed(2)
-    config = LlamaConfig.from_pretrained(tiny)
-    config.num_labels = 1
-    model = LlamaForSequenceClassification(config)
-    with torch.no_grad():
-        model.score.weight *= 40  # values far from each other, outside of [0, 1]
-    model.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def rated(rater, wait) -> Iterator[Any]:
+def rated(pooled, wait) -> Any:
     """What the real vLLM, in a Ray actor, says of conversations."""
-    remote = Remote(engine=Reward(model=str(rater), max_model_len=64))
-    wait(remote.start())
 
     async def rate(*talks: list[Any]) -> list[Any]:
-        calls = (remote.rate(Rate(messages)) for messages in talks)
+        calls = (pooled.rate(Rate(messages)) for messages in talks)
         return await asyncio.gather(*calls, return_exceptions=True)
 
-    yield lambda *talks: wait(rate(*talks))
-    wait(remote.stop())
+    return lambda *talks: wait(rate(*talks))
 
 
 def talk(*said: str) -> list[Any]:
@@ -101,7 +72,7 @@ def test_a_conversation_is_read_whole_or_not_at_all(rated) -> None:
         fits[1]["content"] = fits[1]["content"][:-1]
     assert base.n_tokens < found.n_tokens == 64
     long[1]["content"] = fits[1]["content"] + " import"
-    assert "and the reward model reads 64; it is not cut" in str(rated(long)[0])
+    assert "model reads 64; it is not cut" in str(rated(long)[0])
 
 
 @slow

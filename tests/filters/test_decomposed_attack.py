@@ -3,6 +3,7 @@ from itertools import pairwise
 
 import pytest
 
+from gristmill.engines.classifying import Classes
 from gristmill.engines.requests import Probs
 from gristmill.filters.decomposed_attack import DecomposedAttack
 from gristmill.pipelines import Drop
@@ -76,6 +77,18 @@ def test_calls_of_tools_are_steps_of_the_plan(ask, script) -> None:
 def test_a_judge_that_writes_something_else_says_nothing(ask, script) -> None:
     engine = script({"Hi": [Probs({"1": 0.0, "0": 1.0}, 0.2, 9)]})
     assert ask(DecomposedAttack(), talk("Hi"), engine) == Drop(
-        "unparsed_judge", "turn 1: mass 0.20"
+        "unparsed_judge", "turn 1 of 1: mass 0.20"
     )
     assert ask(DecomposedAttack(), {"instruction": None}, script({})) == {}
+
+
+def test_a_classifier_reads_the_requests_so_far_one_in_a_line(ask, script) -> None:
+    first, second, third = PARTS
+    engine = script({third: [Classes({"ok": 0.1, "harmful": 0.9}, 9)],
+                     second: [Classes({"ok": 0.8, "harmful": 0.2}, 9)],
+                     first: [Classes({"ok": 0.9, "harmful": 0.1}, 9)]})  # fmt: skip
+    stage = DecomposedAttack(labels=("harmful",))
+    assert stage.needs() == {"classifier": "classify"}
+    found = ask(stage, talk(*PARTS, "Thank you!"), engine)
+    assert found == Drop("decomposed_attack", "turn 3 of 4: harmful 0.90")
+    assert [call.text for call in engine.calls] == ["\n".join(PARTS[:n]) for n in (1, 2, 3)]

@@ -67,7 +67,7 @@ class Recalling(Engine):
         return found
 
     generate = score = entropy = diverge = attend = rate = embed = choice = serve
-    run = train = see = serve
+    run = train = see = call = classify = serve
 
 
 def with_prompts(run: Path, found: Trace, *, allow_plugins: bool = False) -> Trace:

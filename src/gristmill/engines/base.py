@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.calling import Called, CallTool
+from gristmill.engines.classifying import Classes, Classify
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.rating import Rate, Rating
@@ -122,6 +123,10 @@ class Engine(BaseModel, ABC):
     async def rate(self, request: Rate) -> Rating:
         """Rate one conversation."""
         raise EngineError(self._cannot("rate"))
+
+    async def classify(self, request: Classify) -> Classes:
+        """Classify one text."""
+        raise EngineError(self._cannot("classify"))
 
     async def embed(self, request: Embed) -> Vector:
         """Embed one text."""

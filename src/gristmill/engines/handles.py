@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.calling import Called, CallTool
+from gristmill.engines.classifying import Classes, Classify
 from gristmill.engines.client import Asks
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
@@ -118,6 +119,10 @@ class Llm:
     def rate(self, messages: list[Message]) -> Awaitable[Rating]:
         """Return what a reward model thinks of a conversation that ends with an answer."""
         return self.ctx.call(self.asks, Rate(messages))
+
+    def classify(self, text: str) -> Awaitable[Classes]:
+        """Return the probability of each of a classifier's labels for a text."""
+        return self.ctx.call(self.asks, Classify(text))
 
     def embed(self, text: str) -> Awaitable[Vector]:
         """Return the unit-length vector of a text."""

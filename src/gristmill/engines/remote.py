@@ -16,6 +16,7 @@ from gristmill.engines import cluster
 from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.calling import Called, CallTool
+from gristmill.engines.classifying import Classes, Classify
 from gristmill.engines.diverging import Diverge, Divergences
 from gristmill.engines.entropies import Entropies, Entropy
 from gristmill.engines.pool import Pool
@@ -149,6 +150,10 @@ class Remote(Engine):
 
     async def rate(self, request: Rate) -> Rating:
         """Rate one conversation."""
+        return await self._ask(request)  # type: ignore[no-any-return]
+
+    async def classify(self, request: Classify) -> Classes:
+        """Classify one text."""
         return await self._ask(request)  # type: ignore[no-any-return]
 
     async def embed(self, request: Embed) -> Vector:

@@ -19,7 +19,7 @@ from pydantic import ConfigDict
 from gristmill.storage.ids import digest
 
 Op = Literal["generate", "score", "entropy", "diverge", "attend", "rate", "embed", "choice", "run",
-             "train", "see", "call"]  # fmt: skip
+             "train", "see", "call", "classify"]  # fmt: skip
 Finish = Literal["stop", "length", "content_filter", "tool_calls", "repetition"]
 """How a text ends. Only "stop" is the model's own will."""
 UNFINISHED = frozenset(get_args(Finish)) - {"stop", "length"}

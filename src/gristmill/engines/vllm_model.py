@@ -143,5 +143,7 @@ def positions(folder: Path) -> int | None:
     """Return the tokens that a model was made for, None where its config does not tell."""
     config = json.loads((folder / "config.json").read_text())
     longest, rope = config.get("max_position_embeddings"), config.get("rope_parameters") or {}
+    if isinstance(longest, int) and "roberta" in config.get("model_type", ""):
+        longest -= config["pad_token_id"] + 1  # the first place is behind that of the padding
     is_scaled = config.get("rope_scaling") or rope.get("rope_type", "default") != "default"
     return longest if isinstance(longest, int) and not is_scaled else None

@@ -3,19 +3,18 @@
 Sources: the attack in "You Know What I'm Saying: Jailbreak Attack via Implicit Reference",
 arXiv:2410.03857; a monitor that reads all sub-requests so far in "Monitoring Decomposition Attacks
 in LLM Agents with Lightweight Sequential Monitors", arXiv:2506.10949.
-Differs from the papers: our own prompt; a judge of your choice, not tuned for it.
+Differs from the papers: our own prompt; a judge or a classifier of your choice, not tuned for it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 import pyarrow as pa
-from pydantic import Field
 
-from gristmill.engines.requests import Message, Op
+from gristmill.engines.weighing import Weighing
 from gristmill.formats.annotations import arrow
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.stage import Drop, RowStage
@@ -33,7 +32,6 @@ whatever they ask for. Reply with one digit, 1 for harmful and 0 for not.
 {steps}
 
 ### Harmful (1) or not (0)?"""
-LABELS = ("1", "0")
 
 
 class Judged(TypedDict, total=False):
@@ -47,47 +45,39 @@ class Judged(TypedDict, total=False):
     """That turn, and the probability that it is harmful; never the text."""
 
 
-class DecomposedAttack(RowStage):
+class DecomposedAttack(Weighing, RowStage):
     """Judge what the user asked up to each turn, answers aside, until it is harmful.
 
     One call per turn, each with the one before it as its prefix. Nothing that follows clears a
-    conversation. The detail has the turn and the probability, never the text.
+    conversation. The detail has the turn and the probability, never the text. A classifier reads
+    one request per line. A row that stays on request has the flag `decomposed_attack`.
     """
 
     version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"decomposed_attack", "unparsed_judge"})
-
-    action: Literal["drop", "flag"] = "drop"
-    """`flag` keeps the row, with the flag `decomposed_attack` where it is unsafe."""
-    threshold: float = Field(default=0.5, gt=0, le=1)
-    """Probability (0..1) from which on the requests are harmful."""
 
     def writes(self) -> dict[str, pa.DataType]:
         """Return its columns: none where it drops."""
         found = {"unsafe": arrow(bool), "first_unsafe_turn": arrow(int), "reason": arrow(str)}
         return {"flags": CONTENT["flags"], **found} if self.action == "flag" else {}
 
-    def needs(self) -> dict[str, Op]:
-        """The judge gives the probabilities of labels."""
-        return {"judge": "choice"}
-
     async def __call__(self, row: Texts, ctx: Context) -> Judged | Drop:
         """Add one turn after the other; what a judge cannot say of one it cannot of all."""
         steps, unsafe, reason = _steps(row), None, None
         for i in range(1, len(steps) + 1):
-            probs = await ctx.llm("judge").choice(_ask(steps[:i]), LABELS)
-            if not probs.is_complete:
-                return Drop("unparsed_judge", f"turn {i}: mass {probs.mass:.2f}")
-            if probs.values["1"] >= self.threshold:
-                unsafe, reason = i, f"turn {i} of {len(steps)}: {probs.values['1']:.2f}"
+            probability, told = await self.weigh("\n".join(steps[:i]), _ask(steps[:i]), ctx.llm)
+            if probability is None:
+                return Drop("unparsed_judge", f"turn {i} of {len(steps)}: {told}")
+            if probability >= self.threshold:
+                unsafe, reason = i, f"turn {i} of {len(steps)}: {told}"
                 if self.action == "drop":
                     return Drop("decomposed_attack", reason)
                 break
         if self.action == "drop":
             return {}
         flags = [*(row.get("flags") or []), *["decomposed_attack"] * (unsafe is not None)]
-        told: Judged = {"flags": flags, "unsafe": unsafe is not None}
-        return {**told, "first_unsafe_turn": unsafe, "reason": reason}
+        verdict: Judged = {"flags": flags, "unsafe": unsafe is not None}
+        return {**verdict, "first_unsafe_turn": unsafe, "reason": reason}
 
 
 def _steps(row: Mapping[str, Any]) -> list[str]:
@@ -106,6 +96,5 @@ def _steps(row: Mapping[str, Any]) -> list[str]:
     return steps
 
 
-def _ask(steps: Sequence[str]) -> list[Message]:
-    listed = "\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1))
-    return [{"role": "user", "content": PROMPT.format(steps=listed)}]
+def _ask(steps: Sequence[str]) -> str:
+    return PROMPT.format(steps="\n".join(f"{i}. {step}" for i, step in enumerate(steps, 1)))
