@@ -95,6 +95,14 @@ def test_a_bare_response_still_scores_its_first_token(tiny, slow) -> None:
     np.testing.assert_allclose(answer.values, slow.values([0], slow.encode("return")), atol=2e-5)
 
 
+def test_the_end_token_counts_where_it_is_asked_for(tiny, slow) -> None:
+    engine = Logprobs(model=str(tiny), scores_end=True)
+    answer, empty = score(engine, Score("", "return"), Score("", ""))
+    wanted = slow.values([0], [*slow.encode("return"), slow.tokenizer.eos_token_id])
+    np.testing.assert_allclose(answer.values, wanted, atol=2e-5)
+    assert (answer.n_response, empty.n_response) == (len(wanted), 0)
+
+
 def test_the_window_cuts_the_response_and_nothing_else(tiny) -> None:
     engine = Logprobs(model=str(tiny), max_model_len=40)
     text = "import json " * 30
@@ -187,7 +195,7 @@ def test_the_identity_names_what_decides_and_not_how_it_is_batched(tiny) -> None
 
     assert name() == name(batch_tokens=64) == name(dtype="float32")
     others = [name(dtype="bfloat16"), name(max_model_len=64), name(template="plain")]
-    assert len({name(), *others}) == 4
+    assert len({name(), name(scores_end=True), *others}) == 5
 
 
 def test_the_loop_is_free_while_the_model_works(tiny) -> None:

@@ -50,6 +50,9 @@ class Logprobs(Loaded):
     template: Literal["auto", "chat", "alpaca", "plain"] = "auto"
     """How messages become text: the model's own chat template; headings for instruction and
     response, as Alpaca's; or nothing but line breaks. auto: chat where there is a template."""
+    scores_end: bool = False
+    """Whether the end token after a response counts as one of its tokens. Public code of the IFD
+    family does not count it. A response without text has no tokens either way."""
     batch_tokens: int = Field(default=0, ge=0)
     """Tokens of one forward pass, padding included. 0: 1,024 on a CPU, 32,768 on a GPU. No part
     of the identity: it changes answers in the last digits at most."""
@@ -69,7 +72,8 @@ class Logprobs(Loaded):
     def identity(self) -> str:
         """Name the weights and everything else that decides a log-prob."""
         versions = [package_version("torch"), package_version("transformers")]
-        how = [self.precision, self.max_model_len, self.template, versions]
+        how: list[Any] = [self.precision, self.max_model_len, self.template, versions]
+        how += ["end"] if self.scores_end else []
         return f"logprobs:{digest(fingerprint(self.model, self.revision), how)}"
 
     def _load(self) -> None:
@@ -80,7 +84,8 @@ class Logprobs(Loaded):
         window = window_of(model, self.max_model_len)
         budget = self.batch_tokens or (1024 if find_device() == "cpu" else 32768)
         budget = min(budget, MAX_LOGITS // model.config.get_text_config().vocab_size)
-        spans, quick = Spans(tokenizer, self.template, self.model), plain_llama(model, window)
+        spans = Spans(tokenizer, self.template, self.model, with_end=self.scores_end)
+        quick = plain_llama(model, window)
         live = Reader(model, head, spans, window, quick)
         self._live, self._buckets = (
             live,

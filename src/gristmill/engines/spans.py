@@ -23,8 +23,13 @@ HEADINGS = {"system": "", "user": "### Instruction:\n", "assistant": "### Respon
 class Spans:
     """The tokenizer and the template of one model. May be used from several threads."""
 
-    def __init__(self, tokenizer: Any, template: str, model: str) -> None:
+    def __init__(
+        self, tokenizer: Any, template: str, model: str, *, with_end: bool = False
+    ) -> None:
         self.tokenizer, self.model = tokenizer, model
+        if with_end and tokenizer.eos_token_id is None:
+            raise RecipeError(f"model '{model}' has no end token; set scores_end to false")
+        self._end: list[int] = [tokenizer.eos_token_id] if with_end else []
         has_template = bool(tokenizer.chat_template)
         if template == "chat" and not has_template:
             raise RecipeError(
@@ -49,8 +54,8 @@ class Spans:
         return ids
 
     def responses(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the ids of the responses, without special tokens and without an end."""
-        return self._encode(texts)
+        """Return the ids of the responses, without special tokens; the end where it is scored."""
+        return [[*ids, *self._end] if ids else ids for ids in self._encode(texts)]
 
     def first_ids(self, labels: tuple[str, ...]) -> dict[str, list[int]]:
         """Return the ids that each label of a judgement may begin with."""
