@@ -76,6 +76,20 @@ def test_of_few_probes_no_label_fails_and_a_common_one_weighs_less(decide, scrip
 
 
 @pytest.mark.parametrize(
+    ("said", "weight"),
+    [(["4.6"] * 99, 0.06), (["5", "8.4", *["7.5"] * 6], 0.1)],
+)
+def test_a_rare_label_that_fails_less_weighs_more(said, weight, decide, script) -> None:
+    """Of 99 rows 0.6 is lost: 0.6 / sqrt(100); of 8 rows 0.3: 0.3 / sqrt(9)."""
+    table = {}
+    for i, one in enumerate(said):
+        table |= judged(i, one)
+    stage = Diagnosis(by="labels", students=["s"], probes=99, least=8)
+    found = decide(stage, rows(len(said)), script(table))
+    assert [row["weights"] for row in found] == [pytest.approx([weight])] * len(said)
+
+
+@pytest.mark.parametrize(
     ("said", "ratings"),
     [
         ("Rating: 4/10", [4.0]),
