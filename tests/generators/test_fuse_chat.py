@@ -98,6 +98,31 @@ def test_of_mathematics_right_answers_only_are_examples(ask, script) -> None:
     assert ask(stage, row, engines).code == "none_correct"
 
 
+@pytest.mark.parametrize(
+    ("gold", "said", "right"),
+    [
+        ("72", "So he pays 72 dollars.", True), ("72 dollars", "It is 72.", True),
+        ("72 dollars", "So he pays 27 dollars.", False), ("72", "He pays.", False),
+        ("5 km", "So he runs 5 miles.", None), ("72", "The answer is x + 1.", None),
+    ],
+)  # fmt: skip
+def test_an_answer_that_nobody_can_judge_is_neither_right_nor_wrong(
+    gold, said, right, ask, script
+) -> None:
+    row, sure = {"instruction": "How much?", "reference": gold}, f"#### {gold}"
+    rewards = {said: [Rating(0.2, 1)], sure: [Rating(0.25, 1)]}
+    engines = {"first": script({"": [said, sure]}), "reward": script(rewards)}
+    stage = FuseChat(samples=2, sft_rate=0.0, sources=["first"], domain="math")
+    made = ask(stage, row, engines)
+    if right is False:
+        assert [one["rejected"] for one in made] == [said]
+    else:
+        assert made.code == "no_pair"
+    engines = {"first": script({"": [said]}), "reward": script({said: [Rating(0.2, 1)]})}
+    made = ask(stage.model_copy(update={"samples": 1, "sft_rate": 1.0}), row, engines)
+    assert (made[0]["output"] if right else made.code) == (said if right else "none_correct")
+
+
 def test_code_is_run(ask, script) -> None:
     row = {"instruction": "Write f.", "tests": "assert f() == 1"}
     replies = ["```python\ndef f(): return 1\n```", "```python\ndef f(): return 2\n```"]

@@ -22,7 +22,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import python_code
-from gristmill.text.math_answers import clean, extract, gold_of, number
+from gristmill.text.math_answers import compare, extract, gold_of
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.refusals import non_answer
 from gristmill.text.turns import question
@@ -62,6 +62,7 @@ class Fused(Pair, total=False):
 class FuseChat(RowStage):
     """Make of a prompt the best answer of all, or a pair of one model's answers."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"none_correct", "no_pair"})
 
     sources: tuple[str, ...] = Field(default=("first", "second"), min_length=1)
@@ -121,8 +122,7 @@ class FuseChat(RowStage):
 
     async def _is_right(self, text: str, row: Asked, ctx: Context) -> bool | None:
         if self.domain == "math":
-            gold, said = clean(gold_of(row.get("reference") or "")), clean(extract(text) or "")
-            return said == gold or number(said) == number(gold) is not None if gold else None
+            return compare(gold_of(row.get("reference") or ""), extract(text) or "").same
         if self.domain == "code":
             if not (tests := row.get("tests")):
                 return None
