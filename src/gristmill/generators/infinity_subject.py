@@ -70,6 +70,7 @@ class InfinitySubject(RowStage):
     Where none fails, or no fewer than a round before, every seed leaves: the loop is over.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | {
         "copied_example", "no_list", "over_limit", "not_failing", "no_progress"
     }  # fmt: skip
@@ -121,10 +122,9 @@ class InfinitySubject(RowStage):
         rows = rows_where(pool, f"{self.diagnosis}.is_weak", round=number).sort_by("id")
         found: dict[str, Weak] = {}
         for row in rows.select(["root", "instruction", struct]).to_pylist():
-            told = row[struct][label_of]
+            told, text = row[struct][label_of], row["instruction"]
             for label, weight in zip(told["failing"], told["weights"], strict=True):
-                known = found.setdefault(label, Weak(row["root"], weight, []))
-                known.texts.append(row["instruction"])
+                found.setdefault(label, Weak(row["root"], weight, [])).texts.append(text)
         return found
 
     async def _list(self, label: str, weak: list[str], ctx: Context) -> list[Task | Drop]:

@@ -65,6 +65,7 @@ class Instructed(TypedDict):
 class Instinct(RowStage):
     """Sample wordings from a few examples, try them on others, keep the best for all of them."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"few_examples", "repeated"}
 
     candidates: int = Field(default=200, ge=1)
@@ -144,7 +145,5 @@ class Instinct(RowStage):
 def _hits(reply: Completion | Drop, test: Example) -> bool:
     if isinstance(reply, Drop):
         return False
-    wanted = test["output"]
-    return (
-        bare(reply.text) == bare(wanted) if bare(wanted) else reply.text.strip() == wanted.strip()
-    )
+    said, wanted = reply.text, test["output"]
+    return bare(said) == bare(wanted) if bare(wanted) else said.strip() == wanted.strip()

@@ -66,7 +66,7 @@ class Urial(RowStage):
     Every question sees those before it with the model's own answers, under the same headings.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
         "loop", "copied_example", "no_question"
     }  # fmt: skip

@@ -18,7 +18,7 @@ from gristmill.text.words import words
 CHECK = "Is your answer based on what you know for certain?"
 SURE, UNSURE = "I am sure.", "I am unsure."
 ARTICLES = frozenset({"a", "an", "the"})
-MINUS = re.compile(r"(?<![\w)\]}])[-\u2212](?=\.?\d)")
+MINUS = re.compile(r"(?<![\w)\]}])[-\u2212][$\xa3\u20ac]?(?=\.?\d)")
 """A sign: part of its number, not of the punctuation."""
 DENIALS = frozenset({"not", "no", "never", "neither", "nor", "isn't", "wasn't", "without"})
 REACH = 2
