@@ -23,7 +23,8 @@ COUNTING = {
     "bare": (" ".join(f"{i}." for i in range(1, 401)), "counts on from 1 to 120"),
     "words": ("The commands:\n" + "".join(f"codice_{i}\n" for i in range(1, 60)), "from 1 to 40"),
     "down": (", ".join(f"minus {i}" for i in range(300, 0, -5)), "from 300 to 105"),
-    "table": ("\n".join(f"| {i} | {3 * i} kg | none |" for i in range(7, 90)), "from 7 to 138"),
+    "table": ("\n".join(f"| {i} | {3 * i} kg | none |" for i in range(7, 90)), "from 7 to 46"),
+    "between": (" ".join(f"{i}. e4 e5" for i in range(1, 60)), "from 1 to 40"),
     "markdown": ("|a|b|\n|-|-|\n" + "".join(f"|{i}|x|\n" for i in range(80)), "from 0 to 39"),
     "after": ("A list:\n1. Ash\n" + "".join(f"{i}. Oak\n" for i in range(2, 90)), "from 2 to 41"),
 }

@@ -34,20 +34,21 @@ def counting(text: str, steps: int = COUNTED) -> str | None:
     numbers = [int(one[0][:DIGITS]) for one in found]
     gaps = [text[a.end() : b.start()].strip() for a, b in pairwise(found)]
     runs = (_run(numbers, gaps, n, steps) for n in range(1, TOGETHER + 1))
-    start, end = next(filter(None, runs), (0, 0))
-    return f"counts on from {numbers[start]} to {numbers[end]}" if end else None
+    ends = next(filter(None, runs), None)
+    return f"counts on from {ends[0]} to {ends[1]}" if ends else None
 
 
 def _run(numbers: Sequence[int], gaps: Sequence[str], n: int, steps: int) -> tuple[int, int] | None:
-    """Return the first and the last place of a run in which every nth number has one step."""
+    """Return where a run in which every nth number has one step begins and ends to count."""
     start = 0
     for i in range(2 * n, len(numbers)):
         is_step = numbers[i] - numbers[i - n] == numbers[i - n] - numbers[i - 2 * n]
         if not is_step or gaps[i - 1] != gaps[i - 1 - n]:
             start = i - 2 * n + 1
         elif i + 1 - start in (n * steps, n * steps * BARE):
-            moves = numbers[i + 1 - n : i + 1] != numbers[i + 1 - 2 * n : i + 1 - n]
+            moves = (j for j in range(i + 1 - n, i + 1) if numbers[j] != numbers[j - n])
+            last = next(moves, None)
             has_words = any(map(str.isalpha, "".join(gaps[i - n : i])))
-            if moves and (has_words or i + 1 - start == n * steps * BARE):
-                return start, i
+            if last is not None and (has_words or i + 1 - start == n * steps * BARE):
+                return numbers[start + (last - start) % n], numbers[last]
     return None
