@@ -74,6 +74,12 @@ def test_what_means_the_same_is_not_new_unless_it_turns_it_round(ask, script) ->
     ]
 
 
+def test_without_an_embedder_n_grams_tell_repeats(ask, script) -> None:
+    said = "- Write in verse.\n- Write in fine verse.\n- Sing."
+    _, *new = ask(AutoIf(max_cosine=1), ATOMS, {"generator": script({"### New": [said]})})
+    assert [row["instruction"] for row in new] == ["Write in verse.", "Sing."]
+
+
 @pytest.mark.parametrize(
     ("reply", "code"),
     [(" ", "empty"), (Completion("- a", "length", 9, 1), "cut_off"), ("I cannot.", "no_list")],

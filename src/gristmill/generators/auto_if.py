@@ -58,13 +58,14 @@ class Atom(TypedDict):
 class AutoIf(RowStage):
     """Make a row of every instruction of a list, and of every new one that a model writes."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list"}
 
     n: int = Field(default=50, ge=1)
     """New instructions to ask for."""
     max_cosine: float = Field(default=MAX_COSINE, gt=0, le=1)
-    """Cosine from which a new one repeats another, unless it turns it round; 1 asks no embedder."""
+    """Cosine from which a new one repeats another, unless it turns it round; 1 asks no embedder:
+    n-grams alone tell."""
     sampling: Sampling = Sampling(temperature=1.0, max_tokens=2048)
 
     def needs(self) -> dict[str, Op]:
@@ -100,7 +101,7 @@ async def more(
         if (same := _same(line)) not in have:
             have.add(same)
             new.append(line)
-    if max_cosine < 1 and new:
+    if new:
         new = await _unlike(known, new, max_cosine, ctx)
     return new[:n] or Drop("no_list", reply.text)
 
@@ -108,8 +109,10 @@ async def more(
 async def _unlike(known: list[str], new: list[str], max_cosine: float, ctx: Context) -> list[str]:
     """Return the new ones that are like none before them, by vectors or n-grams. O(n m)."""
     texts = [*known, *new]
-    found = await asyncio.gather(*map(ctx.llm("embedder").embed, texts))
-    points = unit(np.stack([one.values for one in found]))
+    points = np.zeros((len(texts), 1), np.float32)
+    if max_cosine < 1:
+        found = await asyncio.gather(*map(ctx.llm("embedder").embed, texts))
+        points = unit(np.stack([one.values for one in found]))
     said, turns = [words(one) for one in texts], [turning(one) for one in texts]
     kept = [*range(len(known))]
     for i in range(len(known), len(texts)):

@@ -62,13 +62,14 @@ class Composed(TypedDict):
 class VifRag(RowStage):
     """Make rows of a list: each of its instructions, then compositions, said in several ways."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_list", "inconsistent"}
 
     augment: int = Field(default=50, ge=0)
     """New instructions to ask for before anything is composed; at 0 the list is as it is."""
     max_cosine: float = Field(default=MAX_COSINE, gt=0, le=1)
-    """Cosine from which a new one repeats another, unless it turns it round; 1 asks no embedder."""
+    """Cosine from which a new one repeats another, unless it turns it round; 1 asks no embedder:
+    n-grams alone tell."""
     n: int = Field(default=30, ge=1)
     """Compositions drawn. Our choice."""
     sizes: tuple[int, ...] = Field(default=(2, 3, 4), min_length=1)
