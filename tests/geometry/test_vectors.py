@@ -1,7 +1,8 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from gristmill.geometry.vectors import unit
+from gristmill.geometry.vectors import unit, vectors
 
 
 @pytest.mark.parametrize("size", [1e-38, 1e-30, 1e-15, 1.0, 1e15, 1e20, 3e38])
@@ -24,3 +25,9 @@ def test_lengths_that_float32_holds_are_divided_by_as_they_are() -> None:
 def test_no_vector_is_none() -> None:
     assert unit(np.zeros((0, 3), np.float32)).shape == (0, 3)
     assert unit(np.zeros((2, 0), np.float32)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("column", [pa.nulls(3), pa.chunked_array([pa.nulls(3)]), pa.nulls(0)])
+def test_a_column_of_nulls_has_no_vectors(column) -> None:
+    array, there = vectors(column)
+    assert (array.shape, there.tolist()) == ((0, 0), [False] * len(column))

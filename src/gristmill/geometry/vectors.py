@@ -25,6 +25,7 @@ def vectors(column: pa.ChunkedArray | pa.Array) -> tuple[Array, Mask]:
     kind = column.type
     if not (pa.types.is_null(kind) or is_numeric(getattr(kind, "value_type", pa.string()))):
         raise InputError(f"a vector must be a list of numbers, found a column of {kind}")
+    column = pc.cast(column, pa.list_(pa.float32())) if pa.types.is_null(kind) else column
     chunked = column if isinstance(column, pa.ChunkedArray) else pa.chunked_array([column])
     lengths = pc.fill_null(pc.list_value_length(chunked), 0).to_numpy()
     there = lengths > 0
