@@ -160,6 +160,13 @@ def test_a_rare_label_that_fails_less_gets_more_requests(later, script) -> None:
     assert len(later(InfinitySubject(calls=8), SEED, engine, pool)) == 16
 
 
+def test_a_label_that_fails_is_asked_for_however_common_it_is(later, script) -> None:
+    pool = [(HARDER, 0, "s1", True, ["a", "b"], 0.001, 0.1)]
+    said = "1. Name a delta."
+    engine = script({"### Label\na\n": [said], "### Label\nb\n": [said] * 15})
+    assert len(later(InfinitySubject(calls=8), SEED, engine, pool)) == 16
+
+
 def test_the_loop_ends_when_no_fewer_labels_fail(later, script) -> None:
     pool = [*WEAK, ("Name a ford.", 1, "s1", True, ["rivers"])]
     assert later(InfinitySubject(), SEED, script({}), pool, number=2).code == "no_progress"

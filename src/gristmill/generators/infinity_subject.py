@@ -80,7 +80,7 @@ class InfinitySubject(RowStage):
     diagnosis: str = Field(default="scores.diagnosis", pattern=r"^\w+\.\w+$")
     """Where `is_weak` and `failing` stand in the pool."""
     calls: int = Field(default=8, ge=1)
-    """Requests per failing label in the mean, shared by `weights`; our choice, as the next two."""
+    """Requests per failing label in the mean: one each, the rest by `weights`; our choice, too."""
     n: int = Field(default=5, ge=1)
     """Instructions per request."""
     shots: int = Field(default=8, ge=1)
@@ -107,10 +107,10 @@ class InfinitySubject(RowStage):
         failing = self._failing(ctx.pool, ctx.round - 1)
         if ctx.round > 1 and len(failing) >= len(last := self._failing(ctx.pool, ctx.round - 2)):
             return Drop("no_progress", f"{len(last)} labels failed, then {len(failing)}")
-        labels, budget = sorted(failing), self.calls * len(failing)
+        labels, spare = sorted(failing), (self.calls - 1) * len(failing)
         weights = [failing[label].weight for label in labels]
-        shares = zip(labels, quotas(budget, weights, [budget] * len(labels)), strict=True)
-        own = [x for x, n in shares for _ in range(n) if failing[x].root == row["root"]]
+        shares = zip(labels, quotas(spare, weights, [spare] * len(labels)), strict=True)
+        own = [x for x, n in shares for _ in range(1 + n) if failing[x].root == row["root"]]
         tasks = (self._list(x, failing[x].texts, ctx.branch(i)) for i, x in enumerate(own))
         made = [task for tasks in await asyncio.gather(*tasks) for task in tasks]
         return made or Drop("not_failing", f"{len(failing)} labels fail, none of this seed's")
