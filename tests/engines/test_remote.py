@@ -2,6 +2,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ class Slow(Engine):
     silence_s: float = 60.0
     stillbirths: int = 0
     dies_by: int = signal.SIGKILL
+    core_says: str = ""
     log: Path
 
     @property
@@ -42,6 +44,10 @@ class Slow(Engine):
         self.note("start")
         if self.log.read_text().split().count("start") <= self.stillbirths:
             os.kill(os.getpid(), self.dies_by)
+        if self.core_says:
+            sys.stderr.write(f"Traceback\n{self.core_says}\n")
+            sys.stderr.flush()
+            raise EngineError("its core did not start. See root cause above. Failed: {'Core': 1}")
 
     async def stop(self) -> None:
         self.note("stop")
@@ -274,6 +280,11 @@ def test_an_actor_that_always_dies_while_it_starts_ends_the_run(using: Any) -> N
         EngineError, match=f"died {STARTS} times while it started; it last said: The actor died"
     ):
         using(Remote.pids, stillbirths=STARTS)
+
+
+def test_an_engine_whose_core_cannot_start_says_what_the_core_said(using: Any) -> None:
+    with pytest.raises(EngineError, match=r"\{'Core': 1\}; there it says: ValueError: too little"):
+        using(Remote.pids, core_says="ValueError: too little memory")
 
 
 def test_requests_wait_a_while_for_another_machine_when_the_last_has_gone(tmp_path: Path) -> None:

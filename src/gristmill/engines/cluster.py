@@ -91,12 +91,14 @@ def release() -> None:
 
 
 def last_words(pid: int) -> str:
-    """Return the last line that a process of this machine's Ray wrote to its error log."""
-    for log in Path("/tmp/ray/session_latest/logs").glob(f"worker-*-{pid}.err"):
-        lines = log.read_text("utf-8", "replace").split("\n")
-        said = [line.strip() for line in lines if line.strip() and line[0] != ":"]
-        return said[-1] if said else ""  # Ray's own lines are `:actor_name:Host` and the like
-    return ""
+    """Return the last line that a process of a Ray on this machine wrote to its error log."""
+    logs = list(Path("/tmp/ray").glob(f"session_2*/logs/worker-*-{pid}.err"))
+    if not logs:
+        return ""
+    latest = max(logs, key=lambda log: log.stat().st_mtime)  # numbers of processes come again
+    lines = latest.read_text("utf-8", "replace").split("\n")
+    said = [line.strip() for line in lines if line.strip() and line[0] != ":"]
+    return said[-1] if said else ""  # Ray's own lines are `:actor_name:Host` and the like
 
 
 async def listen(alive: Any, silence_s: float, *, needs_room: bool = False) -> None:

@@ -27,6 +27,8 @@ STOP_S, LOADING_STOP_S = 30.0, 5.0
 """How long an engine may take to end in order, and one that has not started."""
 SILENCE_S = 120.0
 """More that an engine gets which names no `silence_s` of its own: some hold their process up."""
+ELSEWHERE = "See root cause above"
+"""What vLLM says of a core that could not start, whose own error went to its process's log."""
 _holders: dict[int, str] = {}
 """What this process has on GPUs, by replica."""
 
@@ -153,7 +155,12 @@ class Replica:
 
     async def _load(self) -> None:
         self.pid = await self._placed()
-        result(await self.actor.start.remote())
+        try:
+            result(await self.actor.start.remote())
+        except EngineError as error:
+            if ELSEWHERE not in str(error):
+                raise
+            raise EngineError(f"{error}; there it says: {await self.last_words()}") from error
         self.window = await self.actor.window.remote()
 
     async def _placed(self) -> int:
