@@ -27,7 +27,7 @@ from gristmill.commands.building import order_of
 from gristmill.engines.named import built
 from gristmill.pipelines import Recipe, Stage
 from tools import run_notebook
-from tools.site_pages import inside, made, on_post_page
+from tools.site_pages import inside, made, on_post_page, on_post_template
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -190,6 +190,7 @@ def test_a_command_that_is_no_more_is_found(reader: Reader) -> None:
 def test_the_search_of_the_site_has_a_name_for_screen_readers() -> None:
     search = '<div class="md-search" data-md-component="search" role="dialog">'
     assert on_post_page(search) == f'{search[:-1]} aria-label="Search">'
+    assert on_post_template(search) == on_post_page(search), "the page where no page is"
 
 
 def anchors(page: Path) -> set[str]:

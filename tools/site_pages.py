@@ -55,6 +55,11 @@ def on_post_page(output: str, **_: Any) -> str:
     return output.replace(search, f'{search} aria-label="Search"')
 
 
+def on_post_template(output_content: str, **_: Any) -> str:
+    """Do the same for the page that stands where no page is."""
+    return on_post_page(output_content)
+
+
 def inside(markdown: str, folder: Path) -> str:
     """Return a page of a folder with plain text in the place of links that leave docs/."""
     docs = ROOT / "docs"
