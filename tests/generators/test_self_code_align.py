@@ -71,7 +71,7 @@ def test_a_response_that_no_model_finished_leaves_its_siblings(ask, script) -> N
     filtered = Completion("", "content_filter", 9, 0, "script")
     engine = script({NAMED: ["sums"], WRITE: ["Add."], SOLVE: [filtered, cut("Add"), reply()]})
     rows = ask(stage(n=3), SEED, engine)
-    assert rows[:2] == [Drop("content_filter"), Drop("cut_off", "1536 tokens: Add")]
+    assert rows[:2] == [Drop("content_filter", "no text"), Drop("cut_off", "1536 tokens: Add")]
     assert rows[2]["instruction"] == "Add."
 
 

@@ -130,8 +130,8 @@ def _told(
 ) -> Iterator[Tell | None]:
     """Give what takes the looks at a run: the progress line, and metrics if they are wanted."""
     run = order.workspace / "runs" / prepared.name
-    note_judges(prepared, order.workspace)
     with watching(screen) as shown, exporting(port, run, screen.note, shown) as tell:
+        note_judges(prepared, order.workspace)
         yield tell
 
 

@@ -53,8 +53,7 @@ def fill(
     The engine is told the shape, and the reply is read by it in any case. One that does not fit
     is shown its mistakes and asked for once more; then it is `bad_json`. Numbered as `complete`.
     """
-    asked = complete(llm, prompt, sampling, shape)
-    return _filled(asked, llm.after(), prompt, sampling, shape)
+    return _filled(complete(llm, prompt, sampling, shape), llm.after(), prompt, sampling, shape)
 
 
 async def _filled(
