@@ -15,6 +15,7 @@ LONG = "7" * 100_000
 SAME = [
     ("5 km", "5 km"), ("5", "5 dollars"), ("72 dollars", "$72"), ("0.5", "1/2"), ("3/4", "6/8"),
     ("2 1/2", "2.5"), ("\\frac{1}{2}", "0.5"), ("\\dfrac12", "\\frac{1}{2}"), ("\u22127", "-7"),
+    ("\\$5", "5 dollars"), ("\\$1,000", "1000"),
     ("$1{,}000$", "1000"), ("1,000", "1000.0"), (LONG, LONG), (f"\u2212{LONG}", f"-{LONG}"),
 ]  # fmt: skip
 OTHER = [
@@ -26,7 +27,8 @@ OTHER = [
     ("\u221e", "8"),
 ]  # fmt: skip
 SHAPES = [
-    ("5 km", "5 miles"), ("50%", "50"), ("(1,2)", "{1,2}"), ("[1,2)", "(1,2]"), ("NaN", "NaN km"),
+    ("5 km", "5 miles"), ("$5", "5 cents"), ("5 km", "$5"), ("\\$5", "5 euros"),
+    ("50%", "50"), ("(1,2)", "{1,2}"), ("[1,2)", "(1,2]"), ("NaN", "NaN km"),
 ]  # fmt: skip
 """What is another answer by more than its numbers; other judges say that they look away there."""
 FORMS = ("The answer is {}.", "#### {}", "So it is $\\boxed{{{}}}$", "{}")

@@ -31,7 +31,11 @@ LAST = re.compile(
     r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?%?)"
 )
 """A number as people write one: with its sign, its power, as a fraction; `2` of `cm^2` is none."""
-NOISE = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\displaystyle|\$|\^\{?\\circ\}?|°")
+NOISE = re.compile(
+    r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\displaystyle|\\?\$|\^\{?\\circ\}?|°"
+)
+PRICE = re.compile(r"[-\u2212]?\\?\$[^$]+")
+"""An amount in dollars; between two signs stands mathematics."""
 TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|mathbf)\{([^{}]*)\}")
 SHORT_FRACTION = re.compile(r"\\frac(?:(\d)(\d)|\{([^{}]*)\}\{([^{}]*)\})")
 GROUPED = re.compile(rf"(?<![\d.,]){_GROUPED}")
@@ -83,7 +87,10 @@ def last_measure(text: str) -> str | None:
         return None
     tail = text[found[-1].start() :][:MAX_CHARS].partition("\n")[0].strip(" .")
     unit = measure(clean(tail))
-    return tail if unit and unit.can_be_left_out else found[-1][0]
+    if unit and unit.can_be_left_out:
+        return tail
+    is_price = text.endswith("$", 0, found[-1].start()) and "$" not in tail
+    return "$" * is_price + found[-1][0]
 
 
 def last_number(text: str) -> str | None:
@@ -194,7 +201,11 @@ def _by_units(gold: str, answer: str) -> Found | tuple[str, str] | None:
 
 
 def _measured(text: str) -> Measure | None:
-    found = measure(clean(TEXT.sub(r" \1 ", text))) if len(text) <= MAX_CHARS else None
+    if len(text) > MAX_CHARS:
+        return None
+    if PRICE.fullmatch(text.strip()) and number(clean(text)):
+        return Measure(clean(text), "dollar", is_apart=True)
+    found = measure(clean(TEXT.sub(r" \1 ", text)))
     return found if found and number(found.number) else None
 
 
