@@ -80,6 +80,13 @@ BASE = "class Base:\n    def size(self):\n        raise NotImplementedError\n"
         (BASE, ["size"]),
         (BASE + "class One(Base):\n    def size(self):\n        return 1\n", []),
         (BASE + "class One(Base):\n    def area(self):\n        return 1\n", ["size"]),
+        (BASE + "class A(Base): ...\nclass B(A):\n    def size(self):\n        return 1\n", []),
+        (BASE.replace("Base", "Base(Base)"), ["size"]),
+        (
+            BASE.replace("Base", "Base(Generic[T])")
+            + "class One(Base[int]):\n    def size(self):\n        return 1\n",
+            [],
+        ),
         (BASE.replace("Base", "Base(ABC)"), []),
         (BASE.replace("Base", "Base(typing.Protocol[T])"), []),
         (BASE.replace("Base", "Base(metaclass=abc.ABCMeta)"), []),

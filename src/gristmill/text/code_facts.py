@@ -69,10 +69,13 @@ def _filled_in(tree: ast.Module) -> set[ast.AST]:
     """Return the methods that others fill in: of protocols, and those that a subclass here has."""
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     above = {node: [*map(ast.unparse, [*node.bases, *node.keywords])] for node in classes}
+    parents: dict[str, list[str]] = {}
+    for node, bases in above.items():
+        parents.setdefault(node.name, []).extend(base.partition("[")[0] for base in bases)
     given: dict[str, set[str]] = {}
     for node in classes:
         names = {method.name for method in node.body if isinstance(method, FUNCTION)}
-        for base in above[node]:
+        for base in _ancestors(node.name, parents):
             given.setdefault(base, set()).update(names)
     return {
         method
@@ -81,6 +84,16 @@ def _filled_in(tree: ast.Module) -> set[ast.AST]:
         if isinstance(method, FUNCTION)
         and (method.name in given.get(node.name, ()) or any(map(OPEN.search, above[node])))
     }
+
+
+def _ancestors(name: str, parents: dict[str, list[str]]) -> set[str]:
+    """Return the other classes that a class comes from, at any distance."""
+    found, left = set[str](), list(parents[name])
+    while left:
+        if (one := left.pop()) not in found:
+            found.add(one)
+            left += parents.get(one, [])
+    return found - {name}
 
 
 def _is_open(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> bool:
