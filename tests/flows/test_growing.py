@@ -1,5 +1,6 @@
 """Growing on the command line: new seeds only, older rows as they are, one ledger over all."""
 
+import asyncio
 import io
 import json
 from pathlib import Path
@@ -10,6 +11,7 @@ import yaml
 from audit import audit
 
 from gristmill.cli import main
+from gristmill.engines.scripted import Scripted
 from gristmill.errors import EngineError, GateClosed, RunLocked
 from gristmill.flows import growing
 from gristmill.flows.order import Order
@@ -328,6 +330,14 @@ def test_what_seeds_cost_that_run_again_is_paid_by_the_dataset_and_shown(
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True)
     monkeypatch.setattr("sys.stderr", terminal)
+    answer = Scripted.generate
+
+    async def take_a_moment(engine, request):
+        await asyncio.sleep(0.3)
+        return await answer(engine, request)
+
+    monkeypatch.setattr(Scripted, "generate", take_a_moment)
+    monkeypatch.setattr("gristmill.engines.progress.LOOK_S", 0.05)
     assert main(["run", "pets.yaml", "--local", "--no-prefect", "--grow"]) == 0
     assert "responses" in terminal.getvalue()
     new = RunFiles.open(GROWN)
