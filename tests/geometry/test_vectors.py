@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,6 +22,16 @@ def test_lengths_that_float32_holds_are_divided_by_as_they_are() -> None:
     far = np.full((1, 384), 1e30, np.float32)
     assert unit(array).tobytes() == plain.tobytes()
     assert unit(np.concatenate([array, far]))[:200].tobytes() == plain.tobytes()
+
+
+def test_a_zero_vector_among_many_costs_no_copy_of_all() -> None:
+    array = np.ones((20_000, 64), np.float32)
+    array[7] = 0
+    tracemalloc.start()
+    unit(array)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 1.5 * array.nbytes
 
 
 def test_no_vector_is_none() -> None:

@@ -52,11 +52,12 @@ def unit(array: Array) -> Array:
     """Return vectors of length 1, (n, d) -> (n, d) float32; a zero vector stays zero."""
     with np.errstate(over="ignore", under="ignore"):
         lengths = np.linalg.norm(array, axis=1, keepdims=True)
+    is_near = (lengths > NEAR[0]) & (lengths < NEAR[1])
+    scaled: Array = (array / np.where(is_near, lengths, 1)).astype(np.float32, copy=False)
     # Squares of such numbers leave float32: those few vectors are divided by their largest first.
-    if len(far := np.flatnonzero(~((lengths > NEAR[0]) & (lengths < NEAR[1])).ravel())):
+    if len(far := np.flatnonzero(~is_near.ravel())):
         largest = np.abs(array[far]).max(axis=1, initial=0, keepdims=True)
-        array = array.copy()
-        array[far] /= np.where(largest == 0, 1, largest)
-        lengths[far] = np.linalg.norm(array[far], axis=1, keepdims=True)
-    scaled: Array = (array / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
+        some = array[far] / np.where(largest == 0, 1, largest)
+        lengths = np.linalg.norm(some, axis=1, keepdims=True)
+        scaled[far] = some / np.where(lengths == 0, 1, lengths)
     return scaled
