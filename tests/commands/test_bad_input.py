@@ -223,6 +223,17 @@ def test_malformed_lines_are_counted_and_named_by_every_command(call, place) -> 
     assert json.loads(call("status", "last", "--json")[1])["seeds"] == told["seeds"]
 
 
+def test_a_malformed_line_with_other_line_breaks_in_it_is_one_line(call, place) -> None:
+    seeds = place / "seeds.jsonl"
+    text = f'{seeds.read_text().rstrip()}\n{{"instruction": "a\u2028b\x85c"\n'
+    seeds.write_text(text, encoding="utf-8")
+    code, out, err = call("run", "tiny.yaml", *BARE)
+    said = "1 of 21 lines was no row (line 21): "
+    assert (code, said in out) == (0, True), err
+    assert said in call("status", "last")[1]
+    assert call("report", "last")[0] == 0
+
+
 def test_malformed_lines_of_several_files_are_named_with_their_file(call, place) -> None:
     (place / "more").mkdir()
     for name in "ab":

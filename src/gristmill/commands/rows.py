@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from gristmill.formats.readers import read_malformed
 from gristmill.publishing.escape import printable
 from gristmill.text.plurals import counted
 
@@ -50,7 +51,7 @@ def left_out(run: Path, seeds: Mapping[str, Any]) -> Iterator[str]:
     """Yield that line for a run, if it has malformed lines; `seeds` is its `input`."""
     path = run / "malformed.jsonl"
     if seeds.get("malformed") and path.exists():
-        found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        found = read_malformed(path)
         n_lines = seeds.get("lines") or seeds["rows"] + len(found)
         places = [(line["file"], line["line"]) for line in found]
         yield no_rows(places, len(seeds["files"]), n_lines, path)

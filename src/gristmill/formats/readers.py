@@ -185,6 +185,12 @@ def write_malformed(path: Path, malformed: Iterable[Malformed]) -> None:
     write_text(path, "".join(lines))
 
 
+def read_malformed(path: Path) -> list[dict[str, Any]]:
+    """Return what `write_malformed` wrote: a text may have any line break but its end's in it."""
+    with path.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
 def from_parts(parts: list[Part], hashed: str, notes: list[str], spec: SeedSpec) -> Seeds:
     """Give the rows of all files their shape, names, types and ids."""
     shapes, origin, rows = _shaped(parts, spec)

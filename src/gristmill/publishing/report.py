@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
+from gristmill.formats.readers import read_malformed
 from gristmill.publishing import behind, charts, facts, maps, rebuilding, spent, trainee, verified
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
@@ -184,7 +184,7 @@ def _unread(run: RunFiles) -> dict[behind.Key, behind.Behind]:
     path = run.path / "malformed.jsonl"
     if not path.exists():
         return {}
-    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    found = read_malformed(path)
     rows = [behind.Shown("", f"{one['file']}:{one['line']}", str(one["reason"]), "")
             for one in found[:BEHIND]]  # fmt: skip
     made = behind.Behind("rows-malformed", "input", "could not be read", len(found), rows)
