@@ -1,5 +1,6 @@
 """The command line in this process: what it prints, where, and the exit code."""
 
+import io
 import json
 import re
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gristmill.commands.screen import Screen
 from gristmill.engines.progress import PROGRESS, Meter, Progress
 from gristmill.flows.order import Order
 from gristmill.storage.shards import lock
@@ -164,6 +166,17 @@ def test_preview_takes_the_terminal_commands_out_of_rows(call, place) -> None:
     assert code == 0
     assert "instruction: Explain topic red[/red] [bold]x." in out
     assert "\x1b" not in out
+
+
+def test_json_on_a_terminal_is_one_line_that_commands_nothing() -> None:
+    evil = "caf\u00e9 \x1b[31m \x9b2J \x7f \x85 \u2028 \u202e \ud800 \U000e0041 \u732b"
+    out, err = io.StringIO(), io.StringIO()
+    Screen(out, err, json=True, quiet=False).result({evil: evil})
+    text = out.getvalue()
+    assert not set(text) & set("\x1b\x7f\x85\x9b\u2028\u202e\ud800\U000e0041")
+    assert "caf\u00e9" in text
+    assert "\u732b" in text
+    assert (len(text.splitlines()), json.loads(text)) == (1, {evil: evil})
 
 
 def test_list_names_recipes_stages_and_runs(call) -> None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from gristmill.publishing.escape import printable
+from gristmill.publishing.escape import escaped, printable
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Screen:
 
     def result(self, data: Any) -> None:
         """Write the one JSON object that `--json` promises, on one line."""
-        self.out.write(json.dumps(data, ensure_ascii=False, default=str) + "\n")
+        self.out.write(escaped(json.dumps(data, ensure_ascii=False, default=str)) + "\n")
         self.out.flush()
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -7,6 +7,7 @@ taken out everywhere.
 
 from __future__ import annotations
 
+import json
 import re
 
 ANSI = re.compile(
@@ -19,12 +20,18 @@ HIDDEN = re.compile(
 )
 BREAKS = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 LONE = re.compile("[\ud800-\udfff]")
+UNSAFE = re.compile(f"{HIDDEN.pattern}|{BREAKS.pattern}|{LONE.pattern}")
 
 
 def printable(text: str) -> str:
     """Return the text without anything that a terminal or a page would act on; lines stay."""
     text = LONE.sub("\ufffd", ANSI.sub("", text))
     return HIDDEN.sub("", BREAKS.sub("\n", text))
+
+
+def escaped(text: str) -> str:
+    """Return JSON with the same content, on one line, that a terminal may be shown."""
+    return UNSAFE.sub(lambda found: json.dumps(found[0])[1:-1], text)
 
 
 def line(text: str, limit: int | None = None) -> str:
