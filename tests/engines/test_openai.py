@@ -208,6 +208,22 @@ def test_turns_that_a_servers_template_cannot_write_are_refused(using: Any, said
     [
         (httpx.Response(400, text="unknown field"), "answered 400: unknown field"),
         (httpx.Response(400, text="top_p of 7"), r"answered 400: top_p of 7"),
+        (
+            httpx.Response(
+                400,
+                text="default chat template is no longer allowed, so you must "
+                "provide a chat template if the tokenizer does not define one.",
+            ),
+            "answered 400: default chat template is no longer allowed",
+        ),
+        (
+            httpx.Response(
+                400,
+                text="Cannot use chat template functions because "
+                "tokenizer.chat_template is not set",
+            ),
+            "answered 400: Cannot use chat template functions",
+        ),
         (httpx.Response(200, text="<html>"), "no JSON object"),
         (httpx.Response(200, content=b"\x93\xff half a picture"), "no JSON object"),
         (httpx.Response(200, content=b"[" * 100_000), "no JSON object"),

@@ -23,6 +23,9 @@ TOO_LONG = (
 """What servers say when a prompt does not fit; each has its own words for it."""
 NO_TEMPLATE = ("chat template", "conversation roles", "role not supported", "roles are supported")
 """What chat templates say of turns that they cannot write, and servers repeat."""
+UNSET = ("provide a chat template", "chat_template is not set", "no chat template",
+         "not have a chat template")  # fmt: skip
+"""What they say of a model that has none: no fault of a row's turns."""
 FILTERED = "content_filter"
 HIDDEN = "***"
 
@@ -105,7 +108,9 @@ def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
         return {"choices": [{"finish_reason": FILTERED}]}
     if reply.status_code in (400, 413, 422) and any(words in said.lower() for words in TOO_LONG):
         raise PromptTooLong(f"{url} refused the prompt: {said}")
-    if reply.status_code in (400, 422) and any(words in said.lower() for words in NO_TEMPLATE):
+    is_unset = any(words in said.lower() for words in UNSET)
+    is_refused = any(words in said.lower() for words in NO_TEMPLATE) and not is_unset
+    if reply.status_code in (400, 422) and is_refused:
         raise PromptRefused(f"{url} refused the conversation: {said}")
     raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
 
