@@ -235,6 +235,21 @@ def test_a_row_that_a_later_stage_rejects_again_is_not_tried_at_every_growth(gro
     assert amending.wanted(RunFiles.open(GROWN)).back == {}
 
 
+def test_a_row_whose_children_are_rejected_is_not_tried_at_every_growth(grow, place) -> None:
+    first = "  - use: filters.near_duplicates\n    as: asked\n    ngram: 2\n    threshold: 0.2\n"
+    recipe = RECIPE.replace("stages:\n", f"stages:\n{first}").replace("0.6", "0.2")
+    (place / "pets.yaml").write_text(recipe.replace("n: 1", "n: 2"))
+    names = ("the heron", "an old cat", "my newt")
+    part = grow(*names)[1]["grown"]["run"]
+    lost = RunFiles.open(GROWN).rows.filter(end_at="asked", end="rejected")["id"][0]
+    Review(Path("runs") / part, [GROWN]).mark({lost: ("keep", "differs enough")})
+    assert amending.wanted(RunFiles.open(GROWN)).back.keys() == {lost}
+    before = rows()
+    grow(*names)
+    assert rows() == before
+    assert amending.wanted(RunFiles.open(GROWN)).back == {}
+
+
 def test_a_row_comes_back_to_the_side_where_its_question_is(grow, place) -> None:
     recipe = RECIPE.replace("n: 1", "n: 2").replace("0.6", "0.99")
     (place / "pets.yaml").write_text(recipe.replace("validation_rate: 0.3", "validation_rate: 0.5"))

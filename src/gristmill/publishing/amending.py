@@ -74,9 +74,12 @@ def _asking(said: marks.Marks, row_id: str) -> str:
 
 
 def _in_vain(folder: Path, back: Collection[str], again: RunFiles) -> list[str]:
-    """Name what was asked for rows that a later stage rejects again: it would every time."""
-    said, gone = marks.read(folder), again.rows.filter(end="rejected")["id"]
-    return [_asking(said, i) for i in gone if i in back]
+    """Name what was asked for rows that, or whose children, all end rejected: they always would."""
+    said, of = marks.read(folder), dict(again.rows.select("id", "parents").iter_rows())
+    hopeful = set(again.rows.filter(~pl.col("end").is_in(["rejected", "expanded"]))["id"])
+    while more := {parent for i in hopeful for parent in of.get(i) or ()} - hopeful:
+        hopeful |= more
+    return [_asking(said, i) for i in back if i in of and i not in hopeful]
 
 
 def amend(folder: Path, asked: Wanted, again: RunFiles | None) -> dict[str, Any] | None:
@@ -148,11 +151,9 @@ class _Amended:
         }
         if self.again and self.came:
             environment.take(folder, self.again.path)
-        labels = [line["stage"] for line in self.before.stages]
-        stages = lines(labels, self.counts)
+        stages = lines([line["stage"] for line in self.before.stages], self.counts)
         note = {**note, **spent, "stages": stages, "files": files, "dataset": dataset}
-        note[TRIED] = self.tried
-        note["versions"] = [*versions(self.before), told]
+        note |= {TRIED: self.tried, "versions": [*versions(self.before), told]}
         write_text(folder / "ledger.json", json.dumps(note, indent=1))
         return told
 
@@ -179,8 +180,7 @@ class _Amended:
         """Yield what a line says now: a row that is dropped ends at the target."""
         if row["id"] in self.out and unit == "target":
             note = self.out[row["id"]]
-            ending = {"end": "rejected", "end_code": marks.DROPPED, "end_detail": note}
-            yield {**row, **ending}
+            yield row | {"end": "rejected", "end_code": marks.DROPPED, "end_detail": note}
 
     def _new_shards(self) -> Iterator[str]:
         """Yield shards with what became of the rows that came back, and of their children."""
