@@ -86,6 +86,13 @@ def test_a_model_that_writes_is_no_classifier(tiny) -> None:
         Classifier(model=str(tiny)).check()
 
 
+def test_a_model_that_gives_numbers_of_another_kind_is_no_classifier(classer, tmp_path) -> None:
+    config = json.loads((classer / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "problem_type": "regression"}))
+    with pytest.raises(RecipeError, match=r"with 3 labels and regression; name a .* probabilities"):
+        Classifier(model=str(tmp_path)).check()
+
+
 def test_its_answers_are_not_those_of_a_reward_model(classer) -> None:
     same: dict[str, Any] = {"model": str(classer), "max_model_len": 64}
     assert Classifier(**same).identity != Reward(**same).identity

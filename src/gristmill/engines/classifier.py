@@ -24,14 +24,14 @@ class Classifier(Pooled):
     """Reads texts as they are, without a chat template, with its tokenizer's own marks around."""
 
     ops: ClassVar[frozenset[Op]] = frozenset({"classify"})
-    heads: ClassVar[str] = "labels"
+    heads: ClassVar[str] = "labels that have probabilities"
 
     model: str
     """A folder, or a name on the Hub, of a `...ForSequenceClassification` that vLLM runs."""
 
-    def fits(self, n_labels: int) -> bool:
-        """Say whether there is anything to tell."""
-        return n_labels > 0
+    def fits(self, n_labels: int, problem: str) -> bool:
+        """Say whether there is anything to tell: what a regression gives is no probability."""
+        return n_labels > 0 and problem != "regression"
 
     def accept(self, where: str, stage: BaseModel) -> None:
         """Refuse a stage whose `labels` the model does not have, where its config is here."""

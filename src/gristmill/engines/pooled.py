@@ -36,8 +36,8 @@ class Pooled(VllmModel):
         return f"{self.kind.lower()}:vllm:{digest(fingerprint(self.model, self.revision), how)}"
 
     @abstractmethod
-    def fits(self, n_labels: int) -> bool:
-        """Say whether a head of so many labels will do."""
+    def fits(self, n_labels: int, problem: str) -> bool:
+        """Say whether a head of so many labels, trained for the config's problem, will do."""
 
     def check(self) -> None:
         """Raise when vLLM is not there, or what is here of the model has no head for it."""
@@ -74,9 +74,11 @@ class Pooled(VllmModel):
         """Return the tokens that it reads; refuse a model with another head."""
         config = json.loads((folder / "config.json").read_text("utf-8"))
         made, n = (config.get("architectures") or ["nothing"])[0], len(labels_in(folder))
-        if not made.endswith("ForSequenceClassification") or not self.fits(n):
+        problem = config.get("problem_type") or ""
+        if not made.endswith("ForSequenceClassification") or not self.fits(n, problem):
             raise RecipeError(
-                f"engine {self.kind.lower()}: '{self.model}' is a {made} with {n} labels; "
+                f"engine {self.kind.lower()}: '{self.model}' is a {made} with {n} labels"
+                f"{' and ' * bool(problem)}{problem}; "
                 f"name a ...ForSequenceClassification with {self.heads}"
             )
         lengths = [n for n in (self.max_model_len, positions(folder)) if n]

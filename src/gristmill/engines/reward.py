@@ -25,7 +25,7 @@ class Reward(Pooled):
     model: str = "Skywork/Skywork-Reward-V2-Qwen3-0.6B"
     """A folder, or a name on the Hub, of a `...ForSequenceClassification` with one label."""
 
-    def fits(self, n_labels: int) -> bool:
+    def fits(self, n_labels: int, problem: str) -> bool:
         """Say whether it gives one number."""
         return n_labels == 1
 
