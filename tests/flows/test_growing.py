@@ -17,6 +17,7 @@ from gristmill.flows import growing
 from gristmill.flows.order import Order
 from gristmill.pipelines.workspace import Prepared
 from gristmill.publishing import amending, hub
+from gristmill.publishing.calibration import save
 from gristmill.publishing.checks import problems
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.review import Review
@@ -329,6 +330,20 @@ def test_the_lock_is_that_of_the_run_that_last_gave_rows(grow, place) -> None:
     card = (GROWN / "dataset" / "README.md").read_text()
     assert "`environment.txt`, the lock of all packages when it last took rows" in card
     assert "pydantic-core==" in lock.read_text()
+
+
+def test_judges_stand_in_the_card_of_all_versions(grow, monkeypatch) -> None:
+    one = {"compared": 9, "agreement_rate": 0.5, "kappa": 0.25, "low": 0.1, "high": 0.4}
+    for i, name in enumerate(("the heron", "my newt")):
+        kin, found = [f"judge {i} is kin"], {"rubric": one | {"order_bias_rate": None}}
+        monkeypatch.setattr("gristmill.commands.judges.own_family", lambda _, kin=kin: kin)
+        note = (lambda run, _, kin, found=found: save(run, found, kin)) if i == 0 else save
+        monkeypatch.setattr("gristmill.commands.judges.calibration.save", note)
+        grow(*("the heron", "my newt")[: i + 1])
+        card = (GROWN / "dataset" / "README.md").read_text()
+        assert f"- {kin[0]}.\n" in card, name
+        assert ("| `rubric` | 9 | 50.0% | 0.250 |" in card) == (i == 0)
+    assert "- judge 0 is kin.\n" in card
 
 
 def test_what_seeds_cost_that_run_again_is_paid_by_the_dataset_and_shown(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,19 @@ def save(run: Path, found: Mapping[str, Found], kin: Sequence[str]) -> None:
     for name, told in ((FILE, found), (KIN, kin)):
         if told:
             write_text(run / name, json.dumps(told, indent=1))
+
+
+def take(folder: Path, run: Path) -> None:
+    """Give a dataset that grows what holds for its last run's judges, and all that are kin."""
+    if (run / FILE).exists():
+        write_text(folder / FILE, (run / FILE).read_text(encoding="utf-8"))
+    else:
+        (folder / FILE).unlink(missing_ok=True)
+    both = [
+        json.loads(path.read_text("utf-8")) for path in (folder / KIN, run / KIN) if path.exists()
+    ]
+    if both:
+        write_text(folder / KIN, json.dumps(list(dict.fromkeys(chain(*both))), indent=1))
 
 
 def section(run: RunFiles) -> Iterator[str]:

@@ -20,7 +20,7 @@ import yaml
 from gristmill.errors import RunLocked, StorageError
 from gristmill.formats import marks, trainers
 from gristmill.formats.exports import NOTES
-from gristmill.publishing import card, croissant, environment, report
+from gristmill.publishing import calibration, card, croissant, environment, report
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.diff import diff
 from gristmill.publishing.files import RunFiles, is_after
@@ -127,6 +127,7 @@ class _Version:
             self._link(f"costs/{bill.name}", f"{self.name}-{bill.name}")
         self._write_notes()
         environment.take(self.folder, part.path)
+        calibration.take(self.folder, part.path)
         if said := marks.read(part.path).by_id:
             marks.add(self.folder, said.values())
         note = _sum(before.note if before else None, part.note)
