@@ -64,6 +64,14 @@ def test_a_second_family_is_enough_and_a_toy_has_none(jury, jurors, ordered) -> 
     assert [*kin(ordered(jury, LLAMA, QWEN, GEMMA, **jurors).prepare())] == []
 
 
+def test_folders_beside_each_other_are_no_family(tmp_path, monkeypatch, ordered) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two", "three"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+    order = ordered(ONE, "models/one", "models/two", GEMMA, first="models/three")
+    assert [*kin(order.prepare())] == []
+
+
 def test_where_all_answers_are_of_the_judges_family_it_is_told(ordered) -> None:
     inside, after = own_family(ordered(ONE, QWEN, QWEN, QWEN, first=QWEN).prepare())
     why = "wrote, and both are of one family (qwen); models prefer their own"

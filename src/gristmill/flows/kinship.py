@@ -7,6 +7,7 @@ arXiv:2404.13076. Families are told by the names of models (`text.families`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from gristmill.engines.base import Engine
@@ -80,7 +81,10 @@ def _told(one: Kin) -> str:
 
 def _families(roles: set[str], engines: Mapping[str, Engine]) -> dict[str, frozenset[str]]:
     """Return the families of roles, of those that have one."""
+    models = {role: str(getattr(engines[role], "model", "") or "") for role in sorted(roles)}
     named = {
-        role: families(str(getattr(engines[role], "model", "") or "")) for role in sorted(roles)
+        # `models/a` may be a folder here: no organisation of the Hub's.
+        role: families(str(Path(model).resolve()) if model and Path(model).is_dir() else model)
+        for role, model in models.items()
     }
     return {role: names for role, names in named.items() if names}

@@ -37,7 +37,7 @@ TOYS = frozenset({"demo", ""})
 def families(model: str) -> frozenset[str]:
     """Return the families that a model's name shows: none of a toy, two of a distilled model.
 
-    Without a known one it is the organisation on the Hub, or the name itself.
+    Without a known one it is the organisation on the Hub, or the name or path itself.
 
     >>> sorted(families("deepseek-ai/DeepSeek-R1-Distill-Qwen-7B"))
     ['deepseek', 'qwen']
@@ -47,4 +47,4 @@ def families(model: str) -> frozenset[str]:
     name = model.lower().rstrip("/")
     last = name.rpartition("/")[2]
     found = frozenset(FAMILY[word] for word in WORD.findall(last) if word in FAMILY)
-    return found or frozenset({name.partition("/")[0] if ON_THE_HUB.fullmatch(name) else last})
+    return found or frozenset({name.partition("/")[0] if ON_THE_HUB.fullmatch(name) else name})
