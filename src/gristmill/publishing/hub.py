@@ -63,8 +63,8 @@ def publish(
     huggingface_hub sends large files by its own protocol (Xet); HF_HUB_DISABLE_XET=1 makes it use
     Git LFS, which is what other servers than the Hub understand.
 
-    A Hub that is busy or breaks off is asked again, half a minute in all. Interrupted, call it
-    again: what the Hub already has is not sent twice.
+    A Hub that is busy or breaks off is asked again, half a minute in all or as long as it asks
+    for. Interrupted, call it again: what the Hub already has is not sent twice.
 
     Raises:
         InputError: There is no finished run at `path`, or `repo_id` is no name.
