@@ -119,6 +119,10 @@ def reported(run) -> str:
     return report.write(run).read_text()
 
 
+LONGER = "document.querySelectorAll('.example pre').forEach((e) => { e.append('1\\n'.repeat(99)) })"
+"""Makes every example long enough to scroll."""
+
+
 @pytest.mark.parametrize("name", ["report", "trace", "review"])
 def test_pages_read_well_at_every_width_and_for_everybody(
     browser, run, reported, address, tmp_path, name
@@ -136,6 +140,7 @@ def test_pages_read_well_at_every_width_and_for_everybody(
             browser.until(READY)
         assert browser.ask("return document.documentElement.scrollWidth") == width
         browser.shoot(shots / f"{name}-{width}.png")
+        browser.ask(LONGER)
         if AXE.exists():
             assert browser.findings() == []
     assert browser.console() == []
