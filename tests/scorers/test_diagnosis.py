@@ -41,6 +41,12 @@ def judged(i: int, said: str) -> dict:
     return {f"### Answer\nanswer to {i}\n": [said], f"Do thing {i}.": [f"answer to {i}"]}
 
 
+def test_no_fewer_rows_are_asked_than_a_label_needs_to_fail(decide, script) -> None:
+    said = judged(0, "1") | judged(1, "1") | judged(2, "1")
+    stage = Diagnosis(by="labels", students=["s"], probes=1, least=3)
+    assert [row["failing"] for row in decide(stage, rows(3), script(said))] == [["x"]] * 3
+
+
 def test_a_row_is_weak_where_both_students_do_badly(decide, script) -> None:
     said = {"first": ["2", "2", "5"], "second": ["9", "3", "5.5"]}
     table = {f"### Answer\n{name} {i}\n": [one] for name, ones in said.items()

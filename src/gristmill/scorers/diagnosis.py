@@ -67,7 +67,7 @@ class Diagnosis(TableStage):
     students: tuple[str, ...] = Field(default=("first_student", "second_student"), min_length=1)
     """Roles that answer; a row is weak where all of them are."""
     probes: int = Field(default=10, ge=1)
-    """Rows of a label, drawn by their ids; a row is a probe for all its labels."""
+    """Rows of a label, at least `least`, drawn by their ids; each is a probe for all its labels."""
     least: int = Field(default=10, ge=1)
     """Probes from which on a label can fail: of ten, six bad ones may be 0.31 to 0.83 of all."""
     below: float = Field(default=5.0, ge=1, le=10)
@@ -90,7 +90,7 @@ class Diagnosis(TableStage):
     async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Diagnosed]:
         """(n, 4) -> (n, 7)."""
         labels = [found or [] for found in table[self.by].to_pylist()]
-        chosen = probed(labels, drawn(table, self.seed).tolist(), self.probes)
+        chosen = probed(labels, drawn(table, self.seed).tolist(), max(self.probes, self.least))
         rows = table.to_pylist()
         asks = (self._ratings(rows[place], ctx.branch(place)) for place in chosen)
         ratings: list[Any] = [None] * len(rows)
