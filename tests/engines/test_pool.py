@@ -205,6 +205,28 @@ def test_an_engine_that_can_never_start_again_fails_all_with_its_own_words() -> 
     assert [(type(one), str(one)) for one in found] == [(InputError, "the model is gone")] * 3
 
 
+def test_who_is_asked_alone_goes_to_an_engine_that_did_not_just_die() -> None:
+    async def go() -> list[bool]:
+        pool, replicas = await opened(Frail(), 2)
+        with pytest.raises(EngineLost):
+            await asyncio.gather(pool.ask(request("a")), struck(replicas[0]))
+        await asyncio.sleep(10)
+        assert all(replica.is_ready for replica in replicas)
+        asked = pool.ask(request("a"))
+        await asyncio.sleep(0.1)
+        held = [bool(replica.in_hand) for replica in replicas]
+        await asked
+        await pool.stop()
+        return held
+
+    async def struck(replica: Near) -> None:
+        await asyncio.sleep(0.1)
+        assert replica.in_hand
+        replica.actor.end()
+
+    assert fast(go()) == [False, True]
+
+
 def test_a_bug_on_the_way_leaves_nobody_waiting_and_no_actor() -> None:
     async def go() -> list[Any]:
         pool, (replica,) = await opened(Frail(), 1)

@@ -1,8 +1,7 @@
-"""One prompt that kills the engine costs its own row, and no other."""
+"""A prompt that kills the engine costs its own row and no other, however many such there are."""
 
 import asyncio
 import random
-from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,9 +12,10 @@ from pydantic import Field
 
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
+from gristmill.engines.leases import Withdrawn
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
-from gristmill.engines.suspects import BROKEN, FEW, Suspects
-from gristmill.errors import EngineLost, EngineRefused, RequirementError
+from gristmill.engines.suspects import BROKEN, FEW, WORD, Suspects
+from gristmill.errors import EngineError, EngineLost, EngineRefused, RequirementError
 from gristmill.storage.answers import Answers
 
 
@@ -25,8 +25,12 @@ class Mortal(Engine):
     ops: ClassVar[frozenset[Op]] = frozenset({"generate"})
     killers: frozenset[int] = frozenset()
     held: set[Any] = Field(default_factory=set)
+    is_broken: bool = False
+    """Then it dies of everything."""
     deaths: list[int] = Field(default_factory=list)
     """How many requests each death took along."""
+    words: list[Any] = Field(default_factory=list)
+    """When it was asked the word: after how many deaths."""
 
     @property
     def identity(self) -> str:
@@ -38,7 +42,10 @@ class Mortal(Engine):
         try:
             for _ in range(random.Random(str(request.prompt)).randrange(4)):
                 await asyncio.sleep(0)
-            if int(str(request.prompt)) in self.killers and not mine.cancelled():
+            if request == WORD:
+                self.words.append(len(self.deaths))
+            kills = request != WORD and int(str(request.prompt)) in self.killers
+            if (kills or self.is_broken) and not mine.cancelled():
                 self.deaths.append(len(self.held))
                 for one in self.held:
                     one.cancel()
@@ -50,8 +57,7 @@ class Mortal(Engine):
         return Completion(f"answer to {request.prompt}", "stop", 1, 1, "mortal")
 
 
-# Of more in a row, with no answer between, the engine is to blame.
-@given(n=st.integers(1, 150), killers=st.sets(st.integers(0, 149), max_size=BROKEN - 1))
+@given(n=st.integers(1, 150), killers=st.sets(st.integers(0, 149)))
 def test_only_what_kills_the_engine_fails(tmp_path_factory: Any, n: int, killers: set[int]) -> None:
     engine = Mortal(killers=frozenset(killers))
     answers = Answers(tmp_path_factory.mktemp("mortal") / "answers.sqlite")
@@ -95,7 +101,7 @@ def test_other_draws_of_the_same_prompt_are_not_asked_again(tmp_path: Path) -> N
 
 
 def test_an_engine_that_dies_of_everything_ends_the_run(tmp_path: Path) -> None:
-    engine = Mortal(killers=frozenset(range(50)))
+    engine = Mortal(is_broken=True)
     answers = Answers(tmp_path / "answers.sqlite")
     client = Client(engine, answers)
 
@@ -107,26 +113,110 @@ def test_an_engine_that_dies_of_everything_ends_the_run(tmp_path: Path) -> None:
     answers.close()
     assert any("it is broken, not they" in str(found) for found in made)
     assert {type(found) for found in made} == {EngineRefused, RequirementError}
+    first = engine.words[0]
+    assert engine.deaths[first - BROKEN : first + 1] == [1] * (BROKEN + 1)
+
+
+def test_only_deaths_in_a_row_make_it_ask_something_harmless(tmp_path: Path) -> None:
+    engine = Mortal(killers=frozenset(range(BROKEN + 1)))
+    answers = Answers(tmp_path / "answers.sqlite")
+    client = Client(engine, answers)
+
+    async def go(*numbers: int) -> list[Any]:
+        found = [await told(client.ask(Generate(str(i), Sampling(0.0)))) for i in numbers]
+        return [one if isinstance(one, Exception) else one[1].text for one in found]
+
+    assert asyncio.run(go(0, 1, 2, 90, 3, 4))[3] == "answer to 90"
+    assert not engine.words
+    answers.close()
+
+
+async def told(call: Any) -> Any:
+    (found,) = await asyncio.gather(call, return_exceptions=True)
+    return found
+
+
+class Told(Engine):
+    """Lets a test say what becomes of each request."""
+
+    ops: ClassVar[frozenset[Op]] = frozenset({"generate", "embed"})
+    asked: list[Any] = Field(default_factory=list)
+    ends: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def identity(self) -> str:
+        return "told"
+
+    async def generate(self, request: Generate) -> Completion:
+        self.asked.append(request)
+        if error := self.ends.get(str(request.prompt)):
+            raise error
+        return Completion("yes", "stop", 1, 1)
+
+
+LOST = EngineLost("out of memory")
+
+
+@pytest.mark.parametrize(
+    ("known", "end", "after"),
+    [
+        ("a", None, EngineRefused),
+        (None, None, EngineRefused),
+        ("a", EngineRefused("no"), EngineRefused),
+        ("a", LOST, RequirementError),
+        ("a", EngineError("it died 7 times"), RequirementError),
+        ("a", Withdrawn(), EngineRefused),
+    ],
+)
+def test_what_the_harmless_request_says_decides_who_is_to_blame(known, end, after) -> None:
+    """`known` has had an answer, and ends so when it is asked after so many deaths in a row."""
+    engine = Told(ends=dict.fromkeys("bcde", LOST))
+    suspects = Suspects(engine)
+    alone = [Generate(text, Sampling(0.0)) for text in "bcde"]
+    if known:
+        suspects.has_answer(Generate(known, Sampling(0.0)))
+        engine.ends[known] = end
+
+    async def go() -> list[Any]:
+        return [await told(suspects.ask(request, 2)) for request in alone]
+
+    made = asyncio.run(go())
+    assert [type(found) for found in made] == [EngineRefused] * (BROKEN - 1) + [after]
+    assert engine.asked[:BROKEN] == alone
+    assert [request.prompt for request in engine.asked[BROKEN:]] == [known or WORD.prompt]
+
+
+class Counting(Told):
+    """Says how many requests of each kind are inside at most."""
+
+    inside: list[int] = Field(default_factory=list)
+    most: dict[int, int] = Field(default_factory=dict)
+
+    async def generate(self, request: Generate) -> Completion:
+        losses = int(str(request.prompt))
+        self.inside.append(losses)
+        for _ in range(3):
+            if losses == 2:
+                assert self.inside == [2]
+            self.most[losses] = max(self.most.get(losses, 0), self.inside.count(losses))
+            await asyncio.sleep(0)
+        self.inside.remove(losses)
+        self.asked.append(losses)
+        return Completion("yes", "stop", 1, 1)
 
 
 def test_who_was_lost_twice_is_alone_and_who_was_lost_once_among_few() -> None:
-    request, suspects, inside = Generate("x", Sampling(0.0)), Suspects(), list[int]()
-    most: dict[int, int] = {}
-
-    async def call(losses: int) -> None:
-        inside.append(losses)
-        for _ in range(3):
-            if losses == 2:
-                assert inside == [2]
-            most[losses] = max(most.get(losses, 0), inside.count(losses))
-            await asyncio.sleep(0)
-        inside.remove(losses)
+    engine = Counting()
+    suspects = Suspects(engine)
 
     async def go() -> None:
         order = [i % 3 for i in range(120)]
         random.Random(3).shuffle(order)
-        await asyncio.gather(*(suspects.ask(request, n, partial(call, n)) for n in order))
+        asked = (suspects.ask(Generate(str(n), Sampling(0.0)), n) for n in order)
+        await asyncio.gather(*asked)
 
     asyncio.run(go())
-    assert most[0] > FEW
-    assert (most[1], most[2]) == (FEW, 1)
+    assert engine.most[0] > FEW
+    assert (engine.most[1], engine.most[2]) == (FEW, 1)
+    first, last = engine.asked.index(2), len(engine.asked) - engine.asked[::-1].index(2)
+    assert engine.asked[first:last] == [2] * 40, "it emptied more than once for them"

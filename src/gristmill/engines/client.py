@@ -48,7 +48,7 @@ class Starter:
         name: str = "",
     ) -> None:
         self.engine, self.on_miss, self.name = engine, on_miss, name
-        self.suspects = Suspects()
+        self.suspects = Suspects(engine)
         self._start: asyncio.Task[None] | None = None
         self._has_rested = False
         self._seat = Seat(slots, name, self.ready, self._rest, engine.withdraw) if slots else None
@@ -170,6 +170,7 @@ class Client:
         if answer is None:
             return None
         self.replayed += 1
+        self.starter.suspects.has_answer(request)
         return key, answer
 
     async def ask(self, request: Request) -> tuple[str, Any]:
@@ -215,8 +216,7 @@ class Client:
         """Ask the engine, again where that may help."""
         while True:
             try:
-                call = partial(getattr(self.engine, request.op), request)
-                made: Answer = await self.starter.suspects.ask(request, tries.losses, call)
+                made: Answer = await self.starter.suspects.ask(request, tries.losses)
             except EngineLost:
                 tries.losses += 1
             except EngineError as error:

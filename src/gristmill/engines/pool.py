@@ -183,7 +183,8 @@ class Pool:
             ready = [r for r in self.replicas if r.is_ready and len(r.in_hand) < r.window]
             if not ready:
                 return
-            replica = min(ready, key=lambda r: len(r.in_hand) / r.window)
+            # Of those with as much room the one that did not just die: it may not be the request's.
+            replica = min(ready, key=lambda r: (len(r.in_hand) / r.window, r.deaths))
             size = min(BATCH, replica.window - len(replica.in_hand))
             size = min(size, -(-len(self._waiting) // len(ready)))  # some for the others, too
             taken = self._waiting.take(self.replicas.index(replica), size)

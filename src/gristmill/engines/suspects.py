@@ -3,19 +3,23 @@
 One prompt can end an engine each time that it is asked. All that the engine held is lost with it,
 and if each loss counted against all of them, one row would take hundreds along. So what was lost
 once is asked again with few others that were, and what was lost twice with nothing else in flight:
-what the engine dies of then, it alone is to blame for.
+what the engine dies of then, it alone is to blame for. After some such deaths in a row the engine
+is asked something harmless: if it answers, the prompts are to blame, however many they are, and
+each costs its own row; if it dies of that as well, the engine is broken.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any
 
-from gristmill.engines.requests import Generate, Request
-from gristmill.errors import EngineLost, EngineRefused, RequirementError
+from gristmill.engines.base import Engine
+from gristmill.engines.leases import Withdrawn
+from gristmill.engines.requests import Generate, Request, Sampling
+from gristmill.errors import EngineError, EngineLost, EngineRefused, RequirementError
 
 log = logging.getLogger(__name__)
 
@@ -23,27 +27,32 @@ FEW = 16
 """How many requests that were lost once are asked again at the same time."""
 
 BROKEN = 4
-"""Requests in a row that it dies of, each alone, after which the engine is to blame."""
+"""Requests in a row that it dies of, each alone, after which it is asked something harmless."""
 
-T = TypeVar("T")
+WORD = Generate("Hello", Sampling(0.0, max_tokens=1))
+"""What is harmless to an engine that has answered nothing yet."""
 
 
 class Suspects:
     """Lets requests to one engine in: all together, few together, or one alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.harmless: Request | None = WORD if WORD.op in engine.ops else None
+        """The last request that is known to have an answer."""
         self._few, self._one = asyncio.Semaphore(FEW), asyncio.Lock()
         self._open, self._empty = asyncio.Event(), asyncio.Event()
         self._open.set()
         self._empty.set()
-        self._inside = 0
+        self._inside = self._alone = 0
+        """How many are asked among others; how many are, or want to be, asked alone."""
         self._killers: dict[str, str] = {}
         """What the engine died of, and its last words."""
         self._lone_deaths = 0
         """In a row: an answer sets it back to 0."""
 
-    async def ask(self, request: Request, losses: int, call: Callable[[], Awaitable[T]]) -> T:
-        """Call once the request, having been lost so many times, may be asked.
+    async def ask(self, request: Request, losses: int) -> Any:
+        """Ask the engine once the request, having been lost so many times, may be asked.
 
         Raises:
             EngineLost: The engine died, perhaps of another request.
@@ -53,44 +62,79 @@ class Suspects:
         if self._killers:
             self._refuse(request)
         if not losses:
-            return await self._among_others(call)
+            return await self._among_others(request)
         if losses == 1:
             async with self._few:
-                return await self._among_others(call)
-        async with self._one:
-            self._refuse(request)
-            self._open.clear()
-            try:
+                return await self._among_others(request)
+        self._alone += 1
+        self._open.clear()  # until all who were lost twice are through: it empties once for them
+        try:
+            async with self._one:
+                self._refuse(request)
                 await self._empty.wait()
-                made = await call()
-            except EngineLost as error:
-                self._lone_deaths += 1
-                if self._lone_deaths >= BROKEN:
-                    raise RequirementError(
-                        f"the engine died of {BROKEN} requests in a row, each with nothing else "
-                        f"in hand: it is broken, not they; it last said: {error}"
-                    ) from error
-                self._killers[_name(request)] = str(error)
-                log.error("engine_died_of=%s said=%s", _name(request), error)  # noqa: TRY400
-                raise _refused(str(error)) from error
-            finally:
+                return await self._by_itself(request)
+        finally:
+            self._alone -= 1
+            if not self._alone:
                 self._open.set()
+
+    def has_answer(self, request: Request) -> None:
+        """Take note that a request is harmless; a tool's call or a training is not asked twice."""
+        if request.op not in ("call", "train"):
+            self.harmless = request
+
+    async def _by_itself(self, request: Request) -> Any:
+        try:
+            made = await self._send(request)
+        except EngineLost as error:
+            self._killers[_name(request)] = str(error)
+            log.error("engine_died_of=%s said=%s", _name(request), error)  # noqa: TRY400
+            self._lone_deaths += 1
+            if self._lone_deaths >= BROKEN:
+                await self._prove(error)
+            raise _refused(str(error)) from error
         self._lone_deaths = 0
+        self.has_answer(request)
         return made
 
-    async def _among_others(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _prove(self, death: EngineLost) -> None:
+        """See whether the engine still answers something harmless.
+
+        Raises:
+            RequirementError: It does not, so nothing that it died of is to blame.
+        """
+        try:
+            if self.harmless is None:
+                raise death
+            with suppress(EngineRefused):  # that is an answer, too
+                await self._send(self.harmless)
+        except Withdrawn:
+            return  # it leaves its slot: the next death asks again
+        except EngineError as error:
+            raise RequirementError(
+                f"the engine died of {self._lone_deaths} requests in a row, each with nothing else "
+                "in hand, and answers nothing that is known to be harmless: it is broken, not "
+                f"they; it last said: {error}"
+            ) from error
+        self._lone_deaths = 0
+
+    async def _among_others(self, request: Request) -> Any:
         while not self._open.is_set():
             await self._open.wait()
         self._inside += 1
         self._empty.clear()
         try:
-            made = await call()
+            made = await self._send(request)
         finally:
             self._inside -= 1
             if not self._inside:
                 self._empty.set()
         self._lone_deaths = 0
+        self.has_answer(request)
         return made
+
+    async def _send(self, request: Request) -> Any:
+        return await getattr(self.engine, request.op)(request)
 
     def _refuse(self, request: Request) -> None:
         if words := self._killers.get(_name(request)):
