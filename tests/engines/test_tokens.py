@@ -1,10 +1,15 @@
+import asyncio
 import shutil
 from pathlib import Path
 
 import pytest
 
-from gristmill.engines.tokens import Tokens
-from gristmill.errors import PromptRefused, RecipeError
+from gristmill.engines.client import Client
+from gristmill.engines.requests import Generate, Sampling
+from gristmill.engines.tokens import Tokens, has_template
+from gristmill.engines.vllm import Vllm
+from gristmill.errors import EngineError, PromptRefused, RecipeError, RequirementError
+from gristmill.storage.answers import Answers
 
 pytestmark = pytest.mark.slow
 
@@ -45,6 +50,52 @@ def test_a_model_without_a_template_takes_no_messages(tiny: Path, tmp_path: Path
     settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
     with pytest.raises(RecipeError, match="no chat template"):
         Tokens(folder).encode([{"role": "user", "content": "Hi"}])
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_who_has_a_template_is_known_without_loading_the_model(tiny, tmp_path, chat) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "some"))
+    settings = folder / "tokenizer_config.json"
+    if not chat:
+        settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
+    (folder / "model.safetensors").write_bytes(b"nothing that could be loaded")
+    assert has_template(str(folder)) is chat is bool(Tokens(folder).template)
+
+
+def test_a_template_in_a_file_of_its_own_counts_and_an_unread_tokenizer_says_nothing(
+    tiny: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny, tmp_path / "some"))
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    assert has_template(str(folder)) is bool(Tokens(folder).template) is True
+    (tmp_path / "none").mkdir()
+    (tmp_path / "none" / "config.json").write_text("{}")
+    assert has_template(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_messages_for_a_model_without_a_template_are_told_before_it_loads(
+    tiny, tmp_path, chat
+) -> None:
+    class Loading(Vllm):
+        async def start(self) -> None:
+            raise EngineError("it loads")
+
+    folder = Path(shutil.copytree(tiny, tmp_path / "base"))
+    settings = folder / "tokenizer_config.json"
+    settings.write_text(settings.read_text().replace('"chat_template"', '"unused"'))
+    (folder / "model.safetensors").write_bytes(b"nothing that could be loaded")
+    answers, engine = Answers(tmp_path / "answers.sqlite"), Loading(model=str(folder))
+    asked = Generate([{"role": "user", "content": "x"}] if chat else "x", Sampling(0.0))
+    with (
+        pytest.raises(RecipeError, match="no chat template")
+        if chat
+        else pytest.raises(RequirementError, match="it loads")
+    ):
+        asyncio.run(Client(engine, answers).ask(asked))
+    answers.close()
 
 
 def test_turns_that_the_template_cannot_write_are_refused(tiny: Path) -> None:

@@ -22,6 +22,7 @@ from gristmill.engines.requests import (
     LogProbs,
     Op,
     Probs,
+    Request,
     Score,
     Vector,
 )
@@ -78,6 +79,9 @@ class Engine(BaseModel, ABC):
     def origin(self) -> dict[str, Any]:
         """Say where its model comes from, for the lock and the card; nothing without a model."""
         return {}
+
+    async def foresee(self, request: Request) -> None:
+        """Raise before `start` what it would have to say of a request after it."""
 
     async def start(self) -> None:
         """Load. Called once, at the first request that the store cannot answer."""

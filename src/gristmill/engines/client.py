@@ -87,6 +87,11 @@ class Starter:
             ) from error
 
     @property
+    def is_off(self) -> bool:
+        """Whether it has not begun to load, or rests."""
+        return self._start is None
+
+    @property
     def is_starting(self) -> bool:
         """Whether somebody waits for the engine to load."""
         return self._start is not None and not self._start.done()
@@ -188,6 +193,8 @@ class Client:
             raise RecipeError(
                 f"{self.engine.kind} cannot {request.op}, only {sorted(self.engine.ops)}"
             )
+        if self.starter.is_off:
+            await self.engine.foresee(request)
         self.waiting += 1
         try:
             made = await self._in_turn(request)

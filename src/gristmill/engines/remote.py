@@ -81,6 +81,10 @@ class Remote(Engine):
         """Ask the hosted engine: its files are on a disk that both sides see."""
         return self.engine.recall(answer)
 
+    async def foresee(self, request: Request) -> None:
+        """Ask the hosted engine, on this side."""
+        await self.engine.foresee(request)
+
     async def start(self) -> None:
         """Start Ray and the actors; a second call changes nothing."""
         if self._pool is not None:

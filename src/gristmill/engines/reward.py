@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from gristmill.engines.pooled import Pooled
 from gristmill.engines.rating import Rate, Rating
-from gristmill.engines.requests import Op
+from gristmill.engines.requests import Op, Request
 from gristmill.engines.tokens import chat_text
 from gristmill.errors import RecipeError
 
@@ -29,12 +29,23 @@ class Reward(Pooled):
         """Say whether it gives one number."""
         return n_labels == 1
 
+    async def foresee(self, request: Request) -> None:
+        """Refuse a model without a chat template."""
+        await self.needs_template(self._without_template)
+
     async def rate(self, request: Rate) -> Rating:
         """Read one conversation."""
         tokens = (await self.running()).tokens
         if not tokens.template:
-            raise RecipeError(f"engine reward: '{self.model}' has no chat template")
+            raise self._without_template
         text = chat_text(tokens.tokenizer, request.messages, header=False)
         ids: list[int] = tokens.tokenizer(text, add_special_tokens=False)["input_ids"]
         (value,) = await self.logits(ids)
         return Rating(value, len(ids))
+
+    @property
+    def _without_template(self) -> RecipeError:
+        return RecipeError(
+            f"engine reward: '{self.model}' has no chat template, and rates whole conversations; "
+            "name a reward model that has one"
+        )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
-from gristmill.engines.models import template_hash
+from gristmill.engines.models import commit, locate, template_hash
 from gristmill.engines.requests import Message, Prompt
 from gristmill.errors import PromptRefused, RecipeError
 
@@ -46,10 +48,7 @@ class Tokens:
         if isinstance(prompt, str):
             return prompt
         if not self.template:
-            raise RecipeError(
-                f"model '{self.model}' has no chat template, so it cannot be asked with messages; "
-                "use a chat model, or a stage that gives it plain text to continue"
-            )
+            raise no_template(self.model)
         return chat_text(self.tokenizer, prompt, header=True)
 
     def decode(self, prompt: Sequence[int], ids: Sequence[int]) -> str:
@@ -65,6 +64,45 @@ class Tokens:
     def first_ids(self, labels: Sequence[str]) -> dict[str, list[int]]:
         """Return the first ids of every way to write each label: as it is, after a space."""
         return first_ids(self.tokenizer, self.model, labels)
+
+
+_reading = Lock()
+"""Held by who reads a tokenizer to look for its template: the others wait for what is found."""
+
+
+def has_template(model: str, revision: str | None = None) -> bool:
+    """Say whether a model can be asked with messages: its tokenizer is read, once, in a second.
+
+    A tokenizer that cannot be read says no more than that: its engine tells why as it starts.
+    """
+    with _reading:
+        return _has_template(model, revision)
+
+
+@cache
+def _has_template(model: str, revision: str | None) -> bool:
+    where = locate(model, revision)
+    if isinstance(where, Path):
+        config = where / "tokenizer_config.json"
+        if (where / "chat_template.jinja").is_file() or (
+            config.is_file() and '"chat_template"' in config.read_text("utf-8")
+        ):
+            return True
+        revision = None
+    else:
+        revision = commit(model, revision)
+    try:
+        return bool(Tokens(where, revision).template)
+    except (OSError, ValueError):
+        return True
+
+
+def no_template(model: str) -> RecipeError:
+    """Return what is wrong with messages for a model that only continues text."""
+    return RecipeError(
+        f"model '{model}' has no chat template, so it cannot be asked with messages; "
+        "use a chat model, or a stage that gives it plain text to continue"
+    )
 
 
 def chat_text(tokenizer: Any, messages: Sequence[Message], *, header: bool) -> str:

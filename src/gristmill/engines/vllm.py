@@ -24,8 +24,10 @@ from gristmill.engines.requests import (
     LogProbs,
     Op,
     Probs,
+    Request,
     Score,
 )
+from gristmill.engines.tokens import no_template
 from gristmill.engines.vllm_model import VllmModel, positions
 from gristmill.engines.vllm_process import Process
 from gristmill.errors import EngineError, PromptTooLong, RecipeError
@@ -77,6 +79,11 @@ class Vllm(VllmModel):
                 f"max_model_len={self.max_model_len}, but '{self.model}' was made for at most "
                 f"{longest} tokens; lower max_model_len"
             )
+
+    async def foresee(self, request: Request) -> None:
+        """Refuse messages that the model has no template for."""
+        if isinstance(request, Generate | Choice) and not isinstance(request.prompt, str):
+            await self.needs_template(no_template(self.model))
 
     async def generate(self, request: Generate) -> Completion:
         """Write one text."""

@@ -13,9 +13,10 @@ from pydantic import Field, PrivateAttr
 from gristmill.engines.base import Engine
 from gristmill.engines.models import commit, locate
 from gristmill.engines.provenance import origin
+from gristmill.engines.tokens import has_template
 from gristmill.engines.vllm_process import Process
 from gristmill.engines.vllm_start import is_cpu_build
-from gristmill.errors import RequirementError
+from gristmill.errors import RecipeError, RequirementError
 
 
 class VllmModel(Engine):
@@ -106,6 +107,13 @@ class VllmModel(Engine):
             await self.start()
         assert self._process is not None
         return self._process
+
+    async def needs_template(self, missing: RecipeError) -> None:
+        """Raise an error where the tokenizer, read without the model, has no chat template."""
+        if not self.trust_remote_code and not await asyncio.to_thread(
+            has_template, self.model, self.revision
+        ):
+            raise missing
 
     def precision(self) -> str:
         """Return what the weights are computed in."""
