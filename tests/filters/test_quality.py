@@ -110,3 +110,14 @@ def test_a_base_model_is_seen_through_and_a_tuned_one_is_not(file, fewest, most)
         for row in rows
     )
     assert fewest <= len(rows) - codes[None] <= most, codes
+
+
+def test_of_a_pair_the_preferred_answer_is_looked_at() -> None:
+    pair = {"output": None, "chosen": "An oak.", "rejected": "a tree and a tree and " * 20}
+    assert code(pair) is None
+    assert code({**pair, "chosen": pair["rejected"]}) == "loop"
+    assert code({**pair, "chosen": "I cannot help with that."}) == "refusal"
+    talk = [{"role": "user", "content": "Name a tree."}, {"role": "assistant", "content": "Grass."},
+            {"role": "user", "content": "And better?"}]  # fmt: skip
+    assert code({**pair, "messages": talk}) is None
+    assert code({**pair, "messages": talk, "chosen": pair["rejected"]}) == "loop"

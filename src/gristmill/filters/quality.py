@@ -29,6 +29,7 @@ class Texts(TypedDict):
     input: NotRequired[str | None]
     output: NotRequired[str | None]
     messages: NotRequired[list[Turn] | None]
+    chosen: NotRequired[str | None]
     gen: NotRequired[Gen | None]
 
 
@@ -58,9 +59,10 @@ class Quality(RowStage):
     """Drop a row at the first fault that is found; every answer of a conversation is looked at.
 
     Only the last answer has to say something, or to call a tool: those before it may be calls.
+    Of a pair the answer that is preferred is the last one; the other may have any fault.
     """
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     codes: ClassVar[frozenset[str]] = frozenset(CODES)
 
     skip: tuple[Code, ...] = ()
@@ -84,6 +86,8 @@ class Quality(RowStage):
         said = turns(row)
         asked = [turn["content"] for turn in said if turn["role"] == "user"]
         answers = [turn["content"] for turn in said if turn["role"] == "assistant"]
+        if chosen := row.get("chosen"):
+            answers.append(chosen)
         if not asked:
             yield Drop("empty_instruction", "nothing is asked")
         if not answers or not (answers[-1].strip() or _ends_with_call(row)):
