@@ -65,6 +65,25 @@ def test_what_is_no_restructuring_says_why(reply, code, ask, script) -> None:
     assert ask(Irac(), ROW, script({"": [reply]})).code == code
 
 
+@pytest.mark.parametrize(
+    ("conclusion", "kept"),
+    [
+        ("A. Always.", True), ("**A**", True), ("(a) Always.", True), ("Choice A", True),
+        ("Answer: A, always.", True), ("A is right.", True), ("A because it binds.", True),
+        ("A promise binds if something is given in return, so C.", False),
+        ("A's promise binds.", False), ("Always.", False),
+    ],
+)  # fmt: skip
+def test_a_conclusion_begins_with_a_letter_and_not_with_an_article(
+    conclusion, kept, ask, script
+) -> None:
+    said = SAID.replace("C. If something is given in return.", conclusion)
+    found = ask(Irac(min_support=0), {**ROW, "gold": "A"}, script({"": [said]}))
+    assert (found.code if isinstance(found, Drop) else None) == (
+        None if kept else "wrong_conclusion"
+    )
+
+
 @pytest.mark.parametrize("changes", [{"gold": "E"}, {"gold": ""}, {"choices": ["One", "Two"]}])
 def test_a_question_without_its_right_choice_leaves(changes, ask, script) -> None:
     assert ask(Irac(), {**ROW, **changes}, script({})).code == "bad_gold"

@@ -34,7 +34,11 @@ conclusion begins with the letter of the right choice.
 
 ### Four parts"""
 LABEL = re.compile(rf"(?im)^[ \t*#]*({'|'.join(PARTS)})[\s*]*:[\s*]*")
-LETTER = re.compile(r"^[\W_]*(?:(?:choice|option|answer)\W+)?([A-D])\b", re.I)
+LETTER = re.compile(
+    r"^[\W_]*(?:(?i:choice|option|answer)\W+([A-Da-d])\b"
+    r"|([A-Da-d])(?=\s*(?:[.,:;)*]|$)|\s+(?:is|because)\b))"
+)
+"""The letter that a conclusion begins with: the article of "A promise binds" is none."""
 
 
 class Question(TypedDict):
@@ -62,6 +66,7 @@ class Restructured(TypedDict):
 class Irac(RowStage):
     """Restructure an explanation once, and render it in every order and format."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "bad_gold", "no_parts", "wrong_conclusion", "unsupported"
     }  # fmt: skip
@@ -93,7 +98,7 @@ class Irac(RowStage):
         if parts is None:
             return Drop("no_parts", reply.text)
         found = LETTER.match(parts["conclusion"])
-        if not found or found[1].upper() != gold:
+        if not found or (found[1] or found[2]).upper() != gold:
             return Drop("wrong_conclusion", f"not {gold}: {parts['conclusion']}")
         rate = support(" ".join(parts.values()), f"{shown} {row['explanation']}")
         if rate < self.min_support:
