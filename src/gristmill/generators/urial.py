@@ -20,11 +20,9 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
-from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.looping import loops
 from gristmill.text.refusals import NON_ANSWERS
 from gristmill.text.turns import WholeTurn, turns, whole
-from gristmill.text.words import words
 
 RULES = """# Rules
 
@@ -36,10 +34,8 @@ says what it does not know. It is honest, and no answer harms anybody; what woul
 declines, kindly and with a reason, and offers something else.
 """
 QUERY, ANSWER, FENCE = "# Query:", "# Answer:", "```"
-STOPS = (f"\n{QUERY}", "\n# User", f"\n{ANSWER}")
+STOPS = (f"\n{QUERY}", "\n# User:", f"\n{ANSWER}")
 FENCED = re.compile(r"(?m)^```")
-COPIED = 0.7
-"""ROUGE-L from which on an answer is that of a worked example."""
 EXAMPLES = Path(__file__).with_suffix(".examples.jsonl")
 
 
@@ -66,10 +62,8 @@ class Urial(RowStage):
     Every question sees those before it with the model's own answers, under the same headings.
     """
 
-    version: ClassVar[int] = 3
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
-        "loop", "copied_example", "no_question"
-    }  # fmt: skip
+    version: ClassVar[int] = 4
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"loop", "no_question"}
 
     keep_refusals: bool = False
     """Keep what the model declines: a worked example teaches it to."""
@@ -105,8 +99,6 @@ class Urial(RowStage):
             return Drop("refusal", f"{found}: {text}")
         if found := loops(text):
             return Drop("loop", found)
-        if _index().nearest(words(text))[0]:
-            return Drop("copied_example", text)
         return Answered(output=text, gen=reply.gen, messages=None)
 
 
@@ -115,6 +107,7 @@ def answer(text: str) -> str:
 
     Inside, a fence that opens a block has one that closes it; the first without a partner is ours.
     """
+    text = f"\n{text}"
     for stop in STOPS:
         text = text.split(stop)[0]
     is_open = False
@@ -139,12 +132,3 @@ def _shown() -> str:
     """Return what all prompts begin with."""
     turns = (f"\n{_turn(QUERY, p['query'])}\n{_turn(ANSWER, p['answer'])}" for p in _pairs())
     return RULES + "".join(turns)
-
-
-@cache
-def _index() -> LikeRouge:
-    said = [words(pair["answer"]) for pair in _pairs()]
-    like = LikeRouge(COPIED, said)
-    for place, text in enumerate(said):
-        like.add(text, place)
-    return like
