@@ -11,7 +11,7 @@ from gristmill import Recipe, run
 from gristmill.engines.requests import Completion
 from gristmill.errors import PromptTooLong
 from gristmill.filters.skill_mix_grades import SkillMixGrades, marks, rounded
-from gristmill.generators.skill_mix import Skill, SkillMix, shipped
+from gristmill.generators.skill_mix import LABELS, Skill, SkillMix, shipped
 from gristmill.pipelines import Drop
 
 ROW = {"topic": "sewing"}
@@ -28,7 +28,9 @@ def test_the_text_is_that_of_the_second_turn(ask, script) -> None:
     assert (row["output"], row["explanation"]) == (TEXT, "The road is a metaphor.")
     assert (len(row["skills"]), row["limit"]) == (3, 2)
     first, last = engine.calls
-    assert first.prompt[0]["content"] == row["instruction"]
+    asked = first.prompt[0]["content"]
+    assert LABELS in asked
+    assert row["instruction"] == asked.replace(LABELS, ""), "a row asks for what its answer has"
     assert last.prompt[:1] == first.prompt
     assert [turn["role"] for turn in last.prompt] == ["user", "assistant", "user"]
     assert "at most 2 sentences" in last.prompt[2]["content"]

@@ -2,7 +2,8 @@
 
 Source: Zhao et al., "Can Models Learn Skill Composition from Examples?", arXiv:2409.19808,
 sections 3 and 4; Yu et al., "Skill-Mix", arXiv:2310.17567. `filters.skill_mix_grades` comes next.
-Differs from the papers: our own prompts, and a smaller list of skills of ours.
+Differs from the papers: our own prompts, and a smaller list of skills of ours; the question of a
+row asks for the text alone, since its answer has no explanation behind it.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from gristmill.text.rouge import rouge_l
 from gristmill.text.turns import user
 
 WRITE = """Write a short piece of natural text on a topic that shows every one of the skills \
-below. Show the skills, do not name them. Write the text behind "Answer:", then behind \
-"Explanation:" say where each skill is.
+below. Show the skills, do not name them."""
+LABELS = """ Write the text behind "Answer:", then behind "Explanation:" say where each skill is."""
+TOLD = """
 
 Topic: {topic}
 Sentences: at most {limit}
@@ -83,6 +85,7 @@ class Mixed(TypedDict):
 class SkillMix(RowStage):
     """Make `n` rows of a topic, each for other skills: the prompt, and the text that shows them."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_marker", "copied_example"}
 
     skills: tuple[Skill, ...] = Field(default_factory=shipped, min_length=1)
@@ -109,7 +112,8 @@ class SkillMix(RowStage):
         k = min(ctx.rng.choice(self.ks), len(known))
         skills, limit, llm = ctx.rng.sample(known, k=k), max(1, k - 1), ctx.llm("generator")
         told = "\n".join(f"- {skill}" for skill in skills)
-        prompt = WRITE.format(topic=topic, limit=limit, skills=told)
+        told = TOLD.format(topic=topic, limit=limit, skills=told)
+        prompt = f"{WRITE}{LABELS}{told}"
         first = await complete(llm, [user(prompt)], self.sampling)
         if isinstance(first, Drop):
             return first
@@ -124,7 +128,7 @@ class SkillMix(RowStage):
         if any(rouge_l(text, skill.example) > COPIED for skill in skills):
             return Drop("copied_example", text)
         return Mixed(
-            instruction=prompt,
+            instruction=f"{WRITE}{told}",
             output=text,
             gen=last.gen,
             explanation=parts[2].strip(),
