@@ -111,12 +111,14 @@ def test_hostile_examples_are_text(ask, script) -> None:
 def test_the_recipe_runs(engine, tmp_path) -> None:
     def answer(prompt: str, draw: int) -> str:
         if prompt.startswith(INDUCE[:40]):
-            return f"Do it, version {draw % 9}."
-        return prompt.rpartition("\n")[2]
+            return f"Put in order, version {draw % 9}."
+        return ", ".join(sorted(prompt.rpartition("\n")[2].split(", ")))
 
     recipe = Recipe.load("instinct", ["export={formats: [alpaca], card: false, report: false}"])
     model = engine(answer=answer)
     result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)
     assert audit(result.path) == []
-    assert len(result.dataset) == 16
-    assert result.ledger[0]["codes"]["repeated"] > 0
+    first, kept = result.ledger[:2]
+    assert (first["kept"], kept["codes"]) == (16, {"score_too_low": 8})
+    assert {row["instruction"][:12] for row in result.dataset.to_pylist()} == {"Put in order"}
+    assert first["codes"]["repeated"] > 0

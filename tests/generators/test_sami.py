@@ -1,6 +1,6 @@
 """SAMI: two answers under two constitutions, what rejects a pair, and the loss of one."""
 
-from math import log
+from math import exp, log
 
 import pytest
 from audit import audit
@@ -75,6 +75,9 @@ def test_hostile_questions_are_text(ask, script) -> None:
 
 def test_the_loss_is_that_of_the_sheet() -> None:
     assert contrast([[-1.0, -1.5], [-1.4, -0.9]]) == pytest.approx(0.4747, abs=5e-5)
+    rows = log(1 + exp(-0.5))
+    columns = 2 * contrast([[-1.0, -1.5], [-1.4, -0.9]]) - rows
+    assert (rows, columns) == pytest.approx((0.4741, 0.4753), abs=5e-5)
     # Rows alone: ln(1 + e^-0.5); turned on its side, columns become rows.
     assert contrast([[0, -0.5], [-0.5, 0]]) == pytest.approx(0.4741, abs=5e-5)
     assert contrast([[-2.0, -2.0], [-2.0, -2.0]]) == pytest.approx(log(2))
@@ -91,3 +94,18 @@ def test_the_recipe_scores_every_answer_after_every_prompt(engine, script, tmp_p
     losses = [row["scores"]["contrast"]["loss"] for row in result.dataset.to_pylist()]
     assert len(losses) == 2
     assert losses == pytest.approx([0.4747] * 2, abs=5e-5)
+
+
+def test_an_answer_whose_sibling_left_leaves_too(engine, tmp_path, script) -> None:
+    def answer(prompt: str, draw: int) -> str:
+        return "An oak grew here. " * (40 if "Be long." in prompt else 1)
+
+    bare = "export={formats: [messages], card: false, report: false}"
+    told = "stages.0.principles=[[Be brief., Be long.]]"
+    engines = {"generator": engine(answer=answer), "scorer": script({"": [[-1.0]]})}
+    result = run(
+        Recipe.load("sami", [bare, told, "seeds.limit=1"]), engines=engines, workspace=tmp_path
+    )
+    assert audit(result.path) == []
+    left = {line["stage"]: line["codes"] for line in result.ledger if line["codes"]}
+    assert left == {"quality": {"loop": 1}, "score_range": {"unscored": 1}}

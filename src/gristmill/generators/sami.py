@@ -3,7 +3,7 @@
 Source: Fränken et al., "Self-Supervised Alignment with Mutual Information", arXiv:2404.14313,
 sections 3 and 4; `janphilippfranken/sami` (MIT). `scorers.sami` gives the loss of a pair.
 Differs from the paper: our own prompts; its principle writer is you: principles come along, or are
-a parameter, each with the variant that says the opposite.
+a parameter, each with the variant that says the opposite; one iteration, and training is yours.
 """
 
 from __future__ import annotations
