@@ -86,6 +86,21 @@ def test_hostile_documents_are_sent_as_they_are(ask, script) -> None:
     assert row["instruction"] + row["original"] == evil
 
 
+def test_a_first_half_that_points_to_what_follows_stays_and_a_drift_leaves(
+    engine, tmp_path
+) -> None:
+    first = f"{'The mill ground rye for both banks. ' * 9}Its sums are in the list below."
+    rows = [{"output": f"{first} It has {n} lines. " + "Each of them is old. " * 14, "lang": lang}
+            for n, lang in enumerate(("en", "fr"))]  # fmt: skip
+    said = "The first line is about a sack of rye that was weighed on a cold morning in May."
+    model = engine(answer=lambda p, d: "plain" if p.endswith("One word") else said)
+    recipe = Recipe.load("non_instructional", [BARE, "stages.0.threshold=1"])
+    result = run(recipe, rows, dict.fromkeys(recipe.engines, model), workspace=tmp_path)
+    kept = result.dataset.to_pylist()
+    assert [row["lang"] for row in kept] == ["en"]
+    assert kept[0]["instruction"].endswith("the list below.")
+
+
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "dolly" / "dolly_3k.json"
 BARE = "export={formats: [messages], card: false, report: false}"
 
