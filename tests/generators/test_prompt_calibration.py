@@ -12,16 +12,17 @@ from gristmill.pipelines import Drop
 from gristmill.text.calibration import label_in
 
 TASK = {"instruction": "P1", "description": "Does it tell the end?", "labels": ["yes", "no"]}
-REACHES = {"P1": 6, "P2": 9, "P3": 7}
-"""By prompt: how many of ten texts it reads right."""
+REACHES = {"P1": 12, "P2": 18, "P3": 17}
+"""By prompt: how many of twenty texts it reads right."""
+TWENTY = {"samples": 20, "max_samples": 20}
 
 
 class Model:
-    """Writes `text 0` to `text 9` once, even ones "yes"; a prompt reads its first ones right."""
+    """Writes `text 0` to `text 19` once, even ones "yes"; a prompt reads its first ones right."""
 
     def __init__(self, prompts=("P2", "P3"), reaches=REACHES, texts=None) -> None:
         self.prompts, self.reaches, self.asked = list(prompts), reaches, list[str]()
-        self.texts = [[f"text {i}" for i in range(10)]] if texts is None else texts
+        self.texts = [[f"text {i}" for i in range(20)]] if texts is None else texts
 
     def __call__(self, prompt: str, draw: int) -> str:
         self.asked.append(prompt)
@@ -48,19 +49,19 @@ def codes(rows) -> list[str]:
 
 def test_the_prompt_with_the_best_score_wins(ask) -> None:
     model = Model()
-    rows = cases(ask(PromptCalibration(warm_up=1, max_samples=10), TASK, model))
-    assert len(rows) == 10
+    rows = cases(ask(PromptCalibration(warm_up=1, **TWENTY), TASK, model))
+    assert len(rows) == 20
     assert {row["instruction"] for row in rows} == {"P2"}
     assert {(row["score"], row["steps"]) for row in rows} == {(0.9, 3)}
     assert [row["output"] for row in rows[:2]] == ["yes", "no"]
-    assert [row["prediction"] == row["output"] for row in rows] == [True] * 9 + [False]
+    assert [row["prediction"] == row["output"] for row in rows] == [True] * 18 + [False] * 2
     predicted = [one for one in model.asked if one.startswith("P") and "### Text" in one]
-    assert len(predicted) == 30, "the last reading of the best prompt is not asked again"
+    assert len(predicted) == 60, "the last reading of the best prompt is not asked again"
 
 
 def test_within_the_warm_up_no_prompt_is_the_best(ask) -> None:
-    rows = cases(ask(PromptCalibration(warm_up=3, max_samples=10), TASK, Model()))
-    assert rows[0]["instruction"] == "P3"
+    rows = cases(ask(PromptCalibration(warm_up=3, **TWENTY), TASK, Model()))
+    assert (rows[0]["instruction"], rows[0]["score"]) == ("P3", 0.85)
 
 
 @pytest.mark.parametrize(("patience", "steps"), [(10, 4 + 11), (0, 4 + 1)])
@@ -95,7 +96,7 @@ def test_a_later_step_asks_for_samples_that_the_new_prompt_may_miss(ask) -> None
     assert first.endswith("### Prompts\n(none)\n\n### New\nP1")
     assert "yes: 3\nno: 2\n- text 1\n- text 2\n- text 3\n" in second
     assert second.endswith("### New\nP2")
-    assert len(cases(rows)) == 10
+    assert [row["batch"] for row in cases(rows)] == [0] * 5 + [1] * 5
 
 
 def test_samples_that_are_none_say_why(ask) -> None:

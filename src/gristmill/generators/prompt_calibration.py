@@ -2,9 +2,8 @@
 
 Source: Levi et al., "Intent-based Prompt Calibration: Enhancing prompt optimization with synthetic
 boundary cases", arXiv:2402.03099, sections 2 and 3; `Eladlev/AutoPrompt` (Apache-2.0).
-Differs from the paper: our own prompts; tasks with labels alone, a ranker's 1 to 5 among them, and
-no generator that a ranker scores; the optimizer sees no error of every fifth sample; equal samples
-leave here, for those of like meaning put `filters.semantic_duplicates` behind it.
+Differs from the paper: our own prompts; only tasks with labels, such as 1 to 5, and no generator
+that is scored; every fifth sample's errors are not shown; equal samples leave, not those alike.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete, fill
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.calibration import NONE, Calibration, Prompt, Samples, label_in
+from gristmill.text.turns import user
 
 CLASSIFY = "{prompt}\n\nReply with the label alone: {labels}.\n\n### Text\n{text}\n\n### Label\n"
 WRITE = """Write texts that are hard to classify: realistic, each of another kind, as many of each \
@@ -49,6 +49,8 @@ class Case(TypedDict):
     output: str
     gen: Gen
     prediction: str | None
+    batch: int
+    """Step (from 0) whose prompt it was written against."""
     score: float
     """Of the best prompt (0..1), on the samples of its step."""
     steps: int
@@ -57,6 +59,7 @@ class Case(TypedDict):
 class PromptCalibration(RowStage):
     """Write cases, try the prompt on all of them, write a better one, until none comes."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "few_labels", "no_prompt", "discarded", "unparsed_label", "repeated", "tells_label"
     }  # fmt: skip
@@ -78,12 +81,11 @@ class PromptCalibration(RowStage):
 
     async def __call__(self, row: Task, ctx: Context) -> list[Case | Drop] | Drop:
         """One step after the other; the predictions of a step share its prompt."""
-        if len(labels := row["labels"]) < 2:
-            return Drop("few_labels", f"{labels}")
-        if not row["instruction"].strip():
-            return Drop("no_prompt")
+        labels, prompt = row["labels"], row["instruction"]
+        if len(labels) < 2 or not prompt.strip():
+            return Drop("no_prompt") if len(labels) > 1 else Drop("few_labels", f"{labels}")
         state = Calibration(labels, self.warm_up)
-        gens, lost, prompt = list[Gen](), list[Case | Drop](), row["instruction"]
+        gens, lost = list[Gen](), list[Case | Drop]()
         while prompt:
             if len(state.samples) < self.max_samples:
                 lost += await self._grow(row, prompt, state, gens, ctx)
@@ -99,7 +101,7 @@ class PromptCalibration(RowStage):
         return [
             Case(
                 instruction=best.prompt, input=sample.text, output=sample.label, gen=gen,
-                prediction=one, score=best.score, steps=len(state.steps),
+                prediction=one, batch=sample.batch, score=best.score, steps=len(state.steps),
             )
             for sample, gen, one in zip(state.samples, gens, said, strict=True)
         ] + lost  # fmt: skip
@@ -139,12 +141,10 @@ async def _labels(
     """Return the label that a model gives each text under a rule; None is no label."""
     llm, how = ctx.llm(role), Sampling(0.0, 1.0, 32)
     asks = (CLASSIFY.format(prompt=rule, labels=", ".join(labels), text=text) for text in texts)
-    chats = ([Message(role="user", content=ask)] for ask in asks)
-    said = await asyncio.gather(*(complete(llm, chat, how, tuple(labels)) for chat in chats))
+    said = await asyncio.gather(*(complete(llm, [user(a)], how, tuple(labels)) for a in asks))
     return [None if isinstance(one, Drop) else label_in(one.text, labels) for one in said]
 
 
 def _ask(rules: str, row: Task, **parts: str) -> list[Message]:
     told = {"Task": row["description"], **parts}
-    text = rules + "".join(f"\n\n### {name}\n{part}" for name, part in told.items())
-    return [{"role": "user", "content": text}]
+    return [user(rules + "".join(f"\n\n### {name}\n{part}" for name, part in told.items()))]

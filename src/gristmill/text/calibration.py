@@ -43,6 +43,8 @@ class Sample:
     label: str
     is_shown: bool
     """Whether its errors are told to whoever writes prompts; those of the others only count."""
+    batch: int
+    """Step (from 0) that asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,8 @@ class Calibration:
         told = (f" {cue} {' '.join(words(one))} " for cue in CUES for one in self.labels)
         if any(one in f" {' '.join(said)} " for one in told):
             return "tells_label"
-        self.samples.append(Sample(text, str(label), len(self.samples) % 5 < 4))
+        is_shown = len(self.samples) % 5 < 4
+        self.samples.append(Sample(text, str(label), is_shown, len(self.steps)))
         return None
 
     def try_on(self, prompt: str, said: Sequence[str | None]) -> None:
