@@ -72,6 +72,13 @@ def test_what_is_about_words_of_a_language_is_not_translated(text, ask, script) 
     assert ask(LEARN, {**ROW, "instruction": text}, script({})).code == "language_bound"
 
 
+def test_a_letter_to_somebody_is_about_no_letters(ask, script) -> None:
+    asked = {**ROW, "instruction": "Write 2 letters to a friend and a letter of complaint."}
+    german = "Schreibe 2 Briefe an einen Freund und eine Beschwerde."
+    (row,) = ask(LEARN, asked, script({"": [said(german)]}))
+    assert row["instruction"] == german
+
+
 @pytest.mark.parametrize(
     ("replies", "code"),
     [

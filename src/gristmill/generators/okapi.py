@@ -36,7 +36,7 @@ AGAIN = "The translation lost these: {lost}. Write the whole object again, with 
 BOUND = re.compile(
     r"(?i)\b(?:rhym\w+|spell(?:ing)?|misspel\w+|anagrams?|palindromes?|puns?|syllables?|acronyms?"
     r"|pronounc\w+|pronunciation|gramma\w+|punctuat\w+|homophones?|synonyms?|antonyms?|alliterat\w+"
-    r"|translat\w+|vowels?|consonants?|haiku|limericks?|letters? (?:of|in)|parts? of speech)\b"
+    r"|translat\w+|vowels?|consonants?|haiku|limericks?|letters (?:of|in)|parts? of speech)\b"
 )
 """What a task is about that has no meaning, or another, in another language."""
 Part = Literal["sft", "ranking", "rl"]
@@ -75,6 +75,7 @@ class Translated(TypedDict):
 class Okapi(RowStage):
     """Make one row per language; all languages of a row have the same use."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "language_bound", "lost_facts", "untranslated"
     }  # fmt: skip
