@@ -87,6 +87,7 @@ def test_an_apology_is_no_refinement(ask, script) -> None:
         (["I'm sorry, but I can't."], "refusal"),
         (["An oak", Completion("An oak", "length", 9, 9)], "cut_off"),
         (["An oak", PromptTooLong("9 > 8")], "prompt_too_long"),
+        (["An oak", "I'm sorry, but I can't do this. Ask a gardener."], "refusal"),
     ],
 )
 def test_a_chain_with_one_bad_reply_says_why(replies, code, ask, script) -> None:
@@ -145,8 +146,11 @@ def test_the_recipe_runs_in_rounds_and_exports_pairs_for_trl(result) -> None:
         assert line["margin"] >= 0.5
         assert line["chosen_from"].startswith("turn ")
     assert {len(line["prompt"]) for line in found} == {1, 3}
-    learnt = (result.folder / "exports/messages/train.jsonl").read_text().splitlines()
+    lines = (result.folder / "exports/prompt-completion/train.jsonl").read_text().splitlines()
+    learnt = [json.loads(line) for line in lines]
     assert len(learnt) == len(rows) - len(pairs)
+    assert {len(line["prompt"]) for line in learnt} == {1, 3}, "a draft is never an answer to learn"
+    assert {len(line["completion"]) for line in learnt} == {1}
     text = card.write(result.path).read_text()
     assert "## How pairs were made" in text
     assert f"| `generators.evolve_refine` |  | {len(pairs)} |" in text

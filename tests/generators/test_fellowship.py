@@ -1,6 +1,7 @@
 """The Fellowship: judges, juries, a debate, kappa, and the loop of answers and reviews."""
 
 import json
+from typing import ClassVar
 
 import pytest
 from audit import audit
@@ -21,7 +22,7 @@ ROW = {"instruction": "Name a tree.", "input": "a tall one"}
 def test_kappa_is_that_of_the_sheet() -> None:
     people = ["a", "a", "b", "b", "tie", "a"]
     found = agreement(["a", "b", "b", "b", "tie", "tie"], people)
-    assert found.kappa.mean == pytest.approx(0.52)
+    assert (found.rate, found.kappa.mean) == pytest.approx((4 / 6, 0.52))
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,22 @@ def test_a_loop_is_three_answers_and_two_reviews(ask, script) -> None:
     assert [len(chat) for chat in chats] == [1, 3, 5]
     assert chats[2][:3] == chats[1]
     assert len(engines["generator"].calls) + len(engines["reviewer"].calls) == 5
+
+
+def test_two_reviews_are_handed_on_together(ask, script) -> None:
+    class Second(type(script({}))):
+        identity: ClassVar[str] = "second"
+
+    engines = loop(script, ["Score A: 2/10\nScore B: 9/10"])
+    engines["second"] = Second(table={"### Review": ["Vague. 3.0", "Better. 7.0"]})
+    (row,) = ask(Fellowship(reviewers=["reviewer", "second"]), ROW, engines)
+    assert row["reviews"] == ["Wrong. 2.0\n\nVague. 3.0", "Short. 6.5\n\nBetter. 7.0"]
+    revised = engines["generator"].calls[1].prompt[-1]["content"]
+    assert "answer:\n\nWrong. 2.0\n\nVague. 3.0\n\nWrite the whole" in revised
+    engines = loop(script, [], ["Grass."])
+    engines["reviewer"].table["### Review"] = ["Wrong. 2.0"]
+    engines["second"] = Second(table={"### Review": [" "]})
+    assert ask(Fellowship(reviewers=["reviewer", "second"]), ROW, engines).code == "empty"
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,13 @@
 Source: Zeng et al., "EVOLVE: Evolving LLMs' Self-Refinement Capability via Iterative Preference
 Optimization", arXiv:2502.05605, the collection of data. Its two losses are the trainer's.
 Differs from the paper: our own request; the least gap of rewards and the number of turns are our
-choice, the paper's are not known; an apology in front of a refinement is cut before it is rated.
+choice, the paper's are not known; what a refinement says of itself, such as an apology, is cut
+before it is rated; no second judge watches whether rewards alone grow from round to round.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
@@ -19,6 +19,8 @@ from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text import detectors
+from gristmill.text.openings import unannounced
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
@@ -28,11 +30,6 @@ from gristmill.text.words import words
 REFINE = """Improve your answer to my question, where it can be improved. Reply with the whole new \
 answer alone."""
 """Neutral: it does not say whether the answer was right."""
-APOLOGY = re.compile(
-    r"^\W*(?:i(?:'m| am)? (?:so |very )?(?:sorry|apologi[sz]e)|(?:my )?apologies)\b"
-    r"[^.!:\n]*[.!:\n]+\s*",
-    re.I,
-)
 
 
 class Asked(TypedDict):
@@ -57,6 +54,7 @@ class Made(Pair, total=False):
 class EvolveRefine(RowStage):
     """Make four rows of a question: an answer and a refinement to learn, and a pair of each."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "small_gap", "no_gain", "no_refinement", "unrated", *NON_ANSWERS
     }  # fmt: skip
@@ -79,8 +77,8 @@ class EvolveRefine(RowStage):
             reply = await complete(ctx.llm("generator"), chat, self.sampling)
             if isinstance(reply, Drop):
                 return reply
-            text = APOLOGY.sub("", reply.text, count=1).strip() if texts else reply.text.strip()
-            if code := non_answer(text):
+            text = unannounced(reply.text) if texts else reply.text.strip()
+            if code := "refusal" if detectors.declines(reply.text) else non_answer(text):
                 return Drop(code, reply.text)
             texts.append(text)
             gens.append(reply.gen)

@@ -4,21 +4,24 @@ Source: Arif et al., "The Fellowship of the LLMs: Multi-Agent Workflows for Synt
 Optimization Dataset Generation", arXiv:2408.08688, sections 3.2 and 3.3 (the feedback loop; its
 last answer against its first). `verifiers.fellowship` compares evaluators.
 Differs from the paper: our own prompts; a score that cannot be read is asked for once more, and an
-equal one makes no pair.
+equal one makes no pair. Its pairs of one model's answers without a loop, and its single rows, good
+or bad, are not made here.
 """
 
 from __future__ import annotations
 
-import re
+import asyncio
 from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text import detectors
 from gristmill.text.evaluators import COMBINED, FINAL, both_scores
+from gristmill.text.openings import unannounced
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.rouge import repeats
@@ -41,12 +44,6 @@ REVISE = """A reviewer wrote this about your answer:
 
 Write the whole answer again with what is right in the review. Give the new answer alone: no \
 thanks, and no word about changes."""
-ANNOUNCES = re.compile(
-    r"^\W*(?:(?:sure|certainly|of course)[,.!] *)?(?:here(?:'s| is)|thank(?:s| you))\b"
-    r"[^.:!\n]*[:.!\n]\s*",
-    re.I,
-)
-"""How a revised answer speaks of itself: cut."""
 
 
 class Asked(TypedDict):
@@ -69,16 +66,19 @@ class Improved(Pair, total=False):
 class Fellowship(RowStage):
     """Make one pair of a question: three answers, two reviews, one evaluation."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_gain", "tie", *NON_ANSWERS}
 
     answers: int = Field(default=3, ge=2)
     """Answers in a loop; one review less."""
+    reviewers: tuple[str, ...] = Field(default=("reviewer",), min_length=1)
+    """Roles of those who review; the paper's variant with two hands on both reviews together."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=2048)
     """For answers; reviews and scores are greedy."""
 
     def needs(self) -> dict[str, Op]:
         """The paper's best generator and reviewer are of two families, and so is its judge."""
-        return {"generator": "generate", "reviewer": "generate", "judge": "generate"}
+        return dict.fromkeys(("generator", *self.reviewers, "judge"), "generate")
 
     async def __call__(self, row: Asked, ctx: Context) -> list[Improved] | Drop:
         """Extend one conversation of the generator; the reviewer sees one answer at a time."""
@@ -90,21 +90,22 @@ class Fellowship(RowStage):
             reply = await complete(ctx.llm("generator"), chat, self.sampling)
             if isinstance(reply, Drop):
                 return reply
-            text = reply.text.strip()
-            text = ANNOUNCES.sub("", text, count=1).strip() if answers else text
-            if code := non_answer(text):
+            text = unannounced(reply.text) if answers else reply.text.strip()
+            if code := "refusal" if detectors.declines(reply.text) else non_answer(text):
                 return Drop(code, reply.text)
             answers.append(text)
             gens.append(reply.gen)
             if len(answers) == self.answers:
                 break
             ask = [user(REVIEW.format(asked=asked, answer=text))]
-            review = await complete(ctx.llm("reviewer"), ask, greedy)
-            if isinstance(review, Drop):
-                return review
-            reviews.append(review.text.strip())
-            said = Message(role="assistant", content=text)
-            chat = [*chat, said, user(REVISE.format(review=reviews[-1]))]
+            asks = (complete(ctx.llm(name), ask, greedy) for name in self.reviewers)
+            found = await asyncio.gather(*asks)
+            if bad := next((one for one in found if isinstance(one, Drop)), None):
+                return bad
+            said = (one.text.strip() for one in found if isinstance(one, Completion))
+            reviews.append("\n\n".join(said))
+            mine = Message(role="assistant", content=text)
+            chat = [*chat, mine, user(REVISE.format(review=reviews[-1]))]
         if repeats(words(answers[-1]), words(answers[0])):
             return Drop("no_gain", answers[-1])
         return await self._ranked(asked, answers, reviews, gens, ctx)
