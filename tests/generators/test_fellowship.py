@@ -203,14 +203,14 @@ def test_two_reviews_are_handed_on_together(ask, script) -> None:
 
     engines = loop(script, ["Score A: 2/10\nScore B: 9/10"])
     engines["second"] = Second(table={"### Review": ["Vague. 3.0", "Better. 7.0"]})
-    (row,) = ask(Fellowship(reviewers=["reviewer", "second"]), ROW, engines)
+    (row,) = ask(Fellowship(reviewers=("reviewer", "second")), ROW, engines)
     assert row["reviews"] == ["Wrong. 2.0\n\nVague. 3.0", "Short. 6.5\n\nBetter. 7.0"]
     revised = engines["generator"].calls[1].prompt[-1]["content"]
     assert "answer:\n\nWrong. 2.0\n\nVague. 3.0\n\nWrite the whole" in revised
     engines = loop(script, [], ["Grass."])
     engines["reviewer"].table["### Review"] = ["Wrong. 2.0"]
     engines["second"] = Second(table={"### Review": [" "]})
-    assert ask(Fellowship(reviewers=["reviewer", "second"]), ROW, engines).code == "empty"
+    assert ask(Fellowship(reviewers=("reviewer", "second")), ROW, engines).code == "empty"
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 Source: Yang et al., "FuseChat-3.0: Preference Optimization Meets Heterogeneous Model Fusion",
 arXiv:2503.04222, section 3; `SLIT-AI/FuseChat-3.0` (Apache-2.0 by its README).
-Differs from the paper: every model answers equally often; where several could give the pair, the
-one whose best answer has the highest reward does; pairs of code need no gap of rewards.
+Differs from the paper: all models answer equally often, nobody else does; of several pairs that of
+the best answer counts; pairs of code need no gap of rewards, and are judged by their tests alone.
 """
 
 from __future__ import annotations

@@ -4,7 +4,8 @@ Source: Khan et al., "IndicLLMSuite: A Blueprint for Creating Pre-training and F
 for Indian Languages", arXiv:2403.06350, section 4; `AI4Bharat/IndicLLMSuite` (MIT).
 `generators.indic_toxic` builds its second toxic set; `generators.okapi` translates sets.
 Differs from the paper: the conversation is in the passage's language from the start; a user who
-repeats or takes leave ends it.
+repeats or takes leave ends it. Its romanised texts, one-model conversations (Wiki-Conv), rows of a
+dictionary (IndoWordNet), human toxic prompts and corpus for pre-training are not built.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from gristmill.text.words import words
 
 CHAT = """A user and an assistant talk about what a passage says, in the language of the passage. \
 The user is curious and asks one thing at a time; the assistant answers in a few sentences, from \
-the passage, and says so where it does not tell. Nobody mentions a passage.
+the passage, and says so where it does not know. Nobody mentions a passage.
 
 ### Text
 {passage}
@@ -68,6 +69,7 @@ class Chat(TypedDict):
 class Indic(RowStage):
     """Make one conversation of a passage, turn by turn; it ends with the assistant."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"short_chat", "template_leak", *NON_ANSWERS}
 
     pairs: int = Field(default=3, ge=1)

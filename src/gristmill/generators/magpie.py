@@ -2,8 +2,9 @@
 
 Source: Xu et al., "Magpie: Alignment Data Synthesis from Scratch by Prompting Aligned LLMs with
 Nothing", arXiv:2406.08464, section 2; `magpie-align/magpie` (code MIT) for stops and cleaning.
-Differs from the paper: first-token logits are as they come; a question that ends with a colon, or
-is an answer, leaves before it is answered; pairs for preferences are not made here.
+Differs from the paper: first-token logits are as they come, Markdown is not kept from beginning a
+question; one that ends with a colon, or is an answer, leaves before it is answered; pairs for
+preferences are not made here.
 """
 
 from __future__ import annotations

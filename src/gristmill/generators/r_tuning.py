@@ -4,7 +4,8 @@ Source: Zhang et al., "R-Tuning: Instructing Large Language Models to Say 'I Don
 arXiv:2311.09677, section 3; `shizhediao/R-Tuning`. `generators.r_tuning_uncertain` needs no answer
 to compare with.
 Differs from the paper: an answer is known if its words stand there undenied, not if its letters do;
-our own sentences. Loss on answer and certainty alone is the trainer's.
+our own sentences. What was known is marked, neither balanced nor held out. Loss on answer and
+certainty alone is the trainer's, and so is to ask for the certainty again.
 """
 
 from __future__ import annotations
