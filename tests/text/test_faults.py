@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gristmill.text.faults import faults, likeness, rebuild, token_mask
+from gristmill.text.faults import changes, faults, likeness, pieces, rebuild, token_mask
 
 ADD = "def add(a, b):\n    return a + b\n"
 
@@ -70,6 +70,44 @@ def test_the_edits_rebuild_the_other_program_byte_for_byte(one, other) -> None:
 def test_a_token_that_overlaps_a_span_counts() -> None:
     assert token_mask([(0, 3), (3, 5), (5, 9)], [(4, 6)]) == [False, True, True]
     assert token_mask([(0, 3)], [(3, 4)]) == [False]
+
+
+SPANS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 9)), max_size=6)
+
+
+@given(SPANS, SPANS)
+def test_a_mask_is_what_every_token_and_span_say_one_by_one(tokens, spans) -> None:
+    tokens, spans = ([(a, a + n) for a, n in some] for some in (tokens, spans))
+    plain = [any(s < end and start < e for s, e in spans) for start, end in tokens]
+    assert token_mask(tokens, spans) == plain
+
+
+def test_a_quote_that_nothing_closes_stands_alone_and_strings_are_whole() -> None:
+    line = "f('a\\'b', \"it's) # x"
+    shown = [one[0] for one in pieces(line, 0, len(line))]
+    assert shown == ["f", "(", "'a\\'b'", ",", " ", '"', "it", "'", "s", ")", " ", "# x"]
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.lists(st.integers(0, 3), max_size=12))
+def test_changes_make_the_one_of_the_other_and_leave_out_what_is_equal(one, other) -> None:
+    made, at = [], 0
+    for nth, (i, j, k, m) in enumerate(changes(one, other)):
+        assert not nth or i > at, "something equal stands between two changes"
+        made += one[at:i] + other[k:m]
+        at = j
+    assert made + one[at:] == other
+
+
+def test_no_long_text_takes_long() -> None:
+    quotes = "\"'\\" * 33_000
+    assert sum(1 for _ in pieces(quotes, 0, len(quotes))) == 49_500
+    one = "\n".join(f"x = x + {i}" for i in range(3000))
+    other = "\n".join(f"y = y * {i}" for i in range(3000))
+    assert rebuild(one, faults(one, other).edits) == other
+    assert token_mask([(i, i + 1) for i in range(len(one))], faults(one, other).spans).count(True)
+    assert likeness("ab" * 20_000, "cb" * 20_000) == 0.5
+    many = "x\n" * 50_000
+    assert faults(many, "y\nx\n" * 33_000).edits == [(0, 100_000, "y\nx\n" * 33_000)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from typing import Any, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field
 
@@ -71,6 +71,8 @@ class Faulty(TypedDict, total=False):
 
 class FaultSegments(RowStage):
     """Run the code, ask for `n` versions, run them, keep the places of the one most alike."""
+
+    version: ClassVar[int] = 2
 
     tests: str = Field(default="tests", pattern=r"^\w+(\.\w+)*$")
     """Column with the tests: plain Python, or a list of pieces of it, one below the other."""

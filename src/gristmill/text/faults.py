@@ -1,22 +1,31 @@
 """Where two nearly equal programs differ, as places in the first: lines, spans, edits.
 
-Source: the two levels of FAIT, arXiv:2503.16913: lines by a sequence matcher, then the tokens in
-them. Comments and spaces between tokens are no difference, indentation is. Offsets count characters
-of the text as it is, so that tabs and CRLF shift nothing.
+Source: the two levels of FAIT, arXiv:2503.16913: lines, then the tokens in those that differ.
+Comments and spaces between tokens are no difference, indentation is. Offsets count characters of
+the text as it is, so that tabs and CRLF shift nothing.
+Differs from the paper: both levels by a longest common subsequence. The matcher of `difflib` takes
+cubic time where lines are alike: minutes for two programs of 400 lines.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
 
-PIECE = re.compile(
-    r"(?P<gap>#[^\n]*|[^\S\n]+|\n)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'|\w+|[^\w\s]|."
-)
-"""Every character is in a piece: rebuilding loses nothing."""
+GAP, TOKEN = r"(?P<gap>#[^\n]*|[^\S\n]+|\n)", r"\w+|[^\w\s]|."
+QUOTED = r"{0}(?:\\.|[^{0}\\\n])*+(?:{0}|(?P<open{1}>\\?))"
+"""A string of one line, or what is left of the line where it has no end."""
+PIECES = {
+    quotes: re.compile("|".join([GAP, *(QUOTED.format(q, ord(q)) for q in quotes), TOKEN]))
+    for quotes in ("\"'", '"', "'", "")
+}
+"""Every character is in a piece: rebuilding loses nothing. By the quotes that open a string."""
+MAX_CELLS = 1_000_000_000
+"""Pairs of pieces that are compared, 125 MB of bits; of more pieces all are replaced."""
+
+Change = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
@@ -32,18 +41,18 @@ class Faults:
 
 
 def faults(correct: str, incorrect: str) -> Faults:
-    """Compare two programs; O(n m) for the lines, and for the tokens of lines that differ."""
+    """Compare two programs; O(n m / 64) for lines, and for the tokens of lines that differ."""
     ours, theirs = correct.splitlines(keepends=True), incorrect.splitlines(keepends=True)
     starts = [0]
     for line in ours:
         starts.append(starts[-1] + len(line))
     edits = list[tuple[int, int, str]]()
     spans = list[tuple[int, int]]()
-    for tag, i, j, k, m in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
-        if tag != "equal":
-            found = list(_edits(correct, starts[i], starts[j], "".join(theirs[k:m])))
-            edits += found
-            spans += [span for edit in found for span in _heeded(correct, *edit)]
+    tokens = _tokens(correct, 0, len(correct))
+    for i, j, k, m in changes(ours, theirs):
+        found = list(_edits(correct, starts[i], starts[j], "".join(theirs[k:m])))
+        edits += found
+        spans += [span for edit in found for span in _heeded(correct, tokens, *edit)]
     ends = [start + len(line) for start, line in zip(starts, ours, strict=False)]
     lines = {
         at
@@ -55,68 +64,89 @@ def faults(correct: str, incorrect: str) -> Faults:
 
 def rebuild(correct: str, edits: Sequence[tuple[int, int, str]]) -> str:
     """Return the second program."""
-    for start, end, text in reversed(edits):
-        correct = correct[:start] + text + correct[end:]
-    return correct
+    parts, at = list[str](), 0
+    for start, end, text in edits:
+        parts += [correct[at:start], text]
+        at = end
+    return "".join([*parts, correct[at:]])
 
 
 def token_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[bool]:
     """Say of every token, by its characters, whether it overlaps a span."""
-    return [any(s < end and start < e for s, e in spans) for start, end in offsets]
+    merged = _merged(list(spans))
+    ends = [end for _, end in merged]
+    places = (bisect_right(ends, start) for start, _ in offsets)
+    near = (merged[place : place + 1] for place in places)
+    return [any(s < end for s, _ in some) for (_, end), some in zip(offsets, near, strict=True)]
 
 
 def likeness(one: str, other: str) -> float:
     """Return 1 minus the Levenshtein distance over the longer length, 0..1, 1 for equal texts.
 
-    By bit vectors (Hyyro, "A Bit-Vector Algorithm for Computing Levenshtein and Damerau Edit
-    Distances", 2003): O(n m / 64).
+    O(n m / 64): 0.4 s for two texts of 100,000 characters that have little in common.
     """
-    longest = max(len(one), len(other))
-    return 1 - _distance(one, other) / longest if longest else 1.0
+    from rapidfuzz.distance import Levenshtein
+
+    return Levenshtein.normalized_similarity(one, other)
 
 
-def _distance(one: str, other: str) -> int:
-    if not one:
-        return len(other)
-    places: dict[str, int] = {}
-    for i, char in enumerate(one):
-        places[char] = places.get(char, 0) | 1 << i
-    full, last = (1 << len(one)) - 1, 1 << len(one) - 1
-    more, less, distance = full, 0, len(one)
-    for char in other:
-        hits = places.get(char, 0)
-        zero = (((hits & more) + more) ^ more) | hits | less
-        up, down = less | (~(zero | more) & full), more & zero
-        distance += bool(up & last) - bool(down & last)
-        up, down = (up << 1 | 1) & full, down << 1 & full
-        more, less = (down | ~(zero | up)) & full, up & zero
-    return distance
+def pieces(text: str, start: int, end: int, quotes: str = "\"'") -> Iterator[re.Match[str]]:
+    """Yield the pieces of a text, O(n). A quote that nothing closes is a piece of its own.
+
+    What was looked through for an end of a string has none for the same quotes in it either.
+    """
+    for found in PIECES[quotes].finditer(text, start, end):
+        if (found.lastgroup or "").startswith("open"):
+            yield from pieces(text, *found.span(), quotes.replace(found[0][0], ""))
+        else:
+            yield found
+
+
+def changes(ours: Sequence[Hashable], theirs: Sequence[Hashable]) -> list[Change]:
+    """Return i, j, k, m where `ours[i:j]` becomes `theirs[k:m]`, in order; O(n m / 64)."""
+    from rapidfuzz.distance import Indel
+
+    if len(ours) * len(theirs) > MAX_CELLS:
+        return [(0, len(ours), 0, len(theirs))]
+    known: dict[Hashable, int] = {}
+    one, other = ([known.setdefault(x, len(known)) for x in some] for some in (ours, theirs))
+    made = list[Change]()
+    for part in Indel.opcodes(one, other):
+        if part.tag != "equal":
+            i, k = part.src_start, part.dest_start
+            if made and made[-1][1::2] == (i, k):
+                i, _, k, _ = made.pop()
+            made.append((i, part.src_end, k, part.dest_end))
+    return made
 
 
 def _edits(text: str, start: int, end: int, other: str) -> Iterator[tuple[int, int, str]]:
-    ours = [found[0] for found in PIECE.finditer(text, start, end)]
-    theirs = [found[0] for found in PIECE.finditer(other)]
+    ours = [found[0] for found in pieces(text, start, end)]
+    theirs = [found[0] for found in pieces(other, 0, len(other))]
     places = [start]
     for piece in ours:
         places.append(places[-1] + len(piece))
-    for tag, i, j, k, m in SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield places[i], places[j], "".join(theirs[k:m])
+    for i, j, k, m in changes(ours, theirs):
+        yield places[i], places[j], "".join(theirs[k:m])
 
 
-def _heeded(text: str, start: int, end: int, other: str) -> Iterator[tuple[int, int]]:
+def _heeded(
+    text: str, tokens: Sequence[tuple[int, int]], start: int, end: int, other: str
+) -> Iterator[tuple[int, int]]:
     """Yield the spans of an edit that count; of a pure insertion the tokens on both sides of it."""
-    gone = [(m.start(), m.end()) for m in PIECE.finditer(text, start, end) if m.lastgroup != "gap"]
-    new = any(m.lastgroup != "gap" for m in PIECE.finditer(other))
+    gone, new = _tokens(text, start, end), _tokens(other, 0, len(other))
     begins = start == 0 or text[start - 1] == "\n"
     blank = not (text[start:end] + other).strip(" \t")
     indents = begins and blank and text[end : end + 1] not in ("", "\n", "\r", "#")
     if gone:
         yield from gone
     elif new or indents:
-        tokens = [m.span() for m in PIECE.finditer(text) if m.lastgroup != "gap"]
         at = bisect_left(tokens, (start, start))
         yield from tokens[max(0, at - 1) : at + 1]
+
+
+def _tokens(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    return [found.span() for found in pieces(text, start, end) if found.lastgroup != "gap"]
 
 
 def _line(ends: Sequence[int], place: int) -> int:
