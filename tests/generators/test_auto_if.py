@@ -238,10 +238,10 @@ def test_answers_pass_their_functions_and_the_judge(ask, script, sandbox) -> Non
     rows = answered(ask, script, sandbox, ["Oak.", "Oak, elm.", "Stone.", " ", "Ash."],
                     ["Fine.\nScore: 9", "It is no tree.\nScore: 2", "No score."])  # fmt: skip
     good, followed, topic, unparsed, empty = rows
-    assert (good["output"], good["pass_rate"], good["alignment"]) == ("Oak.", 1.0, 9.0)
+    assert (good["output"], good["pass_rate"], good["alignment"]) == ("Oak.", 0.75, 9.0)
     codes = [one.code for one in (followed, topic, unparsed, empty)]
     assert codes == ["not_followed", "off_topic", "unparsed_judge", "empty"]
-    assert followed.detail.startswith("0.33")
+    assert followed.detail.startswith("0.25"), "an error is never a pass: one of four"
 
 
 def test_an_alignment_of_eight_is_not_above_eight(ask, script, sandbox) -> None:
@@ -271,6 +271,23 @@ def test_what_no_function_can_tell_is_neither_good_nor_bad(ask, script, sandbox)
     engines = {"generator": engine, "judge": engine, "sandbox": sandbox}
     rows = ask(AutoIfAnswers(n=2, makes="pairs"), task, engines)
     assert [row.code for row in rows] == ["no_pair", "not_checked", "not_checked"]
+
+
+@pytest.mark.parametrize(
+    ("functions", "scores", "code"),
+    [
+        ([NO_COMMA, RAISES, RAISES], [], "not_followed"),
+        ([NO_COMMA, RAISES], ["Score: 9"], "no_pair"),
+    ],
+)
+def test_an_error_neither_lets_an_answer_pass_nor_rejects_one(
+    ask, script, sandbox, functions, scores, code
+) -> None:
+    task = {**TASK, "meta.auto_if_checks.functions": functions}
+    engine = script({"Answer the request": ["Oak.", "a, b"], "### Analysis": scores})
+    engines = {"generator": engine, "judge": engine, "sandbox": sandbox}
+    makes = "pairs" if scores else "answers"
+    assert ask(AutoIfAnswers(n=2, makes=makes), task, engines)[0].code == code
 
 
 def test_what_a_judge_cannot_say_is_told_beside_the_pairs(ask, script, sandbox) -> None:

@@ -15,12 +15,13 @@ from typing import ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
-from gristmill.engines.requests import Completion, Gen, Message, Op, Sampling
+from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.engines.sandbox.written_checks import asked, pass_rate, said
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.final_score import final_score
+from gristmill.text.turns import user
 
 ANSWER = """Answer the request, and keep strictly to what it demands of the form of the answer.
 
@@ -58,8 +59,8 @@ class Answered(TypedDict, total=False):
     chosen: str
     rejected: str
     pass_rate: float
-    """Share (0..1) of the functions that the output, or the chosen answer, passes; one that ends by
-    an exception or a limit says nothing."""
+    """Share (0..1) of all functions that the output, or the chosen answer, passes; one that ends by
+    an exception or a limit is none of them, and makes no answer a rejected one."""
     alignment: float
     """0..10, the judge's."""
     gen: Gen
@@ -68,6 +69,7 @@ class Answered(TypedDict, total=False):
 class AutoIfAnswers(RowStage):
     """Draw answers, run the functions on each, and judge those that pass."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset(
         {"not_followed", "not_checked", "off_topic", "no_pair", *REPLY_CODES}
     )
@@ -75,7 +77,7 @@ class AutoIfAnswers(RowStage):
     n: int = Field(default=8, ge=1)
     """Answers drawn. Our choice."""
     makes: Literal["answers", "pairs"] = "answers"
-    """`pairs` joins up to two that pass with up to two that no function passes."""
+    """`pairs` joins up to two that pass with up to two that every function fails."""
     min_pass_rate: float = Field(default=0.5, gt=0, le=1)
     min_alignment: float = Field(default=8.0, ge=0, le=10)
     """An answer must be above it."""
@@ -89,9 +91,7 @@ class AutoIfAnswers(RowStage):
 
     async def __call__(self, row: Row, ctx: Context) -> list[Answered | Drop]:
         """Answer, run, judge."""
-        ask: list[Message] = [
-            {"role": "user", "content": ANSWER.format(instruction=row["instruction"])}
-        ]
+        ask = [user(ANSWER.format(instruction=row["instruction"]))]
         llm = ctx.llm("generator")
         drawn = [complete(llm, ask, self.sampling) for _ in range(self.n)]
         found = await asyncio.gather(*drawn)
@@ -99,13 +99,14 @@ class AutoIfAnswers(RowStage):
         functions = row["meta.auto_if_checks.functions"]
         runs = [ctx.sandbox.run(asked(one, [*texts], self.timeout_s)) for one in functions if texts]
         told = [said(verdict, len(texts)) for verdict in await asyncio.gather(*runs)]
-        rates = [pass_rate([one[i] for one in told]) for i in range(len(texts))]
-        judged = await self._judged(row, [*zip(texts.values(), rates, strict=True)], ctx)
+        heard = [[one[i] for one in told] for i in range(len(texts))]
+        rated = [*zip(texts.values(), map(pass_rate, heard), strict=True)]
+        judged = await self._judged(row, rated, ctx)
         lost: list[Answered | Drop] = [one for one in found if isinstance(one, Drop)]
         if self.makes == "answers":
             return [*judged, *lost]
         good = [one for one in judged if not isinstance(one, Drop)][:2]
-        bad = [text for text, rate in zip(texts, rates, strict=True) if rate == 0][:2]
+        bad = [text for text, each in zip(texts, heard, strict=True) if {*each} == {False}][:2]
         pairs: list[Answered | Drop] = [
             _pair(row["instruction"], one, other) for one, other in product(good, bad)
         ]
@@ -122,7 +123,7 @@ class AutoIfAnswers(RowStage):
         parts["demand"] = row["meta.auto_if_queries.demand"]
         passing = [one for one, rate in rated if rate is not None and rate >= self.min_pass_rate]
         prompts = [ALIGN.format(**parts, response=one.text.strip()) for one in passing]
-        asked = [complete(judge, [{"role": "user", "content": one}], greedy) for one in prompts]
+        asked = [complete(judge, [user(one)], greedy) for one in prompts]
         words = iter(await asyncio.gather(*asked))
         made = list[Answered | Drop]()
         for reply, rate in rated:

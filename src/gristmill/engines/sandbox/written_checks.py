@@ -49,6 +49,6 @@ def accuracy(expected: Sequence[bool], found: Said, places: Sequence[int]) -> fl
 
 
 def pass_rate(found: Said) -> float | None:
-    """Return the share (0..1) of functions that a text passes, of those that could tell."""
-    told = [one for one in found if one is not None]
-    return sum(told) / len(told) if told else None
+    """Return the share (0..1) of all functions that a text passes; None where none could tell."""
+    told = any(one is not None for one in found)
+    return sum(one is True for one in found) / len(found) if told else None
