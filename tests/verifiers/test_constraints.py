@@ -20,6 +20,7 @@ def test_all_constraints_must_hold() -> None:
         "strict": [True, True],
         "loose": [True, True],
         "measured": ["0", "3"],
+        "reward": 2,
     }
 
 
@@ -78,6 +79,29 @@ def test_a_constraint_may_be_on_the_reasoning_alone() -> None:
     assert Constraints()(row)["strict"] == [True]
     row["constraints"] = [COMMA | {"scope": "thought"}]
     assert Constraints()(row)["strict"] == [None]
+
+
+@pytest.mark.parametrize(
+    ("output", "strict", "reward"),
+    [
+        ("<think>well, then</think>one two three", [True, True], 2),
+        ("well,</think>a,</think>\n one two three</s> <|im_end|>\n", [True, True], 2),
+        ("<think>one two three</think>one, two", [False, False], 0),
+        (" <think>one two three", [False, False], 0),
+        ("one two three</s", [True, True], 2),
+        ("one two three <think>, it said", [False, True], 1),
+    ],
+)
+def test_reasoning_and_marks_of_an_end_are_no_answer(output, strict, reward) -> None:
+    found = Constraints()({"output": output, "constraints": [COMMA, WORDS]})
+    assert (found["strict"], found["reward"]) == (strict, reward)
+
+
+def test_the_reward_counts_what_holds_by_its_mode() -> None:
+    row = {"output": "Sure,\none two three", "constraints": [COMMA, WORDS, {"cid": "x"}]}
+    assert Constraints()(row)["reward"] == 1
+    assert Constraints(mode="loose")(row)["reward"] == 2
+    assert Constraints()({**row, "constraints": []})["reward"] is None
 
 
 def test_a_row_without_constraints_is_not_judged() -> None:

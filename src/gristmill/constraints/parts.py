@@ -13,6 +13,8 @@ from typing import Literal
 Scope = Literal["response", "reasoning", "each_paragraph", "each_line", "each_bullet", "each_cell"]
 
 OPENED, CLOSED = "<think>", "</think>"
+ENDS = ("<|im_end|>", "<|endoftext|>", "<|end_of_text|>", "<|eot_id|>", "<end_of_turn>", "</s>")
+"""What models say when they have ended, where an engine shows it."""
 BULLET = re.compile(r"[^\S\n]*(?:[*+-]|\d{1,9}[.)])[^\S\n]+(\S.*)")
 RULE = re.compile(r":?-+:?")
 
@@ -41,6 +43,25 @@ def reasoning_of(text: str) -> str:
     before, closed, _ = text.partition(CLOSED)
     _, opened, inside = before.partition(OPENED)
     return (inside if opened else before) if closed else ""
+
+
+def answer_of(text: str) -> str:
+    """Return what stands after the reasoning, without marks of its end; "" where that never ends.
+
+    As in MulDimIF's reward: reasoning meets no constraint that is on the response.
+    """
+    _, closed, answer = text.rpartition(CLOSED)
+    if not closed and text.lstrip().startswith(OPENED):
+        return ""
+    end = at = len(answer)
+    while at:
+        if answer[at - 1].isspace():
+            at -= 1
+        elif mark := next((one for one in ENDS if answer.endswith(one, 0, at)), ""):
+            end = at = at - len(mark)
+        else:
+            break
+    return answer[:end]
 
 
 def tables_of(text: str) -> list[list[list[str]]]:

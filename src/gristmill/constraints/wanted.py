@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any, TypedDict
 
-from gristmill.constraints.catalogue import Constraint, constraint
+from gristmill.constraints.catalogue import Constraint, check, constraint
 from gristmill.constraints.kinds import Verdict
 from gristmill.constraints.mul_dim import MUL_DIM, SUBCATEGORIES
+from gristmill.constraints.parts import answer_of
 from gristmill.errors import InputError
 
 
@@ -49,6 +50,17 @@ def read(one: Any, params: Any) -> Constraint | Verdict:
         return constraint(one, params or {}, scope)
     except (InputError, ValueError, RecursionError) as error:
         return Verdict("error", str(error))
+
+
+def judge(one: Constraint | Verdict, answer: str | None, *, strict: bool = True) -> Verdict:
+    """Return the verdict on what a model said; what is no constraint has its own already.
+
+    Reasoning is there for constraints on it alone.
+    """
+    if isinstance(one, Verdict):
+        return one
+    text = answer or ""
+    return check(one, text if one.scope == "reasoning" else answer_of(text), strict=strict)
 
 
 def told(column: Iterable[Wanted]) -> str:

@@ -4,7 +4,8 @@ Source: Ye et al., "A Multi-Dimensional Constraint Framework for Evaluating and 
 Instruction Following in Large Language Models", arXiv:2505.07591, section 3 (expansion and conflict
 detection); `Junjie-Ye/MulDimIF` (Apache-2.0).
 Differs from the paper: our own prompts; constraints are parameters of a type that a program checks,
-not sentences; the check says one word. `mul_dim_if_patterns` rewrites what this one makes.
+not sentences; the check says one word. `mul_dim_if_patterns` rewrites what this one makes,
+`verifiers.constraints` writes its reward.
 """
 
 from __future__ import annotations

@@ -2,16 +2,17 @@
 
 Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models",
 arXiv:2311.07911, section 2. The catalogue is in `gristmill.constraints`; `check_ifeval` judges a
-response without a run.
+response without a run. The reward is that of Ye et al. (MulDimIF), arXiv:2505.07591: how many hold,
+of the answer alone, without the reasoning before it.
 """
 
 from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, TypedDict
 
-from gristmill.constraints.catalogue import Constraint, check, check_ifeval
+from gristmill.constraints.catalogue import Constraint, check_ifeval
 from gristmill.constraints.kinds import Verdict
-from gristmill.constraints.wanted import listed, read
+from gristmill.constraints.wanted import judge, listed, read
 from gristmill.pipelines.stage import RowStage
 
 __all__ = ["Constraints", "check_ifeval"]
@@ -30,12 +31,17 @@ class Judged(TypedDict):
     loose: list[bool | None]
     measured: list[str]
     """What the strict check saw: a count, a language, the keywords that are missing."""
+    reward: int | None
+    """How many hold, by `mode`: what could not be judged does not. None without constraints."""
 
 
 class Constraints(RowStage):
-    """Check every constraint of the row on `output`; all must hold."""
+    """Check every constraint of the row on `output`; all must hold.
 
-    version: ClassVar[int] = 2
+    What stands up to `</think>` is judged by those with the scope `reasoning` alone.
+    """
+
+    version: ClassVar[int] = 3
     of: str = "constraints"
     """Column with a list of constraints, `cid` and `params` each, `scope` where not all of
     the output is meant. It, or any part of it, may be JSON."""
@@ -54,7 +60,7 @@ class Constraints(RowStage):
         params = listed(row[self.kwargs]) if self.kwargs else [None] * len(given)
         if not given or len(params) != len(given):
             why = f"{len(given)} constraints, {len(params)} of them with parameters"
-            return judged("no_constraints", why, [], [])
+            return judged("no_constraints", why, [], [], None)
         wanted = [read(one, more) for one, more in zip(given, params, strict=True)]
         strict = [judge(one, row["output"], strict=True) for one in wanted]
         loose = [
@@ -69,15 +75,12 @@ class Constraints(RowStage):
             for one, verdict in zip(wanted, deciding, strict=True)
             if not verdict.passed
         )
-        return judged(status, why, strict, loose)
+        return judged(status, why, strict, loose, outcomes.count("pass"))
 
 
-def judge(one: Constraint | Verdict, response: str | None, *, strict: bool) -> Verdict:
-    """Return the verdict; what is no constraint has its own already."""
-    return one if isinstance(one, Verdict) else check(one, response, strict=strict)
-
-
-def judged(status: str, detail: str, strict: list[Verdict], loose: list[Verdict]) -> Judged:
+def judged(
+    status: str, detail: str, strict: list[Verdict], loose: list[Verdict], reward: int | None
+) -> Judged:
     """Return the columns."""
     told = {"pass": True, "fail": False}
     return {
@@ -87,4 +90,5 @@ def judged(status: str, detail: str, strict: list[Verdict], loose: list[Verdict]
         "strict": [told.get(verdict.outcome) for verdict in strict],
         "loose": [told.get(verdict.outcome) for verdict in loose],
         "measured": [verdict.measured for verdict in strict],
+        "reward": reward,
     }
