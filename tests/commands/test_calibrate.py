@@ -118,3 +118,30 @@ def test_the_card_says_what_length_decides(place, call) -> None:
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
     section = told.partition("Whether judges like length")[2]
     assert "| `fellowship` | 50 % and more | 4 | 100% |" in section
+
+
+CRITICS = """name: critics
+engines:
+  judge: {use: scripted, rules: [["Constraint\\nDo not", "No."], ["", "Yes."]]}
+stages:
+  - use: verifiers.decrim_critic
+    of: constraints
+  - use: filters.length
+    min_words: 2
+export: {card: true}
+"""
+
+
+def test_the_card_says_how_far_a_critic_agrees_with_programs(place, call) -> None:
+    (place / "critics.yaml").write_text(CRITICS)
+    asked = [{"cid": cid, "params": {}} for cid in ("punctuation:no_comma", "startend:quotation")]
+    rows = [
+        {"instruction": f"Name tree {i}.", "output": text, "constraints": asked}
+        for i, text in enumerate(["Oak, elm.", '"Ash tree."', '"Fir, elm."', "Yew."])
+    ]
+    (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    _, out, _ = call("run", "critics.yaml", "--input", "rows.jsonl", "--no-prefect", "--json")
+    told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
+    section = told.partition("## How far critics agree with programs")[2]
+    assert "| `decrim_critic` | 8 | 50.0% | 0.000 | " in section
+    assert "| 50.0% | 50.0% |" in section, "it approves half of them, and half of them hold"

@@ -3,7 +3,8 @@
 Source: Ferraz et al., "LLM Self-Correction with DeCRIM: Decompose, Critique, and Refine for
 Enhanced Following of Instructions with Multiple Constraints", arXiv:2410.06458, section 4.
 Differs from the paper: our own prompts; constraints that the row has as parameters are checked by
-program, not by the critic, and a refinement that meets fewer of those is not taken.
+program, not by the critic, and a refinement that meets fewer of those is not taken. How far the
+critic is right where a program knows is what `verifiers.decrim_critic` measures.
 """
 
 from __future__ import annotations
@@ -13,31 +14,17 @@ from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
-from gristmill.constraints.catalogue import Constraint, check
+from gristmill.constraints.catalogue import Constraint
 from gristmill.constraints.kinds import Verdict
-from gristmill.constraints.wanted import listed, read
+from gristmill.constraints.wanted import judge, listed, read
 from gristmill.engines.handles import Llm
 from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.judgements import Critique
+from gristmill.text.judgements import CRITIC, Critique, criticised
 from gristmill.text.turns import user
 
-# The constraint stands last: all of one response share what is before it.
-CRITIC = """Judge whether a response meets one constraint of its instruction, that one alone. \
-Reply with yes or no, then say in one sentence why.
-
-### Instruction
-{instruction}
-
-### Response
-{response}
-
-### Constraint
-{constraint}
-
-### Yes or no, and why"""
 REFINE = """A response does not meet all that its instruction asks for. Write it again so that it \
 does; change nothing that was right. Reply with the whole new response alone.
 
@@ -72,7 +59,7 @@ class Refined(TypedDict):
 class DecrimRefine(RowStage):
     """Refine an answer until nobody finds a constraint missed, or `rounds` times."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "no_constraints", "bad_constraint", "not_satisfied"
     }  # fmt: skip
@@ -128,7 +115,7 @@ class DecrimRefine(RowStage):
         self, row: dict[str, Any], text: str, checked: list[Constraint], llm: Llm
     ) -> list[Critique] | Drop:
         """Return what programs and the critic say of a response, by constraint."""
-        seen = [(one.text, check(one, text)) for one in checked]
+        seen = [(one.text, judge(one, text)) for one in checked]
         found = [Critique(constraint=a, satisfied=b.passed, reason=b.measured) for a, b in seen]
         same, greedy = {"instruction": row["instruction"], "response": text}, Sampling(0.0)
         asked = (user(CRITIC.format(**same, constraint=one)) for one in row[TOLD])
@@ -136,13 +123,12 @@ class DecrimRefine(RowStage):
         for constraint, said in zip(row[TOLD], await asyncio.gather(*calls), strict=True):
             if isinstance(said, Drop):
                 return said
-            word, *why = said.text.split(None, 1)
-            if (verdict := word.strip(".,:;!*").lower()) not in ("yes", "no"):
+            if not (verdict := criticised(said.text)):
                 return Drop("unparsed_judge", said.text)
-            is_met, reason = verdict == "yes", "".join(why).strip()
+            is_met, reason = verdict
             found.append(Critique(constraint=constraint, satisfied=is_met, reason=reason))
         return found
 
 
 def _met(text: str, checked: list[Constraint]) -> int:
-    return sum(check(one, text.strip()).passed for one in checked)
+    return sum(judge(one, text.strip()).passed for one in checked)

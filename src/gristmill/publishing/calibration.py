@@ -13,6 +13,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
@@ -21,6 +23,7 @@ from gristmill.text.length_bias import by_length
 
 FILE, KIN = "calibration.json", "kin.json"
 LENGTHS = ("chosen_chars", "rejected_chars", "winner")
+KNOWN = ("by_critic", "by_program")
 Found = dict[str, Any]
 """`identity`, and the figures that `calibrate --json` prints."""
 
@@ -91,6 +94,29 @@ def lengths(run: RunFiles) -> Iterator[str]:
         yield "|---|---|--:|--:|"
         yield from lines
         yield "\nA tie is half a win. Answers of equal length are left out."
+
+
+def programs(run: RunFiles) -> Iterator[str]:
+    """Yield a line for every critic that was asked what programs know, over all that it judged."""
+    from gristmill.geometry.agreement import agreement
+
+    lines = list[str]()
+    for label, fields in run.fields("verdicts").items():
+        if {*KNOWN} <= {*fields}:
+            found = run.marks(label, KNOWN).select(pl.col(KNOWN).list.explode()).drop_nulls()
+            said, known = (found[name].cast(pl.String).to_list() for name in KNOWN)
+            if said:
+                one = agreement(said, known)
+                approves, hold = (some.count("true") / len(some) for some in (said, known))
+                lines.append(
+                    f"| {code_span(label)} | {number(len(said))} | {one.rate:.1%} "
+                    f"| {one.kappa.mean:.3f} | {one.kappa.low:.3f} to {one.kappa.high:.3f} "
+                    f"| {approves:.1%} | {hold:.1%} |"
+                )
+    if lines:
+        yield "| critic | constraints | agreement | Cohen's kappa | 95 % | it approves | hold |"
+        yield "|---|--:|--:|--:|---|--:|--:|"
+        yield from lines
 
 
 def kin(run: RunFiles) -> Iterator[str]:

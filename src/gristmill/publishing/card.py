@@ -114,6 +114,7 @@ def render(run: RunFiles) -> str:
         ("How pairs were made", pairs.section(run)),
         ("Verification", _verification(run)),
         ("How far the judges agree with people", calibration.section(run)),
+        ("How far critics agree with programs", calibration.programs(run)),
         ("Whether judges like length", calibration.lengths(run)),
         ("What people marked", reviewed.section(run)),
         ("Contamination", contamination.section(run)),

@@ -21,6 +21,20 @@ or No.
 {response}
 
 ### Explanation"""
+# The constraint stands last: all of one response share what is before it.
+CRITIC = """Judge whether a response meets one constraint of its instruction, that one alone. \
+Reply with yes or no, then say in one sentence why.
+
+### Instruction
+{instruction}
+
+### Response
+{response}
+
+### Constraint
+{constraint}
+
+### Yes or no, and why"""
 REFINE = """Write the response again so that it follows the instruction in everything. Change \
 nothing else. Put the new response between [[start]] and [[end]]."""
 FINAL = re.compile(r"Final Judge?ment\W*?\b(Yes|No)\b", re.IGNORECASE)
@@ -34,6 +48,17 @@ class Critique(TypedDict):
     constraint: str
     satisfied: bool
     reason: str
+
+
+def criticised(text: str) -> tuple[bool, str] | None:
+    """Return yes or no, and why, of a reply to `CRITIC`; None where it says neither.
+
+    >>> criticised("No. There is a comma.")
+    (False, 'There is a comma.')
+    """
+    word, *why = text.split(None, 1) or [""]
+    told = {"yes": True, "no": False}.get(word.strip(".,:;!*").lower())
+    return None if told is None else (told, "".join(why).strip())
 
 
 @dataclass(frozen=True, slots=True)
