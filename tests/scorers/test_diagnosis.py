@@ -8,11 +8,13 @@ import pytest
 
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Completion, Sampling
+from gristmill.geometry.picks import drawn
 from gristmill.pipelines import Context
-from gristmill.scorers.diagnosis import Diagnosis, probed
+from gristmill.scorers.diagnosis import Diagnosis
 from gristmill.scorers.infinity_labels import FIELDS, InfinityLabels, read
 from gristmill.scorers.merged_labels import MergedLabels
 from gristmill.storage.answers import Answers
+from gristmill.text.probing import probed
 
 
 @pytest.fixture
@@ -125,8 +127,39 @@ def test_no_answer_is_the_worst_and_half_an_answer_is_judged(decide, script) -> 
 
 def test_probes_cover_every_label_by_a_few_rows() -> None:
     labels = [["a"], ["a"], ["a", "b"], [], ["b"], ["a"]]
-    assert probed(labels, [5, 4, 3, 2, 1, 0], 1) == [4, 5]
-    assert probed(labels, [0, 1, 2, 3, 4, 5], 2) == [0, 1, 2, 4]
+    assert probed(labels, [5, 4, 3, 2, 1, 0], 1, {}) == [4, 5]
+    assert probed(labels, [0, 1, 2, 3, 4, 5], 2, {}) == [0, 1, 2, 4]
+
+
+def test_for_a_rating_that_cannot_be_read_another_row_is_asked(decide, script) -> None:
+    order = drawn(pa.table(rows(12)), 0).tolist()
+    said = {}
+    for n, i in enumerate(order[:11]):
+        said |= judged(i, "no idea" if n == 3 else "1")
+    found = decide(Diagnosis(by="labels", students=["s"]), rows(12), script(said))
+    rated = [i for i, row in enumerate(found) if row["ratings"]]
+    assert rated == sorted(set(order[:11]) - {order[3]}), "ten that say something"
+    assert found[0]["failing"] == ["x"]
+
+
+@pytest.mark.parametrize(("unread", "failing"), [(1, ["x"]), (4, ["x"]), (5, [])])
+def test_of_exactly_ten_rows_most_have_to_be_rated(unread, failing, decide, script) -> None:
+    """One that says nothing does not save a label; but half of ten are too few to tell."""
+    said = {}
+    for i in range(10):
+        said |= judged(i, "no idea" if i < unread else "1")
+    found = decide(Diagnosis(by="labels", students=["s"]), rows(10), script(said))
+    assert [row["failing"] for row in found] == [failing] * 10
+
+
+def test_a_judge_that_says_nothing_is_not_asked_about_every_row(decide, script) -> None:
+    said = {}
+    for i in drawn(pa.table(rows(30)), 0).tolist()[:2]:
+        said |= judged(i, "no idea")
+    found = decide(
+        Diagnosis(by="labels", students=["s"], probes=2, least=2), rows(30), script(said)
+    )
+    assert [row["ratings"] for row in found] == [None] * 30
 
 
 def test_rows_that_are_no_probe_have_no_rating(decide, script) -> None:

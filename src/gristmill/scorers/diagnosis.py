@@ -12,9 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Sequence
 from math import sqrt
-from statistics import fmean
 from typing import Annotated, Any, ClassVar, TypedDict
 
 import pyarrow as pa
@@ -26,6 +24,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, TableStage, decisions
 from gristmill.text.pools import values
+from gristmill.text.probing import WORST, failing, probed
 from gristmill.text.turns import question
 
 RATE = """Rate an answer to an instruction from 1 to 10, for how correct, complete and helpful it \
@@ -40,8 +39,6 @@ nothing. Reply with the number alone.
 
 ### Rating"""
 NUMBER = re.compile(r"\W*(?:rating\W*)?(10|[1-9](?:\.\d+)?)(?:\s*/\s*10)?\W*(?:\n|$)", re.I)
-WORST, BEST = 1.0, 10.0
-"""Ratings; an answer without text is worth the least."""
 
 
 class Diagnosed(TypedDict):
@@ -58,8 +55,12 @@ class Diagnosed(TypedDict):
 
 
 class Diagnosis(TableStage):
-    """Probe every label by a few rows, answered by all students; no row leaves."""
+    """Probe every label by a few rows, answered by all students; no row leaves.
 
+    Where a rating cannot be read, another row of the label is asked, as long as there is one.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset()
 
     by: str = Field(pattern=r"^\w+(\.\w+)*$")
@@ -69,7 +70,8 @@ class Diagnosis(TableStage):
     probes: int = Field(default=10, ge=1)
     """Rows of a label, at least `least`, drawn by their ids; each is a probe for all its labels."""
     least: int = Field(default=10, ge=1)
-    """Probes from which on a label can fail: of ten, six bad ones may be 0.31 to 0.83 of all."""
+    """Probes from which on a label can fail, where most could be rated: of ten, six bad ones may be
+    0.31 to 0.83 of all."""
     below: float = Field(default=5.0, ge=1, le=10)
     """A rating up to which an answer is bad. Our choice."""
     fewest: int = Field(default=1, ge=1)
@@ -90,35 +92,25 @@ class Diagnosis(TableStage):
     async def decide(self, table: pa.Table, ctx: Context) -> Annotated[pa.Table, Diagnosed]:
         """(n, 4) -> (n, 7)."""
         labels = [found or [] for found in table[self.by].to_pylist()]
-        chosen = probed(labels, drawn(table, self.seed).tolist(), max(self.probes, self.least))
-        rows = table.to_pylist()
-        asks = (self._ratings(rows[place], ctx.branch(place)) for place in chosen)
-        ratings: list[Any] = [None] * len(rows)
-        for place, found in zip(chosen, await asyncio.gather(*asks), strict=True):
-            ratings[place] = found
+        rows, order = table.to_pylist(), drawn(table, self.seed).tolist()
+        asked: dict[int, list[float] | None] = {}
+        while chosen := probed(labels, order, max(self.probes, self.least), asked):
+            asks = (self._ratings(rows[place], ctx.branch(place)) for place in chosen)
+            asked.update(found := dict(zip(chosen, await asyncio.gather(*asks), strict=True)))
+            if not any(found.values()):  # a judge that says nothing is not asked about all rows
+                break
+        ratings = [asked.get(place) for place in range(len(rows))]
         weak = [found and max(found) <= self.below for found in ratings]
-        rates = self._failing(labels, ratings, weak)
+        limits = {"below": self.below, "least": self.least, "fewest": self.fewest}
+        rates = failing(labels, asked, **limits)
         earlier = [] if ctx.pool is None else values(ctx.pool, self.by)
         common = Counter(label for names in [*labels, *earlier] for label in names or ())
         needs = {label: rate * sqrt(1 / (common[label] + 1)) for label, rate in rates.items()}
-        failing = [[label for label in names if label in needs] for names in labels]
-        weights = [[needs[label] for label in names] for names in failing]
-        columns = {"ratings": ratings, "is_weak": weak, "failing": failing, "weights": weights}
+        fail = [[label for label in names if label in needs] for names in labels]
+        weights = [[needs[label] for label in names] for names in fail]
+        columns = {"ratings": ratings, "is_weak": weak, "failing": fail, "weights": weights}
         made: Any = {name: pa.array(columns[name], kind) for name, kind in self.writes().items()}
         return decisions(table, [True] * len(table), "", **made)
-
-    def _failing(self, labels: list[list[str]], ratings: Any, weak: Any) -> dict[str, float]:
-        """Return the labels that fail, and 1 - the mean score (0 to 1) of their answers."""
-        seen, bad = dict[str, list[float]](), Counter[str]()
-        for names, found, is_bad in zip(labels, ratings, weak, strict=True):
-            for label in names if found else ():
-                seen.setdefault(label, []).append(fmean(found))
-                bad[label] += bool(is_bad)
-        return {
-            label: 1 - (fmean(means) - WORST) / (BEST - WORST)
-            for label, means in seen.items()
-            if len(means) >= self.least and bad[label] >= self.fewest
-        }
 
     async def _ratings(self, row: Any, ctx: Context) -> list[float] | None:
         """Return a rating per student; None when one of them cannot be read."""
@@ -138,13 +130,3 @@ class Diagnosis(TableStage):
         said = await complete(ctx.llm("judge"), ask, how, whole=False)
         found = None if isinstance(said, Drop) else NUMBER.match(said.text)
         return float(found[1]) if found else None
-
-
-def probed(labels: Sequence[Sequence[str]], order: Sequence[int], k: int) -> list[int]:
-    """Return the places to probe: in `order`, those with a label that has fewer than k so far."""
-    seen, chosen = Counter[str](), list[int]()
-    for place in order:
-        if any(seen[label] < k for label in labels[place]):
-            chosen.append(place)
-            seen.update({*labels[place]})
-    return sorted(chosen)
