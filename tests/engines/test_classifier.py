@@ -98,8 +98,17 @@ def test_its_answers_are_not_those_of_a_reward_model(classer) -> None:
     assert Classifier(**same).identity != Reward(**same).identity
 
 
-def test_the_first_places_of_a_roberta_are_not_for_text(classer, tmp_path) -> None:
-    config = json.loads((classer / "config.json").read_text())
-    more = {"model_type": "xlm-roberta", "max_position_embeddings": 514, "pad_token_id": 1}
-    (tmp_path / "config.json").write_text(json.dumps({**config, **more}))
-    assert positions(tmp_path) == 512
+@pytest.mark.parametrize(
+    ("padding", "longest"), [({"pad_token_id": 1}, 512), ({"pad_token_id": 3}, 510), ({}, 512)]
+)
+def test_the_first_places_of_a_roberta_are_not_for_text(tmp_path, padding, longest) -> None:
+    config = {"model_type": "xlm-roberta", "max_position_embeddings": 514, **padding}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert positions(tmp_path) == longest
+
+
+def test_a_roberta_without_a_padding_token_is_refused(tmp_path) -> None:
+    config = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": None}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(RecipeError, match=r"config\.json: pad_token_id is None, but the places"):
+        positions(tmp_path)

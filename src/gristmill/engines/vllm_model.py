@@ -18,6 +18,9 @@ from gristmill.engines.vllm_process import Process
 from gristmill.engines.vllm_start import is_cpu_build
 from gristmill.errors import RecipeError, RequirementError
 
+ROBERTA_PADDING = 1
+"""What transformers takes where a config does not tell."""
+
 
 class VllmModel(Engine):
     """Starts one `AsyncLLM`, and another one when it dies or falls silent."""
@@ -152,6 +155,12 @@ def positions(folder: Path) -> int | None:
     config = json.loads((folder / "config.json").read_text())
     longest, rope = config.get("max_position_embeddings"), config.get("rope_parameters") or {}
     if isinstance(longest, int) and "roberta" in config.get("model_type", ""):
-        longest -= config["pad_token_id"] + 1  # the first place is behind that of the padding
+        padding = config.get("pad_token_id", ROBERTA_PADDING)
+        if not isinstance(padding, int):
+            raise RecipeError(
+                f"{folder / 'config.json'}: pad_token_id is {padding}, but the places of a roberta "
+                f"begin behind it; write that of its tokenizer, {ROBERTA_PADDING} in most"
+            )
+        longest -= padding + 1  # the first place is behind that of the padding
     is_scaled = config.get("rope_scaling") or rope.get("rope_type", "default") != "default"
     return longest if isinstance(longest, int) and not is_scaled else None
