@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gristmill.geometry.knn import Indices, faiss
+from gristmill.geometry.knn import Indices, faiss, has_gpu
 from gristmill.geometry.vectors import Array
 
 SEED = 0
@@ -24,7 +24,7 @@ def clusters(points: Array, k: int) -> Iterator[Indices]:
         yield np.arange(len(points))
         return
     means = faiss().Kmeans(
-        points.shape[1], k, niter=10, seed=SEED, spherical=True,
+        points.shape[1], k, niter=10, seed=SEED, spherical=True, gpu=has_gpu(),
         min_points_per_centroid=1, max_points_per_centroid=SAMPLE,
     )  # fmt: skip
     means.train(np.ascontiguousarray(points))

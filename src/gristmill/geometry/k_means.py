@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gristmill.geometry.knn import faiss
+from gristmill.geometry.knn import faiss, has_gpu
 from gristmill.geometry.picks import Indices
 from gristmill.geometry.vectors import Array
 
@@ -43,14 +43,14 @@ def k_means(
     n, d = points.shape
     if not n:
         return Clusters(np.empty((0, d), np.float32), np.empty(0, np.int64))
-    points, k, module = np.ascontiguousarray(points, np.float32), min(k, n), faiss()
-    learner = module.Kmeans(
+    points, k = np.ascontiguousarray(points, np.float32), min(k, n)
+    learner = faiss().Kmeans(
         d,
         k,
         niter=iterations,
         nredo=tries,
         seed=seed,
-        gpu=getattr(module, "get_num_gpus", int)() > 0,
+        gpu=has_gpu(),
         min_points_per_centroid=1,  # only a warning
         max_points_per_centroid=points_per_center,
     )

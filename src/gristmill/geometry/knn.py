@@ -49,6 +49,11 @@ def faiss() -> Any:
         ) from error
 
 
+def has_gpu() -> bool:
+    """Say whether FAISS can work on a GPU: its build can, and there is one."""
+    return bool(getattr(faiss(), "get_num_gpus", int)() > 0)
+
+
 def knn(
     points: Array, k: int, metric: Metric = "cosine", cells: int = 0, probes: int = 16
 ) -> Graph:
@@ -99,11 +104,10 @@ def _index(points: Array, metric: Metric, cells: int, probes: int) -> Any:
         kind = module.METRIC_INNER_PRODUCT if metric == "cosine" else module.METRIC_L2
         index = module.IndexIVFFlat(flat, d, min(cells, len(points)), kind)
         index.cp.seed, index.nprobe = SEED, probes
-    if getattr(module, "get_num_gpus", int)() > 0:
-        index = module.index_cpu_to_all_gpus(index)
-    if cells:
         step = max(1, len(points) // (SAMPLE * cells))
-        index.train(points[::step])
+        index.train(points[::step])  # on the processor: the same cells everywhere
+    if has_gpu():
+        index = module.index_cpu_to_all_gpus(index)
     index.add(points)
     return index
 
