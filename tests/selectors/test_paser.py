@@ -55,6 +55,15 @@ def test_the_number_of_clusters_is_where_the_error_ends() -> None:
     assert found.eigenvalues[2] < 0.01 < 0.9 < found.eigenvalues[3]
 
 
+@pytest.mark.parametrize(("left", "parts"), [(0.895, 2), (0.905, 1)])
+def test_one_more_cluster_has_to_take_a_tenth_of_the_error(left, parts) -> None:
+    """By hand: the best factors of a diagonal are its largest numbers, the error is the rest."""
+    squares = [2.0, 1 - left**2, *[left**2 / 40] * 40]  # after the second 0.987 is left by each
+    of, errors = module._factors(np.diag(np.sqrt(squares)), range(1, 21), 0)
+    assert [errors[1], errors[2] / errors[1]] == pytest.approx([3**-0.5, left], abs=1e-4)
+    assert [len(errors), len(set(of.tolist()))] == [parts + 1, parts]
+
+
 def test_a_graph_of_neighbours_finds_the_same_clusters() -> None:
     small, module.DENSE = module.DENSE, 50
     try:
