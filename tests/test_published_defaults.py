@@ -30,6 +30,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     },
     "selectors.skill_it": {"rounds": 6, "eta": 0.5, "window": 3},
     "selectors.stat_sel": {"draws": 5, "answers": 3},
+    "generators.stat_syn": {"shots": 3, "n": 2},
     "selectors.scale_bio": {"alpha": 100.0, "rate": 0.01, "batch": 128, "still": 1e-3},
     "selectors.gme": {"rule": "utopia", "once": False, "decimals": 5},
     "selectors.contrastive": {"margin": 3.0},
@@ -53,6 +54,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     "facility_location": {"stages.3.rate": 0.2, "stages.3.rate_of": "table", "stages.3.below": 1.0},
     "ic_ifd": {"engines.scorer.template": "plain", "stages.-1.rate": 0.25},
     "select2reason": {"stages.-1.rate": 0.1},
+    "stat_syn": {"stages.2.n": 3, "stages.3.min_votes": 2, "stages.3.every": True},
     "sftmix": {"engines.trainer.checkpoints": 3},
 }
 

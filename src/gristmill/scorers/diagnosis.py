@@ -101,8 +101,7 @@ class Diagnosis(TableStage):
                 break
         ratings = [asked.get(place) for place in range(len(rows))]
         weak = [found and max(found) <= self.below for found in ratings]
-        limits = {"below": self.below, "least": self.least, "fewest": self.fewest}
-        rates = failing(labels, asked, **limits)
+        rates = failing(labels, asked, below=self.below, least=self.least, fewest=self.fewest)
         earlier = [] if ctx.pool is None else values(ctx.pool, self.by)
         common = Counter(label for names in [*labels, *earlier] for label in names or ())
         needs = {label: rate * sqrt(1 / (common[label] + 1)) for label, rate in rates.items()}
