@@ -105,8 +105,9 @@ SMALL = "m_ifeval/responses_Qwen2.5-0.5B-Instruct-GPTQ-Int4.jsonl"
     [
         (Refusals(), ALPACA, 6),
         (Refusals(sorry_below=80), ALPACA, 19),
-        (Loops(), BASE, 248),
-        (Loops(min_distinct=0.0, min_zlib=0.0, same_lines=3, counted=0), BASE, 230),
+        (Loops(), BASE, 249),
+        (Loops(min_distinct=0.0, min_zlib=0.0, same_lines=3, counted=0, addresses=0), BASE, 230),
+        (Loops(min_distinct=0.0, min_zlib=0.0, counted=0), BASE, 3),
         (TemplateLeaks(), ALPACA, 23),
         (TemplateLeaks(), BASE, 168),
         (TemplateLeaks(templates=("# Input",)), BASE, 179),

@@ -37,7 +37,20 @@ def test_an_answer_that_only_counts_on_loops(kind) -> None:
     assert Loop(counted=0)(text) is None
 
 
+PAGE = "http://example.com/questions/82705/what-is-better-about-{}-and-threads"
+OTHER = " ".join(f"A{chr(97 + i % 26)}b{chr(97 + i // 26)} cd{i % 7}e" for i in range(150))
+
+
+def test_one_address_again_and_again_loops_however_few_numbers_stand_between() -> None:
+    text = " ".join(f"Question{i}: {PAGE.format('processes')}" for i in range(1, 9))
+    assert loops(f"{text}\n{OTHER}") == f"8 times: {PAGE.format('processes'):.60}"
+    assert Loop(addresses=9)(f"{text}\n{OTHER}") is None
+    assert Loop(addresses=0)(f"{text}\n{OTHER}") is None
+
+
 HONEST = {
+    "addresses": " ".join(PAGE.format(chr(97 + i)) for i in range(12)) + OTHER,
+    "address in code": f"```\n{' '.join([PAGE.format('x')] * 12)}\n```\n{OTHER}",
     "to a hundred": " ".join(map(str, range(1, 101))),
     "39 times": "".join(f"codice_{i}\n" for i in range(39)),
     "no step": ", ".join(str(i * i) for i in range(200)),

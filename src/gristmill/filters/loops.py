@@ -1,4 +1,4 @@
-"""Drop rows whose answer repeats itself (F6): words, lines, all that compresses, or counting on.
+"""Drop rows whose answer repeats itself (F6): words, lines, addresses, or all, or only counts on.
 
 Source: our own limits, tuned as `text/detectors.py` and `text/counting.py` say. Code blocks, tables
 and markup repeat by their nature and are looked at as one word each.
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.counting import COUNTED
-from gristmill.text.looping import MIN_DISTINCT, MIN_ZLIB, Loop
+from gristmill.text.looping import ADDRESSES, MIN_DISTINCT, MIN_ZLIB, Loop
 from gristmill.text.turns import Spoken, answers
 
 
@@ -23,7 +23,7 @@ class Nothing(TypedDict):
 class Loops(RowStage):
     """Look at every answer; the detail has the measure and its value."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"loop"})
 
     min_distinct: float = Field(default=MIN_DISTINCT, ge=0, le=1)
@@ -38,9 +38,12 @@ class Loops(RowStage):
     counted: int = Field(default=COUNTED, ge=0)
     """Steps from which on an answer that only counts on loops, three times as many where no letter
     stands between the numbers; 0 for any."""
+    addresses: int = Field(default=ADDRESSES, ge=0)
+    """Times from which on one address of the web makes a loop; 0 for any."""
 
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Look at one answer after the other."""
-        loop = Loop(self.min_distinct, self.min_zlib, self.ngram, self.same_lines, self.counted)
+        limits = (self.min_distinct, self.min_zlib, self.ngram, self.same_lines, self.counted)
+        loop = Loop(*limits, self.addresses)
         evidence = next(filter(None, map(loop, answers(row))), None)
         return Drop("loop", evidence) if evidence else {}

@@ -5,6 +5,7 @@ Tuned as `detectors.py` says.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -26,6 +27,9 @@ WORD_BYTES = 2
 """Compressed size of a word that did not come before, at least: 2.5 in 26,787 real texts, 3.7 in
 those of them that loop; less only where somebody counts in long numbers of 0 and 1. Where the
 words of a text alone take more, it need not be compressed."""
+ADDRESSES = 8
+"""Times from which on one address is a loop: of 316,880 real texts one has any five times, a base
+model's, and it stands there nineteen times. What counts in front of them need not go far."""
 READ = 200_000
 """Characters of a text that are looked at: a loop is one long before."""
 SHORT = 2 * MIN_LOOP_WORDS - 1
@@ -36,6 +40,7 @@ HEADER = 32
 SMALL = 2000
 """Bytes up to which a window of 4,096 leaves nothing out."""
 CUT = SPACED.ljust(256)
+ADDRESS = re.compile(r"\b[a-z]+://\S+", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,18 @@ class Loop:
     """Times that a line comes before it is a loop; 0 for any."""
     counted: int = COUNTED
     """Steps from which on numbers that count between the same words are a loop; 0 for any."""
+    addresses: int = ADDRESSES
+    """Times that an address comes before it is a loop; 0 for any."""
 
     def __call__(self, text: str) -> str | None:
         """Find a text that repeats itself, other than code blocks, tables and markup do."""
         text = text[:READ]
         if self.repeats(text) and (evidence := self.repeats(fold(text, self.repeats))):
             return evidence
+        if self.addresses and text.count("://") >= self.addresses:
+            found = Counter(ADDRESS.findall(fold(text, self.repeats))).most_common(1)
+            if found and found[0][1] >= self.addresses:
+                return f"{found[0][1]} times: {found[0][0]:.60}"
         if self.counted and has_numbers(text, self.counted):
             return counting(fold(text, self.repeats), self.counted)
         return None
