@@ -117,6 +117,10 @@ def test_what_the_checker_says_names_line_and_fault() -> None:
     (error,) = type_errors("def f(x: int) -> str:\n    return x\n")
     assert error.startswith("2: Incompatible return value type")
     assert type_errors("def f(:")[0].startswith("1: ")
+    untyped = (
+        "def f(n):\n    d = {}\n    x = 0\n    x = n / 2\n    d[x] = n = list(d)\n    return n\n"
+    )
+    assert type_errors(untyped) == [], "nobody said of which types they are"
 
 
 def test_code_that_no_compiler_survives_does_not_compile(ask, script) -> None:

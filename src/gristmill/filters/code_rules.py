@@ -41,7 +41,7 @@ class Nothing(TypedDict):
 class CodeRules(RowStage):
     """Drop an answer at the first rule that its code breaks; the detail says where."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset(
         {"no_code", "code_too_long", "does_not_compile", "banned_import", "unfinished",
          "no_docstring", "too_complex", "wrong_type"}

@@ -11,8 +11,10 @@ MOST = 20
 FLAGS = (
     "--config-file=", "--no-incremental", "--cache-dir=/dev/null", "--ignore-missing-imports",
     "--no-site-packages", "--no-error-summary", "--hide-error-context",
-    "--check-untyped-defs",
+    "--check-untyped-defs", "--allow-redefinition", "--disable-error-code=var-annotated",
 )  # fmt: skip
+"""What has no annotation may change its type, and need not get one: of 799 reference solutions of
+MBPP and HumanEval 32 were rejected without the last two, 10 with them."""
 
 
 def type_errors(code: str) -> list[str]:
