@@ -186,6 +186,7 @@ def test_the_loop_ends_when_no_fewer_labels_fail(later, script) -> None:
         (Completion(LISTED, "length", 9, 9), [None, "cut_off"]),
         ("1. Of course! Here is one\n2. I cannot assist with that.", ["answered", "refusal"]),
         ("1. Use {label} in a sentence.", ["template_leak"]),
+        ("1. How many deltas are there?\n2. Label the parts of a river.", [None, None]),
         ("Name a delta.", ["no_list"]),
         ("I'm sorry, but I can't help with that.", ["no_list"]),
         (" ", ["empty"]),

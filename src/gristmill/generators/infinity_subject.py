@@ -42,7 +42,7 @@ list of instructions, without answers.
 {examples}
 
 ### New instructions"""
-MARKERS = markers([TARGETED])
+MARKERS = markers([TARGETED]) - {"How many", "Label"}  # which instructions have as well
 COPIED = 0.7
 """ROUGE-L above which a new instruction is one of the examples."""
 
@@ -70,7 +70,7 @@ class InfinitySubject(RowStage):
     Where none fails, or no fewer than a round before, every seed leaves: the loop is over.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | REWRITE_FLAWS | {
         "copied_example", "no_list", "over_limit", "not_failing", "no_progress"
     }  # fmt: skip
