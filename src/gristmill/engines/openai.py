@@ -261,7 +261,7 @@ class OpenAI(Engine):
         return Probs(shares, min(1.0, mass), used.get("prompt_tokens") or 0)
 
     async def _ask(self, prompt: Prompt, asked: dict[str, Any], key: str) -> dict[str, Any]:
-        """Post, and post again with growing waits while the server is busy or away.
+        """Post, and post again with growing waits while the server is busy, away or not to be read.
 
         The answer's key goes along as X-Request-Id: the server's log then names what `trace` shows.
         """
@@ -277,14 +277,17 @@ class OpenAI(Engine):
                 await asyncio.sleep(min(60.0, self.backoff_s * 2 ** (attempt - 1)))
             try:
                 reply = await self._post(url, body, key)
+                if reply.status_code in (401, 403):
+                    raise self._locked_out(reply)
+                if reply.status_code not in AGAIN:
+                    return read_reply(url, reply)
+                why = f"status {reply.status_code}"
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__} {error}".strip()
-                continue
-            if reply.status_code in (401, 403):
-                raise self._locked_out(reply)
-            if reply.status_code not in AGAIN:
-                return read_reply(url, reply)
-            why = f"status {reply.status_code}"
+            except EngineRefused:
+                raise
+            except EngineError as error:  # no answer: a page of something in between, or half of it
+                why = str(error).removeprefix(f"{url} ")
         raise EngineError(f"{url} did not answer in {self.attempts} attempts: {why}")
 
     async def _post(self, url: str, body: dict[str, Any], key: str) -> httpx.Response:
