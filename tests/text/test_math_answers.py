@@ -30,7 +30,7 @@ from gristmill.text.math_answers import clean, compare, extract, gold_of, is_har
         ("so -2\\frac12", "-2\\frac12"),
         ("so 3\\sqrt{2}", "3\\sqrt{2}"),
         ("\\frac{\\sqrt{3}}{2} of it", "\\frac{\\sqrt{3}}{2}"),
-        ("5 \\text{ cm}", "5"),
+        ("5 \\text{ cm}", "5 \\text{ cm}"),
         (".5", ".5"),
         ("so 1\u202f000", "1\u202f000"),
         ("so -12\u2009345.5 kg", "-12\u2009345.5 kg"),

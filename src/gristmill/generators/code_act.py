@@ -70,6 +70,7 @@ class Episode(TypedDict):
 class CodeAct(RowStage):
     """Let a model act until its answer is right; what was easy or never right leaves."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_answer", "easy", "unsolved", "unjudged", "unsteady", "no_clean_run"}
     )
@@ -143,8 +144,7 @@ class CodeAct(RowStage):
         """Say whether an answer is right; None where nobody can say."""
         if not (tests := row.get("tests")):
             return compare(gold_of(row["output"]), text.strip()).same
-        ask = Program(
-            python_code(text) or text, tests, timeout_s=self.timeout_s, profile=self.profile
-        )
+        code = python_code(text) or text
+        ask = Program(code, tests, timeout_s=self.timeout_s, profile=self.profile)
         status = (await ctx.sandbox.run(ask)).status
         return None if status in UNJUDGED else bool(status == "pass")

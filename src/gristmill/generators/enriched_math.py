@@ -80,7 +80,7 @@ class EnrichedMath(RowStage):
         {"no_answer", "no_plan", "plan_tells", "wrong_answer", "shorter", "lost_numbers"}
     )
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     retries: int = Field(default=2, ge=0)
     """Further solutions where one is no good. Our choice."""
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=1024)
@@ -131,8 +131,9 @@ def tells(item: str, answer: str, question: str) -> bool:
 
 def lacks(text: str, human: str, answer: str) -> Drop | None:
     """Say why a full solution is no good."""
-    if not compare(answer, extract(text) or "").same:
-        return Drop("wrong_answer", f"{extract(text)} against {answer}")
+    found = extract(text, answer) or ""
+    if not compare(answer, found).same:
+        return Drop("wrong_answer", f"{found} against {answer}")
     if len(text.strip()) < len(human):
         return Drop("shorter", f"{len(text.strip())} < {len(human)} characters")
     lost = numbers(human) - numbers(text)

@@ -62,7 +62,7 @@ class Fused(Pair, total=False):
 class FuseChat(RowStage):
     """Make of a prompt the best answer of all, or a pair of one model's answers."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"none_correct", "no_pair"})
 
     sources: tuple[str, ...] = Field(default=("first", "second"), min_length=1)
@@ -122,12 +122,12 @@ class FuseChat(RowStage):
 
     async def _is_right(self, text: str, row: Asked, ctx: Context) -> bool | None:
         if self.domain == "math":
-            return compare(gold_of(row.get("reference") or ""), extract(text) or "").same
+            gold = gold_of(row.get("reference") or "")
+            return compare(gold, extract(text, gold) or "").same
         if self.domain == "code":
-            if not (tests := row.get("tests")):
-                return None
-            status = (await ctx.sandbox.run(Program(python_code(text) or "", tests=tests))).status
-            return None if status in UNJUDGED else bool(status == "pass")
+            ask = Program(python_code(text) or "", tests=row.get("tests") or "")
+            status = (await ctx.sandbox.run(ask)).status if ask.tests else None
+            return None if status in {None, *UNJUDGED} else bool(status == "pass")
         return True
 
 

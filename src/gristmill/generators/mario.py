@@ -74,6 +74,7 @@ class Solution(TypedDict):
 class Mario(RowStage):
     """Make one row per sample: its solution where the answer is right, a Drop otherwise."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_answer", "invalid_step", "no_final", "unsteady", "wrong_answer", "unjudged"}
     )

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from fractions import Fraction
 
-from gristmill.text.measures import Measure, measure
+from gristmill.text.measures import MONEY, Measure, end_of_unit, measure, spelled
 
 MAX_CHARS = 300
 """Longer answers are compared as texts only."""
@@ -24,18 +24,17 @@ _GROUPED = r"\d{1,3}(?:(?:[\u00a0\u2009\u202f]|\\[,;: !]|\{,\})\d{3})+(?!\d)"
 """Groups of three between narrow or no-break spaces, those of LaTeX, or its comma in braces."""
 _BRACES = r"\{(?:[^{}]|\{[^{}]*\})*\}"
 LAST = re.compile(
-    r"(?:(?<![\w)\]}])[-\u2212]\$?)?(?:"
+    r"(?:(?<![\w)\]}])[-\u2212](?:\$|[€£¥₹₩] ?)?)?(?:"
+    r"(?<![\w.,])\d+(?:\.\d+)? ?(?:\\times|\\cdot|[*·\u00d7]) ?10\^\{?-?\d+\}?|"
     rf"(?:\d+ ?)?\\(?:[dt]?frac(?:{_BRACES}{_BRACES}|\d\d)|sqrt{_BRACES})|"
     rf"(?<![\w^.])(?<!\^[{{-])(?<!\^\{{-)(?:\d+ (?=\d+/\d))?"
     rf"(?:(?:{_GROUPED}|\d+(?:,\d+)*)(?:\.\d+)?|\.\d+)"
-    r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?%?)"
+    r"(?:\^\{?-?\d+\}?|\s*/\s*\d+)?(?:\\?%| ?(?:\\pi|π))?)"
 )
 """A number as people write one: with its sign, its power, as a fraction; `2` of `cm^2` is none."""
 NOISE = re.compile(
     r"\\left(?![a-z])|\\right(?![a-z])|\\[!,;: ]|\\displaystyle|\\?\$|\^\{?\\circ\}?|°"
 )
-PRICE = re.compile(r"[-\u2212]?\\?\$[^$]+")
-"""An amount in dollars; between two signs stands mathematics."""
 TEXT = re.compile(r"\\(?:text|mathrm|textbf|mbox|mathbf)\{([^{}]*)\}")
 SHORT_FRACTION = re.compile(r"\\frac(?:(\d)(\d)|\{([^{}]*)\}\{([^{}]*)\})")
 GROUPED = re.compile(rf"(?<![\d.,]){_GROUPED}")
@@ -45,6 +44,7 @@ NUMBER = re.compile(
     r"(?:/(?P<bottom>\d+))?(?P<percent>%?)",
     re.IGNORECASE,
 )
+SCIENTIFIC = re.compile(r"([+-]?\d+(?:\.\d+)?) ?(?:\\times|\\cdot|[*·\u00d7]) ?10\^\{?(-?\d+)\}?")
 CHOICE = re.compile(r"\(?([A-J])\)?[.:]?")
 UNWRAP = re.compile(r"[a-zA-Z] ?= ?([^=]+)")
 WORDS = re.compile(r"[^\W\d_]{2,}(?:[ '-][^\W\d_]+)*")
@@ -62,11 +62,12 @@ class Found:
     rung: str
 
 
-def extract(text: str) -> str | None:
+def extract(text: str, gold: str = "") -> str | None:
     """Return the final answer of a response: the most explicit form that it has, else None.
 
     In order: a tagged field, the last box, a line that starts with #### or A:, "answer is", the
-    last number with its unit. An empty box is an empty answer, not a reason to look on.
+    last number with its unit. An empty box is an empty answer, not a reason to look on. Where the
+    right answer has a unit, what stands behind the last number is taken for one, too.
     """
     if found := TAGGED.findall(text):
         return str(found[-1]).strip() or None
@@ -78,19 +79,21 @@ def extract(text: str) -> str | None:
         return line[1].strip()
     if found := PHRASE.findall(text):
         return str(found[-1]).strip() or None
-    return last_measure(text)
+    return last_measure(text, any_word=_measured(gold) is not None)
 
 
-def last_measure(text: str) -> str | None:
-    """Return the last number of a text, with the unit behind it where that is a well-known one."""
+def last_measure(text: str, *, any_word: bool = False) -> str | None:
+    """Return the last number of a text, with its unit where that is known, or is `any_word`."""
     if not (found := [*LAST.finditer(text)]):
         return None
-    tail = text[found[-1].start() :][:MAX_CHARS].partition("\n")[0].strip(" .")
-    unit = measure(clean(tail))
-    if unit and unit.can_be_left_out:
-        return tail
-    is_price = text.endswith("$", 0, found[-1].start()) and "$" not in tail
-    return "$" * is_price + found[-1][0]
+    begin, end = found[-1].span()
+    money = MONEY.search(text[max(0, begin - 8) : begin])
+    end = end_of_unit(text, end, any_word=any_word and not money)
+    line = text[text.rfind("\n", 0, begin) + 1 :].partition("\n")[0]
+    if line.count("$") == 1 and text.startswith("$", end):
+        return text[begin : end + 1]
+    is_price = money and "$" not in text[begin:].partition("\n")[0]
+    return (money[0].removeprefix("\\") if money and is_price else "") + text[begin:end]
 
 
 def last_number(text: str) -> str | None:
@@ -146,7 +149,10 @@ def _fraction(found: re.Match[str]) -> str:
 
 def number(text: str) -> tuple[Fraction, bool] | None:
     """Return the exact value of a number and whether it is a percentage; None for anything else."""
-    found = NUMBER.fullmatch(text) if len(text) <= MAX_CHARS else None
+    if len(text) > MAX_CHARS:
+        return None
+    power = SCIENTIFIC.fullmatch(text)
+    found = NUMBER.fullmatch(f"{power[1]}e{power[2]}" if power else text)
     if not found or (found["whole"] and not found["bottom"]):
         return None
     bottom = Fraction(found["bottom"] or 1)
@@ -203,10 +209,9 @@ def _by_units(gold: str, answer: str) -> Found | tuple[str, str] | None:
 def _measured(text: str) -> Measure | None:
     if len(text) > MAX_CHARS:
         return None
-    if PRICE.fullmatch(text.strip()) and number(clean(text)):
-        return Measure(clean(text), "dollar", is_apart=True)
-    found = measure(clean(TEXT.sub(r" \1 ", text)))
-    return found if found and number(found.number) else None
+    found = measure(clean(TEXT.sub(r" \1 ", spelled(text))))
+    is_one = found and (number(found.number) or found.can_be_left_out or TEXT.search(text))
+    return found if is_one else None
 
 
 def _compare_numbers(

@@ -70,7 +70,7 @@ class Judged(TypedDict):
 class MathAnswer(RowStage):
     """Find the final answer in `output` and compare it with the reference, rung by rung."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
 
     reference: str = "reference"
     """Column with the right answer: alone, or a worked solution that marks it."""
@@ -94,7 +94,7 @@ class MathAnswer(RowStage):
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Judged:
         """Judge one response."""
         gold = gold_of(str(row[self.reference] or ""))
-        answer = extract(row["output"] or "")
+        answer = extract(row["output"] or "", gold)
         if not clean(gold):
             return judged(None, "no_reference", f"{self.reference} is empty", answer)
         if answer is None:
