@@ -118,6 +118,17 @@ def test_the_shipped_model_is_called_a_toy_before_it_judges_anybodys_rows(call, 
     assert toy not in call("check", "tiny.yaml")[1]
 
 
+def test_a_stage_that_compares_with_nothing_says_so(call, place) -> None:
+    nothing = "contamination: no benchmark was registered"
+    (place / "own.yaml").write_text('{"name": "own", "stages": [{"use": "filters.contamination"}]}')
+    (place / "rows.jsonl").write_text('{"instruction": "Why?", "output": "So."}')
+    given = ("own.yaml", "--input", "rows.jsonl")
+    assert nothing in call("check", *given)[1]
+    assert nothing in call("run", *given, *BARE)[2]
+    assert call("benchmarks", "add", "mine", "rows.jsonl")[0] == 0
+    assert nothing not in call("check", *given)[1]
+
+
 def test_an_export_without_a_place_for_some_rows_says_so(call, place) -> None:
     rows = [{"instruction": "Why?", "output": "So."}, {"instruction": "And then?"}]
     (place / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))

@@ -57,6 +57,16 @@ def test_everything_that_is_said_is_looked_at(row) -> None:
     assert isinstance(stage()({**dict.fromkeys(CLEAN), **row}), Drop)
 
 
+def test_all_that_is_registered_is_meant_where_nothing_is_named(tmp_path) -> None:
+    whole = Contamination(registry=str(TINY))
+    assert whole.pins == stage().pins != ()
+    assert isinstance(whole({**CLEAN, "input": GEESE}), Drop)
+    empty = Contamination(registry=str(tmp_path / "none.json"))
+    assert (empty.pins, empty({**CLEAN, "input": GEESE})) == ((), {})
+    with pytest.raises(ValueError, match="benchmarks"):
+        stage(benchmarks=())
+
+
 def test_on_request_one_column_is_looked_into_and_nothing_else() -> None:
     of_seeds = stage(column="code")
     assert of_seeds.reads() == {"code", "flags"}

@@ -7,6 +7,7 @@ import pytest
 
 from gristmill import Recipe, run
 from gristmill.errors import GateClosed
+from gristmill.formats.protecting import NONE
 from gristmill.publishing import card, hub, report
 from gristmill.publishing.contamination import NEVER, above_limit, compared
 from gristmill.publishing.diff import diff
@@ -55,6 +56,13 @@ def test_a_set_that_nothing_repeats_is_on_the_card_too(ran) -> None:
         "| `tiny` | nothing found | 0 | 0 |"
         in card.write(ran(use(methods="[solutions]"))).read_text()
     )
+
+
+def test_a_stage_that_names_nothing_says_what_was_registered(ran, tmp_path) -> None:
+    path = ran(f"{{use: filters.contamination, registry: {TINY}}}")
+    assert "| `tiny` | words | 2 | 0 |" in unlinked(card.write(path).read_text())
+    none = ran(f"{{use: filters.contamination, registry: {tmp_path / 'none.json'}}}")
+    assert f"Stage `contamination` compared nothing: {NONE}." in card.write(none).read_text()
 
 
 def test_flagged_rows_close_the_gate_above_the_limit(ran, monkeypatch) -> None:

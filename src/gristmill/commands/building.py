@@ -22,6 +22,7 @@ from gristmill.errors import InputError
 from gristmill.flows.kinship import own_family
 from gristmill.flows.order import Order
 from gristmill.formats.exports import NOTES
+from gristmill.formats.protecting import NONE
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.recipe import Budget, Recipe
 from gristmill.pipelines.workspace import Prepared, prepare
@@ -144,8 +145,14 @@ def announce(prepared: Prepared, order: Order, screen: Screen) -> None:
 
 
 def cautions(prepared: Prepared) -> Iterator[str]:
-    """Yield what somebody should know before the rows count: the shipped model is a toy."""
+    """Yield what somebody should know before the rows count, as that the shipped model is a toy."""
     yield from own_family(prepared)
+    for use in prepared.plan.uses:
+        if getattr(use.stage, "pins", None) == ():
+            yield (
+                f"{use.label}: {NONE}, so nothing is compared; "
+                "build-dataset benchmarks add NAME SOURCE"
+            )
     if prepared.recipe.name == "demo":
         return  # all that it is for
     for role, engine in prepared.engines.items():

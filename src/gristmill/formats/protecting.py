@@ -9,12 +9,14 @@ from pydantic import BaseModel, Field, PrivateAttr, model_validator
 
 from gristmill.errors import InputError
 from gristmill.formats.annotations import arrow
-from gristmill.formats.benchmarks import rows_of, verified
+from gristmill.formats.benchmarks import load, rows_of, verified
 from gristmill.storage.rows import CONTENT
 from gristmill.text.overlaps import MAX_RATE, Protected
 
 PIN = 12
 """Letters of a digest that a pin has."""
+NONE = "no benchmark was registered"
+"""What a card and `check` say of a stage that names no benchmark where there is none."""
 WRITTEN = {"flags": CONTENT["flags"], "hit": arrow(str)}
 """Columns of a row that stays with a flag."""
 
@@ -22,8 +24,9 @@ WRITTEN = {"flags": CONTENT["flags"], "hit": arrow(str)}
 class Protecting(BaseModel):
     """Parameters that name benchmarks; their pins make another set another run."""
 
-    benchmarks: tuple[str, ...] = Field(min_length=1)
-    """Names in the registry."""
+    benchmarks: tuple[str, ...] | None = Field(default=None, min_length=1)
+    """Names in the registry. None: all that it has when the recipe is checked; where it has none,
+    nothing is compared, and `check`, `run` and the card say so."""
     registry: str = ".gristmill/benchmarks.json"
     """Its file, from the current folder on: that of the default workspace."""
     action: Literal["drop", "flag"] = "drop"
@@ -36,8 +39,9 @@ class Protecting(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
-        names = given.get("benchmarks") or ()
         registry = Path(given.get("registry") or cls.model_fields["registry"].default)
+        names = given.get("benchmarks")
+        names = sorted(load(registry)) if names is None else names
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             return given
         pins = tuple(f"{name}={verified(registry, name)[0].sha256[:PIN]}" for name in names)

@@ -178,21 +178,21 @@ def _claim(path: Path, prepared: Prepared) -> None:
 
     The ledger goes: from now on the run is unfinished, also one that was finished and grows.
     """
-    locked, known = path / "recipe.lock.yaml", dict[str, Any]()
-    if locked.exists():
-        known = yaml.safe_load(locked.read_text(encoding="utf-8")) or {}
-        if (found := known.get("fingerprint")) != prepared.plan.fingerprint:
-            raise InputError(
-                f"{path} belongs to another recipe (fingerprint {str(found)[:12]}, this one is "
-                f"{prepared.plan.fingerprint[:12]}); move it away or name another folder"
-            )
+    locked, wanted = path / "recipe.lock.yaml", prepared.plan.fingerprint
+    known = yaml.safe_load(locked.read_text(encoding="utf-8")) or {} if locked.exists() else {}
+    if locked.exists() and (found := known.get("fingerprint")) != wanted:
+        raise InputError(
+            f"{path} belongs to another recipe (fingerprint {str(found)[:12]}, this one is "
+            f"{wanted[:12]}); move it away or name another folder"
+        )
     # The same fingerprint means the same models: nobody is asked again.
-    said, engines = known.get("models") or {}, prepared.engines
+    said, engines, uses = known.get("models") or {}, prepared.engines, prepared.plan.uses
     origins = {role: said.get(role) or engine.origin() for role, engine in engines.items()}
     text = {
-        "fingerprint": prepared.plan.fingerprint,
-        "engines": {role: engine.identity for role, engine in prepared.engines.items()},
+        "fingerprint": wanted,
+        "engines": {role: engine.identity for role, engine in engines.items()},
         "models": {role: told for role, told in origins.items() if told},
+        "pins": {use.label: pins for use in uses if (pins := [*getattr(use.stage, "pins", ())])},
         "recipe": prepared.recipe.model_dump(mode="json"),
     }
     write_text(locked, yaml.safe_dump(text, sort_keys=False, allow_unicode=True))

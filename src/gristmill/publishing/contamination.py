@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from gristmill.formats.protecting import NONE
 from gristmill.publishing.charts import leading
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
@@ -34,6 +35,7 @@ class Compared:
     kept: Hits
     """Of the dataset's rows."""
     methods: Sequence[str]
+    benchmarks: Sequence[str]
 
     @property
     def max_rate(self) -> float:
@@ -46,7 +48,8 @@ def compared(run: RunFiles) -> list[Compared]:
     stages = run.recipe.get("stages") or []
     return [
         Compared(label, params, _dropped(run, label), _kept(run, label),
-                 params.get("methods", METHODS_OF[use]))
+                 params.get("methods", METHODS_OF[use]),
+                 params.get("benchmarks") or run.benchmarks(label))
         for (label, use), params in zip(run.uses.items(), stages, strict=False)
         if use in METHODS_OF
     ]  # fmt: skip
@@ -71,6 +74,9 @@ def section(run: RunFiles) -> Iterator[str]:
     if not uses:
         yield NEVER
     for use in uses:
+        if not use.benchmarks:
+            yield f"Stage `{use.label}` compared nothing: {NONE}.\n"
+            continue
         runs = f"{use.params.get('ngram', NGRAM)} words" if "words" in use.methods else ""
         how = ", ".join(use.methods) + (runs and f" (runs of {runs})")
         yield f"Stage `{use.label}` looked by {how}."
@@ -84,7 +90,7 @@ def section(run: RunFiles) -> Iterator[str]:
 
 def _table(use: Compared) -> Iterator[str]:
     found = {*use.dropped, *use.kept}
-    for name in use.params.get("benchmarks") or ():
+    for name in use.benchmarks:
         methods = sorted(method for benchmark, method in found if benchmark == name)
         for method in methods or ["nothing found"]:
             key = name, method

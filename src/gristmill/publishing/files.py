@@ -71,6 +71,11 @@ class RunFiles:
         """The recipe as it ran."""
         return self.lock.get("recipe") or {}
 
+    def benchmarks(self, label: str) -> list[str]:
+        """Return the names of the benchmarks that a stage compared rows with."""
+        pins = (self.lock.get("pins") or {}).get(label) or ()
+        return [pin.rpartition("=")[0] for pin in pins]
+
     @property
     def name(self) -> str:
         """The recipe's name."""

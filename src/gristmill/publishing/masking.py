@@ -43,7 +43,11 @@ def repeats_of(run: RunFiles) -> Callable[[Row, str], str | None]:
     """
     stages = zip(run.uses.items(), run.recipe.get("stages") or (), strict=False)
     end = len(run.places)
-    compared = [(run.places.get(label, end), at) for (label, use), at in stages if use in COMPARING]
+    compared = [
+        (run.places.get(label, end), {**at, "benchmarks": names})
+        for (label, use), at in stages
+        if use in COMPARING and (names := at.get("benchmarks") or run.benchmarks(label))
+    ]
 
     def why(row: Row, detail: str) -> str | None:
         place = run.places.get(row["end_at"], -1) if row.get("end_at") else end + 1
