@@ -67,6 +67,10 @@ def test_a_function_runs_then_is_called_by_its_head_alone(ask, script, sandbox) 
     assert json.loads(pets["skeleton"]) == [{"id": "int", "name": "str"}]
     assert (pet["name"], pet["example"]) == ("pet", f"pet(id={id_})")
     assert json.loads(pet["skeleton"]) == {"id": "int", "name": "str"}
+    again = engine.calls[4].prompt[0]["content"]
+    assert "### What failed before\ndef pet(id):" in again
+    assert "pet(-1)\n\n" in again
+    assert "was not found" in again.partition("pet(-1)\n\n")[2]
     later = engine.calls[2].prompt[0]["content"]
     assert f'list_for_t: pets() gave [{{"id": {PETS[0]["id"]}' in later
 

@@ -3,8 +3,8 @@
 Source: Shi et al., "Chain of Tools: Large Language Model is an Automatic Multi-tool Learner",
 arXiv:2405.16533 (black-box probing, tools that need another's answer after it); `mangopy/AutoTools`
 (Apache-2.0): three tries to write, three to verify by the signature alone, temperature 0.9.
-Differs from the paper: our own prompts; the API is simulated inside the sandbox; a call counts only
-if it gets a success again outside of it, whatever its answer says. `auto_tools_solve` goes on.
+Differs from the paper: our own prompts; what needs less is probed first; the API is simulated in
+the sandbox, and a call counts that succeeds outside of it again. `auto_tools_solve` goes on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar, NamedTuple, TypedDict
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.engines.sandbox.inspecting import found, inspection
 from gristmill.engines.sandbox.program import Program
 from gristmill.pipelines.context import Context
@@ -20,9 +20,11 @@ from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import tool_programs
 from gristmill.text.fences import LANGUAGES, fences
+from gristmill.text.interpreter_steps import observed
 from gristmill.text.simulated_api import Api, Endpoint
 from gristmill.text.tool_calls import api_of, documented
 from gristmill.text.tool_worlds import HIDDEN, asking, prelude, told
+from gristmill.text.turns import user
 
 WRITE = """Write one Python function around an operation of an API, and a call of it. It stands \
 alone, has a docstring that says what it takes and gives, takes what the operation needs as \
@@ -35,9 +37,7 @@ there.
 {seen}
 
 ### Operation
-{operation}
-
-### Python"""
+{operation}"""
 CALL = """Write one Python expression that calls the function below with realistic values. Reply \
 with one Python block.
 
@@ -46,12 +46,9 @@ with one Python block.
 
 ### Function
 {head}
-    \\"\\"\\"{about}\\"\\"\\"
-
-### Python"""
-TRIES = 3
-MAX_SEEN = 300
-"""Characters of an answer that later prompts show."""
+    '''{about}'''"""
+FAILED = "\n\n### What failed before\n{code}\n\n{error}"
+TRIES, MAX_SEEN = 3, 300  # the second in characters of an answer that later prompts show
 
 
 class Described(TypedDict):
@@ -132,9 +129,10 @@ class AutoTools(RowStage):
         return function, second.value, second.gen
 
     async def _try(self, prompt: str, source: str, api: Api, name: str, ctx: Context) -> Run | None:
-        """Ask until a call of the operation is a success."""
+        """Ask until a call of the operation is a success; the next try is shown what failed."""
+        failed, end = "", "\n\n### Python"
         for _ in range(TRIES):
-            ask: list[Message] = [{"role": "user", "content": prompt}]
+            ask = [user(prompt + failed + end)]
             reply = await complete(ctx.llm("generator"), ask, self.sampling)
             blocks = [] if isinstance(reply, Drop) else fences(reply.text) or []
             texts = [one.text.strip() for one in blocks if one.language in LANGUAGES["python"]]
@@ -147,4 +145,6 @@ class AutoTools(RowStage):
             made = told(api, verdict.cells[-1]["stdout"]) if verdict.status == "pass" else None
             if made and "head" in known and name in [one["name"] for one in made[0]]:
                 return Run(code, call, made[1], known, reply.gen)
+            error = known.get("error") or "".join(map(observed, verdict.cells[-1:]))
+            failed = FAILED.format(code="\n\n".join(texts), error=error[-MAX_SEEN:])
         return None
