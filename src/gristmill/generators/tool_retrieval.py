@@ -15,15 +15,16 @@ from typing import ClassVar, TypedDict
 
 from pydantic import BaseModel, Field
 
-from gristmill.engines.requests import Gen, Message, Op, Sampling
+from gristmill.engines.requests import Gen, Op, Sampling
 from gristmill.formats.api_collections import Apis
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, fill
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.simulated_api import Api, Endpoint
 from gristmill.text.tool_calls import documented
+from gristmill.text.turns import user
 
-WRITE = """Write one instruction to an assistant that needs some of the functions below: two to \
+WRITE = """Write one instruction to an assistant that needs one of the functions below, or up to \
 four that go well together, and no other. It names all values that they need. Reply with JSON \
 alone: {{"instruction": "...", "functions": ["name", ...], "explanation": "why these"}}
 
@@ -50,8 +51,8 @@ EXAMPLES = (
 "functions": ["find_flights", "add_event"], "explanation": "The flight gives the time."}""",
     """{"instruction": "Translate my last note into French and send it to Ana.", \
 "functions": ["last_note", "translate", "send_message"], "explanation": "One feeds the next."}""",
-    """{"instruction": "Dim the lights in the hall to 20 and close the blinds there.", \
-"functions": ["set_light", "close_blinds"], "explanation": "Both are about the hall."}""",
+    """{"instruction": "Dim the lights in the hall to 20.", "functions": ["set_light"], \
+"explanation": "It sets lights."}""",
 )
 
 
@@ -89,6 +90,7 @@ class Draft(Polished):
 class ToolRetrieval(Apis, RowStage):
     """Write `n` instructions one after the other, for functions of the row and of `apis`."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"foreign_function", "names_function"}
 
     n: int = Field(default=10, ge=1)
@@ -120,7 +122,7 @@ class ToolRetrieval(Apis, RowStage):
     ) -> Instructed | Drop:
         """Two calls."""
         prompt = WRITE.format(examples="\n".join(examples), functions=documented(drawn))
-        draft = await fill(ctx.llm("generator"), _ask(prompt), self.sampling, Draft)
+        draft = await fill(ctx.llm("generator"), [user(prompt)], self.sampling, Draft)
         if isinstance(draft, Drop):
             return draft
         names = list(dict.fromkeys(draft[0].functions))
@@ -128,7 +130,7 @@ class ToolRetrieval(Apis, RowStage):
             return Drop("foreign_function", f"{', '.join(foreign)}: {draft[0].instruction}")
         needed = documented(one for one in drawn if one["name"] in names)
         prompt = POLISH.format(functions=needed, instruction=draft[0].instruction)
-        said = await fill(ctx.llm("generator"), _ask(prompt), self.sampling, Polished)
+        said = await fill(ctx.llm("generator"), [user(prompt)], self.sampling, Polished)
         if isinstance(said, Drop):
             return said
         text = said[0].instruction.strip()
@@ -139,10 +141,6 @@ class ToolRetrieval(Apis, RowStage):
             instruction=text, functions=names, api=api,
             explanation=draft[0].explanation, gen=said[1].gen,
         )  # fmt: skip
-
-
-def _ask(prompt: str) -> list[Message]:
-    return [{"role": "user", "content": prompt}]
 
 
 def _example(made: Instructed) -> str:
