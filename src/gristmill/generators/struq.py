@@ -3,13 +3,14 @@
 Source: Chen et al., "StruQ: Defending Against Prompt Injection with Structured Queries",
 arXiv:2402.06363, sections 4 and 5; the released code is CC BY-NC 4.0, and nothing of it is here.
 Differs from the paper: delimiters, styles and phrases are ours; the shares are those of the rows
-with data, since no other can be attacked; a row is never attacked with a task of the same answer.
+with data, since no other can be attacked; a row is never attacked with a task of the same answer,
+and one for which no other task is found leaves its place to the next.
 """
 
 from __future__ import annotations
 
 import random
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, ClassVar, Literal, TypedDict
 
 import pyarrow as pa
 from pydantic import Field
@@ -50,6 +51,8 @@ class Attacked(TypedDict):
 class StruQ(TableStage):
     """Attack a share of the rows that have an input, in equal parts by each attack."""
 
+    version: ClassVar[int] = 2
+
     share: float = Field(default=0.5, ge=0, le=1)
     """Of the rows with data; the others stay clean."""
     attacks: tuple[Attack, ...] = Field(default=("naive", "completion"), min_length=1)
@@ -63,13 +66,14 @@ class StruQ(TableStage):
         rows = table.to_pylist()
         order = [int(place) for place in drawn(table, self.seed)]
         fit = [place for place in order if (rows[place]["input"] or "").strip()]
-        attacked = fit[: round(self.share * len(fit))]
+        n = round(self.share * len(fit))
         kinds = dict[int, Attack]()
         others = dict[int, int]()
-        for rank, place in enumerate(attacked):
-            other = self._other(rows, order, place)
+        for place in fit:
+            other = self._other(rows, order, place) if len(kinds) < n else None
             if other is not None:
-                kinds[place], others[place] = self.attacks[rank % len(self.attacks)], other
+                kinds[place] = self.attacks[len(kinds) % len(self.attacks)]
+                others[place] = other
         inputs = list[str | None]()
         for place, row in enumerate(rows):
             data = row["input"]
