@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gristmill.scorers.segment_roles import IGNORED, SegmentRoles, _loaded
+from gristmill.text.simulated_api import Call
+from gristmill.text.tool_calls import answering, calling, said
 
 TURNS = [
     ("system", "Be brief."),
@@ -24,14 +26,22 @@ def back(found, segment: int) -> str:
 
 
 def test_every_role_comes_back_from_its_tokens() -> None:
-    said = [{"role": role, "content": text, "extra": None} for role, text in TURNS]
-    found = SegmentRoles()({"messages": said})
+    turns = [{"role": role, "content": text, "extra": None} for role, text in TURNS]
+    found = SegmentRoles()({"messages": turns})
     assert [back(found, segment) for segment in range(4)] == [text for _, text in TURNS]
     n = len(found["input_ids"])
     assert (len(found["labels"]), len(found["segment_ids"])) == (n, n)
     assert found["segment_ids"] == sorted(found["segment_ids"])
     for one, label, segment in zip(*found.values(), strict=True):
         assert label == (one if segment == 3 else IGNORED)
+
+
+def test_calls_of_tools_are_learnt_with_what_is_said() -> None:
+    call = Call(name="find", arguments={"x": 1})
+    turns = [said("user", "Find."), calling([call], ["call_1"], "So."), calling([call], ["call_2"])]
+    found = SegmentRoles()({"messages": [*turns, answering("call_2", "find", "Here.")]})
+    line = '{"name": "find", "arguments": {"x": 1}}'
+    assert (back(found, 3), back(found, 2)) == (f"So.\n{line}{line}", "Here.")
 
 
 @pytest.mark.parametrize("data", [None, "", "<noinput>"])

@@ -3,13 +3,15 @@
 Source: Wu et al., "Instructional Segment Embedding: Improving LLM Safety with Instruction
 Hierarchy", arXiv:2410.09102, section 3 (system 0, user 1, data 2, output 3).
 Differs from the paper: only the data side is here. Every span is tokenised by itself, without
-a chat template, which could merge a system text into the user's; loss is on the answer alone.
+a chat template, which could merge a system text into the user's; loss is on the answer alone, and
+calls of tools are part of it, as a line of JSON each.
 """
 
 from __future__ import annotations
 
+import json
 from functools import lru_cache
-from typing import Any, NotRequired, TypedDict
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -17,6 +19,7 @@ from gristmill.engines.models import locate
 from gristmill.engines.tokens import Tokens
 from gristmill.pipelines.stage import RowStage
 from gristmill.text.detectors import is_marker
+from gristmill.text.tool_calls import read_calls
 from gristmill.text.turns import WholeTurn
 
 SEGMENTS = {"system": 0, "user": 1, "tool": 2, "assistant": 3}
@@ -48,6 +51,8 @@ class Segments(TypedDict):
 class SegmentRoles(RowStage):
     """Tokenise a row span by span."""
 
+    version: ClassVar[int] = 2
+
     tokenizer: str = Field(default="demo", pattern=r"\S")
     """The trainee's: a folder, a name on the Hub, or `demo`."""
 
@@ -65,7 +70,7 @@ class SegmentRoles(RowStage):
 def _spans(row: Row) -> list[tuple[int, str]]:
     """Return segment and text of every span that is not empty."""
     if messages := row.get("messages"):
-        spans = [(SEGMENTS.get(turn["role"], DATA), turn["content"] or "") for turn in messages]
+        spans = [(SEGMENTS.get(turn["role"], DATA), _said(turn)) for turn in messages]
     else:
         given = row.get("input") or ""
         data = "" if is_marker(given) else given
@@ -75,6 +80,13 @@ def _spans(row: Row) -> list[tuple[int, str]]:
             (SEGMENTS["assistant"], row.get("output") or ""),
         ]
     return [(segment, text) for segment, text in spans if text]
+
+
+def _said(turn: WholeTurn) -> str:
+    """Return what a turn says, and below it what it calls."""
+    told = read_calls([turn]) if turn["role"] == "assistant" else []
+    calls = [json.dumps(call, ensure_ascii=False) for call, _ in told]
+    return "\n".join(filter(None, [turn["content"], *calls]))
 
 
 def _encode(tokenizer: str, text: str) -> list[int]:
