@@ -44,6 +44,7 @@ def test_the_mutator_that_works_is_the_one_that_is_used(ask, engine) -> None:
     assert all(row["lineage"][0] == SEED for row in rows)
     assert {len(row["lineage"]) for row in rows} > {1}
     assert {row["rate"] for row in rows} == {1.0}
+    assert all(row["broken"] == [*range(len(ROW["defenses"]))] for row in rows)
     assert all(row["output"] == f"No {row['instruction'][6:-1]}." for row in rows)
     late = model.prompts[-1]
     assert 1 <= late.count("### Before\n") <= 5

@@ -61,7 +61,8 @@ class Hard(TypedDict):
     lineage: list[str]
     """The texts it came from, the seed first."""
     rate: float
-    """Share (0..1) of the defenses that it breaks."""
+    """Share (0..1) of the defenses that it breaks; where they stand in the campaign."""
+    broken: list[int]
 
 
 class PromptFuzz(RowStage):
@@ -93,9 +94,7 @@ class PromptFuzz(RowStage):
 
         async def grow(tasks: Sequence[tuple[Mutant, str]], ctx: Context) -> int:
             known = [*seeds, *made]
-            asks = (
-                self._mutant(*one, known, defenses, ctx.branch(i)) for i, one in enumerate(tasks)
-            )
+            asks = (self._mutant(*x, known, defenses, ctx.branch(i)) for i, x in enumerate(tasks))
             found = await asyncio.gather(*asks)
             lost.extend(one for one in found if isinstance(one, Drop))
             good = dict(one for one in found if not isinstance(one, Drop))
@@ -114,6 +113,7 @@ class PromptFuzz(RowStage):
             Hard(
                 instruction=told["prompt"], input=one.text, output=told["answer"], gen=gen,
                 mutator=one.mutator, lineage=one.lineage(), rate=len(one.broken) / len(defenses),
+                broken=[*one.broken],
             )
             for one, gen in made.items()
             for told in [defenses[ctx.rng.choice(one.broken)]]
