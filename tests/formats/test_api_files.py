@@ -12,6 +12,7 @@ from gristmill.formats.api_files import apis_of
 from gristmill.formats.readers import SeedSpec, read
 from gristmill.text.json_values import made
 from gristmill.text.simulated_api import Call, replay
+from gristmill.text.tool_calls import documented
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "openapi"
 YAML = """openapi: 3.0.0
@@ -80,11 +81,21 @@ def test_all_real_descriptions_are_read() -> None:
 
 RECORD = {
     "tool_name": "Dice", "api_name": "Roll Many", "category_name": "Games", "method": "GET",
+    "tool_description": "Rolls  dice.\nFair ones. " * 40,
     "api_description": "Rolls.",
-    "required_parameters": [{"name": "n", "type": "NUMBER", "description": "How many"}],
-    "optional_parameters": [{"name": "loud", "type": "boolean"}, {"name": "at", "type": "DATE"}, 3],
+    "required_parameters": [
+        {"name": "n", "type": "NUMBER", "description": "How many", "default": 6},
+    ],
+    "optional_parameters": [
+        {"name": "loud", "type": "boolean", "default": "yes"},
+        {"name": "at", "type": "DATE", "default": ""}, 3,
+    ],
     "template_response": {"rolls": [{"face": "int", "_list_length": 3}], "by": "NoneType"},
 }  # fmt: skip
+
+
+def coins_of(row):
+    return json.loads(row["api"])["endpoints"][0]
 
 
 def test_records_of_toolbench_are_a_row_for_each_tool(tmp_path) -> None:
@@ -99,6 +110,12 @@ def test_records_of_toolbench_are_a_row_for_each_tool(tmp_path) -> None:
     kinds = {name: told["type"] for name, told in one["parameters"]["properties"].items()}
     assert kinds == {"n": "integer", "loud": "boolean", "at": "string"}
     assert one["parameters"]["required"] == ["n"]
+    defaults = [told.get("default") for told in one["parameters"]["properties"].values()]
+    assert defaults == [6, None, None], "one of another type is none"
+    assert one["about"] == dice["about"] == ("Rolls dice. Fair ones. " * 40)[:512]
+    (head, first), (alone,) = (documented(each).split("\n") for each in ([one], [coins_of(coins)]))
+    assert (head, first[:28]) == (f"Dice: {one['about']}", '{"name": "roll_many_for_dice')
+    assert alone.startswith('{"name": "flip_for_coins"')
     calls = [Call(name=one["name"], arguments=given) for given in ({"n": 2}, {"n": "2"})]
     good, bad = replay(json.loads(dice["api"]), calls)
     assert (good["code"], bad["code"]) == (0, 2)

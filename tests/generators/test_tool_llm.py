@@ -145,6 +145,11 @@ def test_it_finds_a_way_that_one_chain_does_not(ask) -> None:
     }  # fmt: skip
     tree = json.loads(row["tree"])
     assert [child["name"] for child in tree["children"]] == ["left_for_maze", "right_for_maze"]
+    on, *_ = tree["children"][0]["children"]
+    ends = [
+        [child["pruned"] for child in one["children"]] for one in tree["children"][0]["children"]
+    ]
+    assert (on["pruned"], ends) == (False, [[True, True], [True, True]])
     n_nodes = row["tree"].count('"code"') - 1
     assert n_nodes == row["calls"] == 9, "left: 1 + 2 + 4 nodes down to 6 deep, then two more"
 

@@ -17,7 +17,7 @@ from gristmill.errors import RecipeError
 from gristmill.formats.files import contents
 from gristmill.formats.parts import Part, loads, suffix_of
 from gristmill.storage.rows import Row
-from gristmill.text.openapi import NotOpenApi, endpoints
+from gristmill.text.openapi import MAX_TOLD, NotOpenApi, cut, endpoints
 from gristmill.text.plain_yaml import parse
 from gristmill.text.plurals import counted
 from gristmill.text.simulated_api import Api, Endpoint
@@ -74,10 +74,12 @@ def _rows(name: str, document: Any) -> list[Row]:
 
 
 def _row(name: str, found: list[Endpoint], category: str, info: Mapping[str, Any]) -> Row:
-    licence = info.get("license")
+    licence, about = info.get("license"), cut(info.get("description") or "", MAX_TOLD)
+    for one in found if about else ():
+        one["about"] = about
     return {
         "tool": found[0]["tool"],
-        "about": " ".join(str(info.get("description") or "").split())[:512],
+        "about": about or found[0].get("about", ""),
         "category": category,
         "endpoints": len(found),
         "api": json.dumps(Api(world=0, endpoints=found), ensure_ascii=False, default=str),

@@ -2,9 +2,10 @@
 
 Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
 arXiv:2307.16789, section 2.3 (DFSDT); `OpenBMB/ToolBench` (Apache-2.0): 2 children, 12 nodes deep,
-200 calls of the model, one answer. `verifiers.tool_eval` judges, `verifiers.tool_calls` replays.
-Differs from the paper: our own prompt; a simulated API answers, unless a server does, so that each
-branch has a world of its own; steps are JSON; see also `text.dfsdt`. A row is a whole conversation.
+200 calls, one answer. `verifiers.tool_eval` judges, `verifiers.tool_calls` calls again.
+Differs from the paper: our own prompt; a simulated API answers, unless a server does, in a world of
+each branch; steps are JSON; see also `text.dfsdt`. A row is a conversation, not a step; no
+retriever is tuned: `tool_retrieval` has rows for one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.dfsdt import FINISH, UNREADABLE, Node, Search, conversation, stepped
 from gristmill.text.simulated_api import Call
 from gristmill.text.tool_calls import ToolTurn, api_of, documented, tools_of
+from gristmill.text.turns import user
 
 RULES = """Do what a user asks for by calling functions, one at a time: what each answers is shown \
 to you. Think in a sentence or two, then call one, as JSON alone: {{"thought": "...", "name": \
@@ -138,9 +140,7 @@ class ToolLlmSearch(Answered, RowStage):
 
 def _prompt(rules: str, instruction: str, node: Node) -> list[Message]:
     """Return the way so far, and last what was tried from here: siblings share all but that."""
-    turns: list[Message] = [
-        {"role": "system", "content": rules}, {"role": "user", "content": instruction}
-    ]  # fmt: skip
+    turns = [Message(role="system", content=rules), user(instruction)]
     for one in node.path:
         step = {"thought": one.thought, **one.call}
         turns.append({"role": "assistant", "content": json.dumps(step, ensure_ascii=False)})

@@ -2,7 +2,8 @@
 
 Source: Qin et al., "ToolLLM: Facilitating Large Language Models to Master 16000+ Real-world APIs",
 arXiv:2307.16789, section 2.3; `OpenBMB/ToolBench` (Apache-2.0) for limits and levels of backing up.
-Differs from the paper: a call that nothing takes is a dead end, so that no chain has one.
+Differs from the paper: a call that nothing takes is a dead end, so that no chain has one; a name
+that there is not stays in the tree as it was said; siblings are never ranked before a descent.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Node:
     call: Call = field(default_factory=lambda: Call(name="", arguments={}))
     seen: str = ""
     code: int = OK
+    is_pruned: bool = False
+    """Whether it is as deep as may be, and not the end."""
     children: list[Node] = field(default_factory=list)
 
     @property
@@ -55,7 +58,11 @@ class Node:
     def told(self) -> dict[str, Any]:
         """Return the tree below as JSON has it."""
         mine = {"thought": self.thought, **self.call, "seen": self.seen, "code": self.code}
-        return {**mine, "children": [child.told() for child in self.children]}
+        return {
+            **mine,
+            "pruned": self.is_pruned,
+            "children": [child.told() for child in self.children],
+        }
 
 
 @dataclass
@@ -78,7 +85,8 @@ class Search:
             self.found += [node] * (node.code == ANSWERED)
             self.given_up += node.code == GAVE_UP
             return STOP if len(self.found) >= self.answers else 2
-        if node.code in DEAD or node.depth >= self.max_depth:
+        node.is_pruned = node.depth >= self.max_depth
+        if node.code in DEAD or node.is_pruned:
             return 1
         for _ in range(self.width):
             if self.calls >= self.max_calls:

@@ -20,6 +20,8 @@ MAX_NAME = 64
 """Characters of a function's name; of a longer one the last stay, as in ToolBench."""
 MAX_ABOUT = 256
 """Characters of a description."""
+MAX_TOLD = 512
+"""Characters of what is said of an API, as in ToolBench."""
 MAX_DEPTH, MAX_NODES = 8, 2000
 """Of one schema with its references written out; what is deeper, or more, may be anything."""
 LIMITS = {"minItems": 20, "maxItems": 10**6, "minLength": 200, "maxLength": 10**6}
@@ -230,8 +232,9 @@ def _own(told: Mapping[str, Any]) -> dict[str, Any]:
         made["required"] = [str(name) for name in required]
     if told.get("additionalProperties") is False:
         made["additionalProperties"] = False
-    if "example" in told and problem(made, told["example"]) is None:
-        made["example"] = told["example"]
+    for name in ("default", "example"):
+        if name in told and problem(made, told[name]) is None:
+            made[name] = told[name]
     return made
 
 
@@ -285,9 +288,9 @@ def _plain_name(text: str) -> str:
     return NO_NAME.sub("_", BREAK.sub("_", text).lower()).strip("_") or "api"
 
 
-def cut(text: Any) -> str:
+def cut(text: Any, most: int = MAX_ABOUT) -> str:
     """Return a description in one line."""
-    return " ".join(str(text).split())[:MAX_ABOUT]
+    return " ".join(str(text).split())[:most]
 
 
 def _number(text: str) -> int:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote
 
 from gristmill.text.json_values import Json, Schema, is_a, made, problem
@@ -43,6 +43,8 @@ class Endpoint(TypedDict):
     """What the function is called."""
     tool: str
     """What the API is called."""
+    about: NotRequired[str]
+    """What is said of the API."""
     method: str
     path: str
     description: str

@@ -57,9 +57,11 @@ def tools_of(endpoints: Iterable[Endpoint]) -> str:
 
 
 def documented(endpoints: Iterable[Endpoint]) -> str:
-    """Return functions for a prompt, one on each line."""
-    told = (function(one)["function"] for one in endpoints)
-    return "\n".join(json.dumps(one, ensure_ascii=False) for one in told)
+    """Return functions for a prompt, one on each line, after what is said of their APIs."""
+    some = [*endpoints]
+    heads = {one["tool"]: f"{one['tool']}: {one['about']}" for one in some if one.get("about")}
+    told = (json.dumps(function(one)["function"], ensure_ascii=False) for one in some)
+    return "\n".join([*heads.values(), *told])
 
 
 def shown(result: Result) -> str:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gristmill.text.openapi import cut, free, function_name
+from gristmill.text.json_values import problem
+from gristmill.text.openapi import MAX_TOLD, cut, free, function_name
 from gristmill.text.simulated_api import Endpoint
 
 KINDS = {"NUMBER": "integer", "BOOLEAN": "boolean"}
@@ -47,7 +48,8 @@ def _records(document: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
         apis = row.get("api_list") if isinstance(row, dict) else None
         for one in apis if isinstance(apis, list) else []:
             if isinstance(one, dict) and (tool := one.get("tool_name") or row.get("tool_name")):
-                yield str(tool), str(one.get("category_name") or ""), one
+                about = one.get("tool_description") or row.get("tool_description") or ""
+                yield str(tool), str(one.get("category_name") or ""), {**one, "about": about}
 
 
 def _endpoint(name: str, tool: str, label: str, one: dict[str, Any]) -> Endpoint:
@@ -55,14 +57,15 @@ def _endpoint(name: str, tool: str, label: str, one: dict[str, Any]) -> Endpoint
     for kind in ("required_parameters", "optional_parameters"):
         listed = one.get(kind)
         for told in filter(_is_named, listed if isinstance(listed, list) else []):
-            said = cut(told.get("description") or "")
-            properties[str(told["name"])] = {
-                "type": KINDS.get(str(told.get("type")).upper(), "string"),
-                **({"description": said} if said else {}),
-            }
+            said, value = cut(told.get("description") or ""), told.get("default")
+            typed = {"type": KINDS.get(str(told.get("type")).upper(), "string")}
+            is_one = value not in (None, "") and problem(typed, value) is None
+            more = {"description": said or None, "default": value if is_one else None}
+            known = {key: one for key, one in more.items() if one is not None}
+            properties[str(told["name"])] = {**typed, **known}
             required += [str(told["name"])] if kind == "required_parameters" else []
-    returns = one.get("template_response")
-    return Endpoint(
+    returns, about = one.get("template_response"), cut(one["about"], MAX_TOLD)
+    made = Endpoint(
         name=name,
         tool=tool,
         method=str(one.get("method") or "GET").lower(),
@@ -75,6 +78,7 @@ def _endpoint(name: str, tool: str, label: str, one: dict[str, Any]) -> Endpoint
         returns=_schema(returns) if returns else None,
         status=200,
     )  # fmt: skip
+    return {**made, "about": about} if about else made
 
 
 def _is_named(told: Any) -> bool:
