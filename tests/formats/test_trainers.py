@@ -2,8 +2,10 @@
 
 import json
 
+import datasets
 import pytest
 import yaml
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gristmill.formats.exports import Export, write_dataset
 from gristmill.storage.rows import SYSTEM, schema_of, to_table
@@ -57,6 +59,60 @@ def test_calls_of_tools_are_read_by_the_reader_that_knows_them(tmp_path) -> None
         entry = registry(tmp_path)[form]
         assert entry["formatting"] == "openai"
         assert entry["columns"] == {"messages": turns, "tools": "tools"}
+
+
+CALLED = """{% for tool in tools or [] %}[{{ tool.function.name }}]{% endfor %}
+{%- for message in messages %}<{{ message['role'] }}>{{ message['content'] or '' }}
+{%- for call in message.tool_calls or [] %}{{ call.function.name }}({{ call.function.arguments.x }})
+{%- endfor %}{% if message.tool_call_id %}#{{ message.tool_call_id }}{% endif %}{% endfor %}"""
+
+
+def as_axolotl_reads(folder, line: dict, entry: dict) -> str:
+    """Render a line by Axolotl's documented rules for `type: chat_template`.
+
+    Role and content by their mapping, all else that the template names as it is; arguments in JSON
+    are parsed; tools that are no list end the training.
+    """
+    names = entry.get("message_property_mappings", {"role": "role", "content": "content"})
+    roles = {"human": "user", "gpt": "assistant"}
+    turns = []
+    for raw in line[entry["field_messages"]]:
+        turn = {ours: raw[theirs] for ours, theirs in names.items() if raw.get(theirs) is not None}
+        turn["role"] = roles.get(turn["role"], turn["role"])
+        rest = {key: raw[key] for key in ("tool_calls", "tool_call_id") if raw.get(key) is not None}
+        for call in rest.get("tool_calls", ()):
+            if isinstance(said := call["function"]["arguments"], str):
+                call["function"]["arguments"] = json.loads(said)
+        turns.append({**turn, **rest})
+    tools = line.get("tools")
+    assert isinstance(tools, list | None)
+    return ImmutableSandboxedEnvironment().from_string(CALLED).render(messages=turns, tools=tools)
+
+
+@pytest.mark.parametrize("form", ["messages", "sharegpt"])
+def test_axolotl_reads_calls_of_tools_and_what_they_may_call(form, tmp_path) -> None:
+    function = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+    ways = [
+        [function],
+        json.dumps([function], indent=1),
+        [json.dumps(function)],
+        json.dumps(function),
+    ]
+    export([{"messages": TOOLED, "tools": way} for way in ways], tmp_path, form)
+    other = json.loads(json.dumps(TOOLED).replace('{\\"x\\": 1}', '{\\"x\\": \\"one\\"}'))
+    more = tmp_path / "more"
+    export([{"messages": other, "tools": "a hammer"}, {"messages": TOOLED}, PLAIN], more, form)
+    told = []
+    for folder in (tmp_path, more):
+        (entry,) = yaml.safe_load((folder / "exports" / "axolotl.yaml").read_text())["datasets"]
+        assert (entry["type"], entry["ds_type"]) == ("chat_template", "json")
+        rows = datasets.load_dataset(
+            "json", data_files=str(folder / entry["path"]), split="train", cache_dir=str(folder)
+        )
+        told += [as_axolotl_reads(folder, row, entry) for row in rows]
+    talk = "<system>Be brief.<user>What is f(1)?<assistant>f(1)<tool>42#1<assistant>42."
+    wanted = [f"[f]{talk}"] * 4 + [talk, talk.replace("f(1)<", "f(one)<")]
+    assert sorted(told) == sorted([*wanted, "<user>Add.\n\n1 2<assistant>3"])
 
 
 def test_pairs_are_ranked_as_llama_factory_reads_them(tmp_path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from gristmill.storage.rows import Row
 from gristmill.text.chat import Turn, calls_tools, chatml, exchange, sharegpt
@@ -121,14 +122,29 @@ def _sharegpt(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
 
 def _tools(row: Row, turns: Sequence[Turn]) -> Row:
     """Return the functions that may be called: the row's, else those of the stage that called."""
-    tools = row.get("tools")
+    tools = _functions(row.get("tools"))
     if tools is None and any(map(calls_tools, turns)):
         told = json.loads(row.get("meta") or "{}").values()
-        written = (one.get("tools") for one in told if isinstance(one, dict))
+        written = (_functions(one.get("tools")) for one in told if isinstance(one, dict))
         tools = next(filter(None, written), None)
-    if tools is None:
-        return {}
-    return {"tools": json.loads(tools) if str(tools).startswith('[{"') else tools}
+    return {} if tools is None else {"tools": tools}
+
+
+def _functions(told: Any) -> list[Any] | None:
+    """Return functions as the list of objects that trainers take; None of what names none.
+
+    They may come as objects or as JSON, one by one or all together.
+    """
+    told = _parsed(told)
+    found = [_parsed(one) for one in (told if isinstance(told, list) else [told])]
+    return found if all(isinstance(one, dict) for one in found) else None
+
+
+def _parsed(told: Any) -> Any:
+    try:
+        return json.loads(told) if isinstance(told, str) else told
+    except ValueError:
+        return None
 
 
 def _prompt_completion(row: Row, turns: Sequence[Turn], is_plain: bool) -> Row:
