@@ -193,6 +193,22 @@ def test_the_search_of_the_site_has_a_name_for_screen_readers() -> None:
     assert on_post_template(search) == on_post_page(search), "the page where no page is"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            '<pre id="x"><span></span><code>a\nb</code></pre><pre><code class="c">d</code></pre>',
+            '<pre id="x"><span></span><code><span class="reached" tabindex="0">a\nb</span></code>'
+            '</pre><pre><code class="c"><span class="reached" tabindex="0">d</span></code></pre>',
+        ),
+        ("<table><tr><td><code>a", '<table tabindex="0"><tr><td><code>a'),
+        ("<p><code>a</code></p>", "<p><code>a</code></p>"),
+    ],
+)
+def test_the_keyboard_reaches_what_is_wide(before, after) -> None:
+    assert on_post_page(before) == after
+
+
 def anchors(page: Path) -> set[str]:
     heads = re.findall(r"(?m)^#+ (.+)$", page.read_text(encoding="utf-8"))
     return {re.sub(r"[^\w\- ]", "", head).strip().lower().replace(" ", "-") for head in heads}

@@ -25,6 +25,8 @@ FOLDERS = {
     "selectors": "Some of the rows, or an order, or weights.",
 }
 OUTSIDE = re.compile(r"\[((?:[^\[\]]|\[[^\]]*\])*)\]\(((?!https?:)[^)\s]+)\)")
+BLOCK = re.compile(r"(?s)(<pre[^>]*>(?:<span></span>)?<code[^>]*>)(.*?)(</code></pre>)")
+"""A block of code. It scrolls itself, and where nothing hovers the theme unsets its tabindex."""
 TITLE = re.compile(r"(?m)^# (.+)$")
 
 
@@ -50,9 +52,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_post_page(output: str, **_: Any) -> str:
-    """Name the search for screen readers."""
+    """Name the search for screen readers; let the keyboard reach and scroll what is wide."""
     search = 'data-md-component="search" role="dialog"'
-    return output.replace(search, f'{search} aria-label="Search"')
+    named = output.replace(search, f'{search} aria-label="Search"')
+    reached = BLOCK.sub(r'\1<span class="reached" tabindex="0">\2</span>\3', named)
+    return reached.replace("<table>", '<table tabindex="0">')
 
 
 def on_post_template(output_content: str, **_: Any) -> str:
