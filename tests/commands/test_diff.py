@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import pyarrow.parquet as pq
 import pytest
 
 from gristmill.storage.shards import lock
@@ -57,7 +58,33 @@ def test_a_report_of_a_dataset_that_was_edited_by_hand_is_refused(call, two, pla
     assert call("report", two[0])[0] == 0
     file = next((place / two[0]).glob("dataset/data/*.parquet"))
     file.write_bytes(file.read_bytes() + b"x")
-    refused(call("report", two[0]), 2, f"{file.name} changed since the dataset was written")
+    looks = (("report", two[0]), ("diff", *two), ("review", two[0], "--export", "x.json"))
+    for words in looks:
+        refused(call(*words), 2, f"{file.name} cannot be read: edited by hand; run its recipe")
+    table = pq.read_table(place / two[1] / "dataset" / "data")
+    pq.write_table(table, file)
+    for words in looks:
+        refused(call(*words), 2, f"{file.name} changed since the dataset was written")
+    assert call("review", two[1], "--export", "x.json")[0] == 0
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_an_edited_dataset_is_told_with_checksums_and_without(call, two, place, is_told) -> None:
+    folder = place / two[0] / "dataset"
+    file = next(folder.glob("data/*.parquet"))
+    looks = (("report", two[0]), ("diff", *two), ("review", two[0], "--export", "x.json"))
+    if is_told:
+        call("report", two[0])
+    table = pq.read_table(file)
+    pq.write_table(table.drop_columns(["id"]), file)
+    for words in looks:
+        refused(call(*words), 2, f"{file.name} has no column id: edited by hand; run its recipe")
+    pq.write_table(table.slice(1), file)
+    shutil.copy(file, folder / "data" / "train-more.parquet")
+    for words in looks if is_told else ():
+        refused(call(*words), 2, "train-00000-of-00001.parquet, data/train-more.parquet changed")
+    (folder / "croissant.json").unlink(missing_ok=True)  # as if the edits were meant
+    assert [call(*words)[0] for words in looks] == [0, 0, 0]
 
 
 def test_a_run_that_is_under_way_is_waited_for(call, two, place) -> None:
@@ -71,7 +98,6 @@ def test_a_run_that_is_under_way_is_waited_for(call, two, place) -> None:
 
 def test_hostile_names_and_texts_do_nothing_to_a_terminal(call, two, place) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     evil = "Say \x1b]0;owned\x07this\x1b[31m."
     for name, texts in (("x", ["Go."]), ("y", [evil])):

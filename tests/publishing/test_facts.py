@@ -12,7 +12,8 @@ from gristmill.engines.attending import Attend, Attended
 from gristmill.engines.base import Engine
 from gristmill.engines.requests import Op
 from gristmill.publishing import card, facts, maps, report
-from gristmill.publishing.files import RunFiles, texts
+from gristmill.publishing.files import RunFiles
+from gristmill.publishing.said import texts
 
 KEY = "AKIA" + "Q7RT2LMPZX5NVBC9"
 

@@ -31,16 +31,14 @@ def do_report(args: argparse.Namespace, screen: Screen) -> int:
     """Write the report and the card of a run again; one without a dataset gets no card."""
     from gristmill.commands.comparing import compared
     from gristmill.publishing import card, croissant, report, trainee
-    from gristmill.publishing.files import RunFiles
 
     run = find_finished(args.run, args.workspace)
     against = compared(args.against, run, args.workspace) if args.against else None
-    if not RunFiles.open(run).is_stopped:
-        croissant.check(run / "dataset")
+    files = croissant.opened(run)
     if args.for_tokenizer:
-        trainee.measure(RunFiles.open(run), tokenizer(args.for_tokenizer), args.for_tokenizer)
+        trainee.measure(files, tokenizer(args.for_tokenizer), args.for_tokenizer)
     written = {"report": report.write(run, against)}
-    if not RunFiles.open(run).is_stopped:
+    if not files.is_stopped:
         written["card"] = card.write(run)
     if args.json:
         screen.result({name: str(path) for name, path in written.items()})

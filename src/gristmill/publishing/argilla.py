@@ -17,8 +17,8 @@ from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.formats.marks import Says
 from gristmill.publishing import facts
-from gristmill.publishing.files import own_texts, turns_of
 from gristmill.publishing.review import NOTE_CHARS, Review
+from gristmill.publishing.said import own_texts, turns_of
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from gristmill.errors import LedgerError
-from gristmill.publishing.files import RunFiles
+from gristmill.errors import InputError, LedgerError
+from gristmill.publishing.files import AGAIN, RunFiles
 from gristmill.storage.ledger import lines
 
 
@@ -23,19 +20,12 @@ def problems(run: RunFiles) -> list[str]:
     missing = [file.name for file in run.files if not file.exists()]
     if missing:
         return [f"{len(missing)} shards of the ledger are missing, such as {missing[0]}"]
-    if not run.data:
-        return ["the dataset's files are missing: dataset/data/train-*.parquet"]
-    if damaged := [file.name for file in run.data if not _opens(file)]:
-        return [f"the dataset's files {', '.join(damaged[:3])} cannot be read: edited by hand?"]
-    return [*_ledger(run), *_endings(run), *_dataset(run), *_ancestry(run)]
-
-
-def _opens(file: Path) -> bool:
     try:
-        pq.read_metadata(file)
-    except (pa.ArrowInvalid, OSError):
-        return False
-    return True
+        if not run.data:
+            return ["the dataset's files are missing: dataset/data/train-*.parquet"]
+    except InputError as error:
+        return [str(error).removesuffix(AGAIN)]
+    return [*_ledger(run), *_endings(run), *_dataset(run), *_ancestry(run)]
 
 
 def _ledger(run: RunFiles) -> Iterator[str]:

@@ -7,7 +7,7 @@ whether a file was edited since.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -83,10 +83,11 @@ def metadata(run: RunFiles, url: str | None = None) -> dict[str, Any]:
     }
 
 
-def edited(folder: Path) -> list[str]:
-    """Return the files of a dataset folder that are not as they were written, or are gone.
+def edited(folder: Path, data: Iterable[Path] = ()) -> list[str]:
+    """Return the files of a dataset folder that are not as they were written, gone or new.
 
-    Nothing where the folder has no checksums: it was written without a card.
+    New are those of `data`, all that a run has. Nothing where the folder has no checksums: it was
+    written without a card.
     """
     try:
         sums = checksums((folder / FILE).read_text(encoding="utf-8"))
@@ -95,7 +96,8 @@ def edited(folder: Path) -> list[str]:
     except (ValueError, KeyError, TypeError, AttributeError):
         return [FILE]
     is_there = {name: (folder / name).is_file() for name in sums}
-    return [n for n in sums if not is_there[n] or _sum(folder / n) != sums[n]]
+    new = [name for file in data if (name := file.relative_to(folder).as_posix()) not in sums]
+    return [*(n for n in sums if not is_there[n] or _sum(folder / n) != sums[n]), *new]
 
 
 def checksums(text: str) -> dict[str, str]:
@@ -109,13 +111,25 @@ def checksums(text: str) -> dict[str, str]:
     return {place: value for place, value in places.items() if value and "://" not in place}
 
 
-def check(folder: Path) -> None:
+def opened(path: Path) -> RunFiles:
+    """Open a finished run whose dataset is as it was written.
+
+    Raises:
+        InputError: There is no finished run, or its dataset was edited.
+    """
+    run = RunFiles.open(path)
+    if not run.is_stopped:  # what may lie there is from an earlier end
+        check(path / "dataset", run.data)
+    return run
+
+
+def check(folder: Path, data: Iterable[Path] = ()) -> None:
     """Refuse a dataset folder that was edited.
 
     Raises:
         InputError: With the files.
     """
-    if found := edited(folder):
+    if found := edited(folder, data):
         raise InputError(
             f"{folder}: {', '.join(found[:5])} changed since the dataset was written, by the "
             f"checksums in {FILE}; run its recipe again, or remove {FILE} if the edits are meant"

@@ -13,8 +13,9 @@ import pyarrow as pa
 
 from gristmill.publishing import prices
 from gristmill.publishing.escape import cut
-from gristmill.publishing.files import RunFiles, texts
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.masking import mask_of, repeats_of
+from gristmill.publishing.said import texts
 from gristmill.storage.rows import Row
 from gristmill.text.overlaps import CONTAMINATED
 from gristmill.text.plurals import counted

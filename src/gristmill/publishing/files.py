@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 import yaml
 
 from gristmill.errors import InputError
-from gristmill.formats.lines import is_more
 from gristmill.storage.ledger import label_of
-from gristmill.storage.rows import CONTENT, END, STRUCTS, SYSTEM, Row
-from gristmill.text.chat import exchange
+from gristmill.storage.rows import END, SYSTEM, Row
 
 ENDINGS = ["id", "parents", "root", "stage", "round", *END]
-TEXTS = ("instruction", "input", "output", "prompt", "chosen", "rejected")
+NEEDED = frozenset({*SYSTEM, "meta"})
+"""Columns of a dataset's file without which nobody could tell its rows apart."""
+AGAIN = "; run its recipe again"
 VERSION = re.compile(r"(?:^|-)v(\d{4,})[-.]")
 """In the name of a file of a dataset that grows: the version that brought it."""
 
@@ -107,12 +107,18 @@ class RunFiles:
         """The dataset's Parquet files: train before validation, each in order.
 
         A run that its error rate stopped has none: what may lie there is from an earlier end.
+
+        Raises:
+            InputError: One was edited so that it cannot be read, or its rows not be told apart.
         """
         if self.is_stopped:
             return []
         folder = self.path / "dataset" / "data"
         found = [*sorted(folder.glob("train-*.parquet")), *sorted(folder.glob("validation-*"))]
-        return [file for file in found if not self.is_cut_short(file)]
+        files = [file for file in found if not self.is_cut_short(file)]
+        for file in files:
+            _check_readable(file)
+        return files
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -245,44 +251,19 @@ class RunFiles:
         }
 
 
+def _check_readable(file: Path) -> None:
+    try:
+        lost = sorted(NEEDED - {*pq.read_schema(file).names})
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{file} cannot be read: edited by hand{AGAIN}") from error
+    if lost:
+        raise InputError(f"{file} has no column {', '.join(lost)}: edited by hand{AGAIN}")
+
+
 def is_after(file: Path, n_versions: int) -> bool:
     """Whether a file of a dataset that grows is of a version after so many."""
     found = VERSION.search(file.name)
     return found is not None and int(found[1]) > n_versions
-
-
-def texts(row: Row) -> Iterator[tuple[str, str]]:
-    """Give the texts of a row with their names: its conversation, then what else it says."""
-    yield from turns_of(row)
-    yield from own_texts(row)
-
-
-def turns_of(row: Row) -> list[tuple[str, str]]:
-    """Return what every turn says and carries, by its role; none where the row's texts say it all.
-
-    Turns that a stage has written otherwise since, as the row's texts, are not what it says now.
-    """
-    turns = row.get("messages") or []
-    if any(map(row.get, TEXTS)):
-        asked_and_answered = row.get("instruction"), row.get("output")
-        is_meant = row.get("chosen") or exchange(turns) == asked_and_answered
-        if not is_meant or not is_more(turns):
-            return []
-    return [
-        (turn["role"], "\n".join(filter(None, (turn["content"], turn.get("extra")))))
-        for turn in turns
-    ]
-
-
-def own_texts(row: Row) -> Iterator[tuple[str, str]]:
-    """Give the texts of a row that are in no turn; of one without texts and turns, its columns."""
-    turns = turns_of(row)
-    inside = ("instruction", "output") if turns and not row.get("chosen") else ()
-    names = [name for name in TEXTS if row.get(name) and name not in inside]
-    if not names and not turns:
-        own = {*SYSTEM, *CONTENT, *STRUCTS, *END, "meta", "calls", "unit"}
-        names = [n for n, value in row.items() if n not in own and isinstance(value, str) and value]
-    yield from ((name, row[name]) for name in names)
 
 
 def _field(path: str) -> pl.Expr:

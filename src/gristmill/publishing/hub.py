@@ -20,7 +20,7 @@ from gristmill.publishing import croissant
 from gristmill.publishing.changelog import versions
 from gristmill.publishing.checks import problems
 from gristmill.publishing.contamination import above_limit
-from gristmill.publishing.files import RunFiles
+from gristmill.publishing.files import AGAIN, RunFiles
 from gristmill.publishing.hub_failures import explained, patiently, silent
 from gristmill.publishing.licences import laxer
 from gristmill.publishing.seal import is_sealed
@@ -81,7 +81,7 @@ def publish(
     token = _token(token_env)
     files = dict(_files(run))
     _check_secret(files, token, token_env)
-    _check_whole(path)
+    _check_whole(run)
     from huggingface_hub import HfApi
 
     api = HfApi(endpoint=endpoint, token=token, library_name="gristmill")
@@ -132,7 +132,7 @@ def _try(api: HfApi, asked: _Asked) -> Published:
 def _closed(run: RunFiles) -> Iterator[str]:
     """Yield what forbids publishing a run."""
     if wrong := problems(run):
-        yield f"{'; '.join(wrong[:5])}; run its recipe again"
+        yield f"{'; '.join(wrong[:5])}{AGAIN}"
     if not run.stages[-1]["kept"]:
         yield "its dataset has no rows"
     if repeats := list(above_limit(run)):
@@ -141,11 +141,11 @@ def _closed(run: RunFiles) -> Iterator[str]:
         yield wrong_licence
 
 
-def _check_whole(path: Path) -> None:
-    if edited := croissant.edited(path / "dataset"):
+def _check_whole(run: RunFiles) -> None:
+    if edited := croissant.edited(run.path / "dataset", run.data):
         raise GateClosed(
-            f"{path} is not published: {', '.join(edited[:5])} of its dataset changed since it was "
-            f"written; {REPAIR}"
+            f"{run.path} is not published: {', '.join(edited[:5])} of its dataset changed since "
+            f"it was written; {REPAIR}"
         )
 
 

@@ -17,8 +17,9 @@ import pyarrow as pa
 
 from gristmill.geometry.k_means import k_means
 from gristmill.geometry.picks import Indices
-from gristmill.publishing.files import TEXTS, RunFiles
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.masking import mask_of
+from gristmill.publishing.said import TEXTS
 from gristmill.text.words import STOP_WORDS, words
 
 MOST_POINTS = 5000

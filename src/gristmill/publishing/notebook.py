@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from gristmill.publishing.files import texts
 from gristmill.publishing.report import WORDS, environment
+from gristmill.publishing.said import texts
 
 ROWS = 3
 """Rows that are shown; the others are in the dataset and in the report."""

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from gristmill.errors import InputError
 from gristmill.formats import marks
 from gristmill.formats.marks import Mark, Says
-from gristmill.publishing import facts
+from gristmill.publishing import croissant, facts
 from gristmill.publishing.escape import cut, line, printable
-from gristmill.publishing.files import RunFiles
 from gristmill.storage.rows import END, STRUCTS, SYSTEM, Row
 from gristmill.text.redaction import UNSHOWN
 
@@ -53,7 +52,7 @@ class Review:
 
     def __init__(self, path: Path, grown: Iterable[Path] = ()) -> None:
         """Open a run; the datasets that it was added to get its marks as well."""
-        self.run = RunFiles.open(path)
+        self.run = croissant.opened(path)
         self.places = [path, *grown]
         self.marks = dict(marks.read(path).by_id)
         self._writing = Lock()

@@ -13,8 +13,9 @@ from gristmill.errors import InputError
 from gristmill.publishing.calls import Reply, replies
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import cut, line, printable
-from gristmill.publishing.files import RunFiles, texts
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.report import environment
+from gristmill.publishing.said import texts
 from gristmill.storage.rows import STRUCTS, Row
 from gristmill.text.plurals import counted
 

@@ -49,11 +49,10 @@ class Version:
         Raises:
             InputError: There is no finished run here, or it has no dataset.
         """
-        run = RunFiles.open(path)
+        run = croissant.opened(path)
         if not run.data:
             why = "too many rows failed" if run.is_stopped else "its files were deleted"
             raise InputError(f"{path} has no dataset: {why}; run its recipe again")
-        croissant.check(path / "dataset")
         return cls(str(path), *_parquet(path, run.data), run)
 
     @classmethod
