@@ -1,11 +1,14 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from gristmill.commands.calibrating import compared
 from gristmill.errors import InputError
+from gristmill.publishing.files import RunFiles
 from gristmill.verifiers.final_number import FinalNumber
+from tests.publishing.conftest import unlinked
 
 RECIPE = """name: numbers
 engines: {}
@@ -88,6 +91,14 @@ def test_what_was_measured_stands_in_the_card_until_the_judge_changes(
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
     assert (code, "was calibrated" in err) == (0, False)
     assert "| `final_number` | 4 | 75.0% | 0.500 | " in told.partition(title)[2]
+    behind = told.partition(title)[2].partition("\n## ")[0]
+    assert re.search(r"- `final_number`, agreed: `\w{12}` \(`(true|false)`, `\1`\), ", behind)
+    [gone] = re.findall(r"not agreed: `(\w{12})` \(`false`, `true`\)\.", behind)
+    page = (place / ".gristmill" / "calibrate").glob("*")
+    assert gone in {i[:12] for i in RunFiles.open(next(page)).rows["id"]}
+    page = (Path(json.loads(out.splitlines()[-1])["run_dir"]) / "report.html").read_text()
+    assert '<a href="#judge-final_number">75%</a>' in page
+    assert f"<code>{gone}</code> <b>not agreed</b>" in page.partition('id="judge-final_number"')[2]
 
     monkeypatch.setattr(FinalNumber, "version", FinalNumber.version + 1)
     _, out, err = call(*run, "--set", "seed=2")
@@ -116,7 +127,7 @@ def test_the_card_says_what_length_decides(place, call) -> None:
     (place / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, out, _ = call("run", "pairs.yaml", "--input", "pairs.jsonl", "--no-prefect", "--json")
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
-    section = told.partition("Whether judges like length")[2]
+    section = unlinked(told.partition("Whether judges like length")[2])
     assert "| `fellowship` | 50 % and more | 4 | 100% |" in section
 
 

@@ -42,7 +42,12 @@ def test_a_forecast_is_kept_and_the_report_compares_it_with_the_run(call, place,
     assert {"wall_s", "disk_bytes", "peak_bytes", "kept by length"} <= found.keys()
     assert remark.startswith("From a sample of 10 seeds; ")
     page = (run / "report.html").read_text()
-    assert "<h2>Forecast and fact</h2>" in page
+    section = page.partition("<h2>Forecast and fact</h2>")[2].partition("</section>")[0]
+    facts = re.findall(
+        r'<td class="right">((?:<a [^>]*>)?[^<]*(?:</a>)?)</td><td>(?:in|out)side', section
+    )
+    assert len(facts) == len(found)
+    assert all(fact.startswith('<a href="#') for fact in facts)
 
     call("run", "tiny.yaml", "--target", "80", *BARE)
     assert compare(RunFiles.open(run))[0] == [], "a forecast for another target"

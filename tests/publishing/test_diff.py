@@ -1,6 +1,8 @@
 """Two versions of a dataset: which row is which, what differs, and what each column holds."""
 
 import json
+import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 from gristmill import Recipe, run
 from gristmill.errors import InputError
 from gristmill.publishing import report
+from gristmill.publishing.charts import NOTHING
 from gristmill.publishing.diff import Diff, diff
+from gristmill.publishing.files import RunFiles
 from gristmill.publishing.matching import match
 from gristmill.publishing.versions import Version
 from gristmill.text.like_texts import like_pairs
@@ -30,6 +34,27 @@ def rows(*texts: str, **more: Any) -> list[dict[str, Any]]:
         {"id": f"a{i}", "root": f"root {i}", "instruction": text, "output": f"So {text}", **more}
         for i, text in enumerate(texts)
     ]
+
+
+def test_figures_of_a_column_name_the_rows_that_give_them(version) -> None:
+    old, new = rows("Say it.", "Say that.", "Say nothing."), rows("Say it.", "Say!", "Sing.")
+    for row, score in zip(new, (2.0, float("nan"), -1.0), strict=True):
+        row["scores"] = {"x": {"value": score}}
+    for row, day in zip(new, (None, 2, 3), strict=True):
+        row["day"] = day and datetime(2026, 1, day, tzinfo=UTC)
+    found = {column.name: column for column in diff(version(old), version(new)).columns}
+    asked = found["instruction"]
+    assert [facts and facts.rows for facts in asked.facts] == [
+        [("a0", 7), ("a1", 9), ("a2", 12)],
+        [("a1", 4), ("a2", 5), ("a0", 7)],
+    ]
+    assert (asked.changed, asked.rows) == (
+        2,
+        [("a1", "Say that.", "Say!"), ("a2", "Say nothing.", "Sing.")],
+    )
+    score, day = found["scores.x.value"].facts[1], found["day"].facts[1]
+    assert (score.rows, score.filled, score.mean) == ([("a2", -1), ("a0", 2)], 3, 0.5)
+    assert (day.rows, day.filled, day.mean) == ([("a1", None)], 2, None)
 
 
 @pytest.fixture
@@ -120,6 +145,7 @@ def test_columns_are_counted(version) -> None:
     by_name = {column.name: column for column in found.columns}
     assert by_name["text"].facts[0].__dict__ == {
         "filled": 2, "mean": 3.0, "low": 2.0, "median": 3.0, "high": 4.0,
+        "rows": [("a", 2.0), ("b", 4.0)],
     }  # fmt: skip
     assert [f and f.mean for f in by_name["n"].facts] == [4.0, 1.5]
     assert by_name["n"].types == ("int64", "double")
@@ -200,6 +226,21 @@ def test_two_runs_are_compared_stage_by_stage_and_in_the_report(
     page = report.write(b.path, found).read_text()
     assert '<section id="against">' in page
     assert f"added <b>{found.added}</b>" in page
+    assert f"From <code>runs/{a.path.name}</code>" in page
+    assert str(tmp_path) not in page
+    section = page.partition('<section id="against">')[2].partition("</section>")[0]
+    figures = re.findall(r'<td class="right">(.*?)</td>', section)
+    assert all(
+        figure.startswith('<a href="#') for figure in figures if figure not in ("0", NOTHING)
+    )
+    links = set(re.findall(r'<a href="#(.*?)"', section))
+    assert {link.partition("-")[0] for link in links} == {"against", "before", "rows"}
+    assert links <= set(re.findall(r' id="(.*?)"', page))
+    stage = a.ledger[1]["stage"]
+    older = section.partition(f"<b>{stage}</b>")[2].partition("</details>")[0]
+    ids = set(re.findall(r"<code>(\w{12})</code>", older))
+    assert ids
+    assert ids <= {i[:12] for i in RunFiles.open(a.path).rows["id"]}
     assert '<section id="against">' not in report.write(b.path).read_text()
 
 

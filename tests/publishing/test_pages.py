@@ -11,11 +11,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from gristmill.formats import marks
-from gristmill.publishing import card, report
+from gristmill.publishing import card, report, trainee
+from gristmill.publishing.calibration import save
+from gristmill.publishing.diff import diff
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.review import Query, Review
 from gristmill.publishing.review_server import Server
 from gristmill.publishing.trace import page, trace
+from gristmill.publishing.versions import Version
 from tests.publishing.browser import AXE, CHROMIUM, DRIVER, Browser, driven
 from tests.publishing.conftest import build
 
@@ -114,9 +117,25 @@ def test_filters_and_search_narrow_more_than_10000_rows_page_by_page(browser, ad
     assert browser.console() == []
 
 
+class Words:
+    """A tokenizer of words, as much of one as is asked for."""
+
+    bos_token = bos_token_id = eos_token = chat_template = None
+    model_max_length = 1000
+
+    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
+        return {"input_ids": [len(word) for word in text.split()]}
+
+
 @pytest.fixture(scope="module")
 def reported(run) -> str:
-    return report.write(run).read_text()
+    """The report with all that it may have: a trainee's tokens, a measured judge, an older run."""
+    trainee.measure(RunFiles.open(run), Words(), "words")
+    some = {kind: [("0" * 16, "pass", "fail")] * 5 for kind in ("agreed", "not agreed")}
+    rates = {"agreement_rate": 0.75, "kappa": 0.5, "low": 0.1, "high": 0.9, "order_bias_rate": 0.02}
+    save(run, {"verdict": {"compared": 40, **rates, "some": some}}, [])
+    older = build(run.with_name("demo_run-eeee"), 30)
+    return report.write(run, diff(Version.of_run(older), Version.of_run(run))).read_text()
 
 
 LONGER = "document.querySelectorAll('.example pre').forEach((e) => { e.append('1\\n'.repeat(99)) })"
@@ -152,14 +171,15 @@ def test_a_figure_of_the_report_leads_to_its_rows(browser, run, reported, tmp_pa
     (tmp_path / "report.html").write_text(reported)
     browser.resize(1280)
     browser.open((tmp_path / "report.html").as_uri())
-    n = browser.ask("return document.querySelectorAll('main a').length")
+    hashes = browser.ask("return [...document.querySelectorAll('main a')].map((a) => a.hash)")
     shown = "document.querySelector(':target').checkVisibility()"
-    for i in range(n):
-        browser.ask("document.querySelectorAll('main a')[arguments[0]].click()", i)
-        assert browser.ask(f"return {shown}"), i
-    assert n > 50
+    for target in dict.fromkeys(hashes):
+        browser.ask("document.querySelector(`main a[href='${arguments[0]}']`).click()", target)
+        assert browser.ask(f"return {shown}"), target
+    assert len(hashes) > 250
     ids = browser.ask("return [...document.querySelectorAll('.rows code')].map(e => e.textContent)")
-    assert set(ids) <= {row[:12] for row in RunFiles.open(run).rows["id"]}
+    known = (RunFiles.open(path).rows["id"] for path in (run, run.with_name("demo_run-eeee")))
+    assert set(ids) <= {row[:12] for ids in known for row in ids} | {"0" * 12}
 
 
 def as_the_hub_renders(text: str) -> str:

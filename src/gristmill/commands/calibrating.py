@@ -18,6 +18,8 @@ from gristmill.publishing import calibration
 from gristmill.text.length_bias import WON, by_length
 from gristmill.text.plurals import counted
 
+SHOWN = 5
+"""Rows of each kind that are named."""
 OPINIONS = ("winner", "level", "passed")
 """What a judge may write, the one that says most first."""
 
@@ -87,8 +89,23 @@ def compared(rows: Sequence[Mapping[str, Any]], column: str, label: str) -> dict
         "low": found.kappa.low,
         "high": found.kappa.high,
         "order_bias_rate": told.count(False) / len(told) if told else None,
+        "some": _some(rows, pairs, steady),
         "by_length": _by_length(verdicts, [row.get(label) for row in rows]),
     }
+
+
+def _some(
+    rows: Sequence[Mapping[str, Any]], pairs: Sequence[tuple[Any, Any]], steady: Sequence[Any]
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Return some rows of each kind by id, with what judge and label say of them."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for row, (judged, label), is_steady in zip(rows, pairs, steady, strict=True):
+        if judged is not None and label is not None:
+            said = str(row.get("id")), _said(judged), _said(label)
+            found.setdefault("agreed" if said[1] == said[2] else "not agreed", []).append(said)
+            if is_steady is False:
+                found.setdefault("the order decided", []).append(said)
+    return {kind: ones[:SHOWN] for kind, ones in sorted(found.items())}
 
 
 def _by_length(

@@ -12,7 +12,8 @@ from gristmill.commands.screen import Screen
 from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
-    from gristmill.publishing.diff import Column, Diff
+    from gristmill.publishing.columns import Column
+    from gristmill.publishing.diff import Diff
     from gristmill.publishing.versions import Version
 
 COUNTS = ("in", "kept", "lost", "failed")

@@ -10,17 +10,21 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from gristmill.publishing import contamination, facts, trainee, verified
+from gristmill.publishing import calibration, contamination, facts, trainee, verified
 from gristmill.publishing.charts import number
 from gristmill.publishing.escape import code_span, cut
 from gristmill.publishing.files import RunFiles
+from gristmill.text.length_bias import WON, range_of
 from gristmill.text.plurals import counted
 
 CHARS = 160
 """Of a row's text that is shown."""
 ON_CARD = 3
 """Rows behind a figure that the card names."""
-TOLD = ("seeds", "kept", "verified", "verdict", "failed", "source", "dropped", "flagged")
+TOLD = (
+    "seeds", "kept", "verified", "verdict", "lengths", "failed", "answers", "source", "dropped",
+    "flagged",
+)  # fmt: skip
 """Kinds of figures that the card has."""
 TITLE = "Rows behind the figures"
 Key = tuple[str, ...]
@@ -61,7 +65,17 @@ def behind(
     run: RunFiles, most: int, more: Mapping[Key, Counted] | None = None
 ) -> dict[Key, Behind]:
     """Return up to `most` rows behind every figure that counts rows, by what it is about."""
-    figures = {key: one for key, one in _figures(run, most) if one.n} | dict(more or {})
+    return _named(run, {**dict(_figures(run, most)), **(more or {})}, "rows")
+
+
+def before(run: RunFiles, most: int) -> dict[Key, Behind]:
+    """Return up to `most` rows behind what each stage of an older run counts."""
+    is_there = run.files and all(file.exists() for file in run.files)
+    return _named(run, dict(_stages(run, most)) if is_there else {}, "before")
+
+
+def _named(run: RunFiles, counts: Mapping[Key, Counted], anchor: str) -> dict[Key, Behind]:
+    figures = {key: one for key, one in counts.items() if one.n}
     ids = dict.fromkeys(i for one in figures.values() for i in one.some)
     show = facts.publishable(run)
     known = {row["id"]: (_ended(row), show(row)) for row in run.last_of(ids)}
@@ -69,7 +83,7 @@ def behind(
     for at, (key, one) in enumerate(figures.items(), 1):
         rows = [Shown(i, said, known[i][0], _text(known[i][1])) for i, said in one.some.items()]
         where, what = _words(key)
-        found[key] = Behind(f"rows-{at}", where, what, one.n, rows)
+        found[key] = Behind(f"{anchor}-{at}", where, what, one.n, rows)
     return found
 
 
@@ -108,6 +122,10 @@ def _words(key: Key) -> tuple[str, str]:
             return label, f"{kind}: {benchmark} by {method}"
         case (("in" | "made" | "kept" | "failed"), [label]):
             return label, kind
+        case "lengths", [label, difference]:
+            return label, f"the other answer shorter by {difference}"
+        case "lost", [label]:
+            return label, "rejected"
     return kind, ", ".join(rest)
 
 
@@ -121,6 +139,8 @@ def _figures(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:
     yield from _stages(run, most)
     yield from _verdicts(run, most)
     yield from _scores(run, most)
+    yield from _calls(run, most)
+    yield from _lengths(run, most)
     yield from _sources(run, most)
     for use in contamination.compared(run):
         for kind, hits in (("dropped", use.dropped), ("flagged", use.kept)):
@@ -145,6 +165,7 @@ def _stages(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:
         yield ("kept", label), _some(here.filter(went)["id"], most)
         yield ("failed", label), _some(here.filter(own & (end == "failed"))["id"], most)
         lost = here.filter(own & (end == "rejected"))
+        yield ("lost", label), _some(lost["id"], most)
         for code in lost["end_code"].unique().sort():
             yield ("code", label, code), _some(lost.filter(end_code=code)["id"], most)
 
@@ -168,6 +189,30 @@ def _scores(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:
     if measured := trainee.kept(run):
         lengths = {i: counted(n, "token") for i, n in (measured.get("some") or {}).items()}
         yield ("score", trainee.named(measured)), Counted(len(measured["lengths"]), lengths)
+
+
+def _calls(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:
+    """Yield rows of the dataset from the fewest answers that one took to the most."""
+    none = pl.DataFrame(schema={"id": pl.String, "calls": pl.List(pl.String)})
+    parts = (pl.read_parquet(file, columns=["id", "calls"]) for file in run.data)
+    took = pl.concat([none, *parts]).select("id", n=pl.col("calls").list.len())
+    took = took.filter(pl.col("n") > 0).sort("n", "id")
+    some = took[trainee.spread(range(len(took)), most)].iter_rows()
+    yield ("answers", "of a row"), Counted(len(took), {i: counted(n, "answer") for i, n in some})
+
+
+def _lengths(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:
+    """Yield the pairs that judges compared, by how much their answers differ in length."""
+    for label, fields in run.fields("verdicts").items():
+        if not {*calibration.LENGTHS} <= {*fields}:
+            continue
+        ids: dict[str, list[str]] = {}
+        found = run.marks(label, calibration.LENGTHS).drop_nulls()
+        for row_id, chosen, rejected, winner in found.iter_rows():
+            if winner in WON and (difference := range_of(chosen, rejected)):
+                ids.setdefault(difference, []).append(row_id)
+        for difference, some_ids in ids.items():
+            yield ("lengths", label, difference), some(some_ids, most)
 
 
 def _sources(run: RunFiles, most: int) -> Iterator[tuple[Key, Counted]]:

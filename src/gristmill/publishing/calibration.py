@@ -15,11 +15,11 @@ from typing import Any
 
 import polars as pl
 
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import leading, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
-from gristmill.text.length_bias import by_length
+from gristmill.text.length_bias import LengthRange, by_length
 
 FILE, KIN = "calibration.json", "kin.json"
 LENGTHS = ("chosen_chars", "rejected_chars", "winner")
@@ -61,11 +61,16 @@ def take(folder: Path, run: Path) -> None:
         write_text(folder / KIN, json.dumps(list(dict.fromkeys(chain(*both))), indent=1))
 
 
-def section(run: RunFiles) -> Iterator[str]:
-    """Yield the lines of the card; nothing where no judge was calibrated."""
+def of(run: RunFiles) -> dict[str, Found]:
+    """Return what was measured of the judges of a run, by label."""
     path = run.path / FILE
     found: dict[str, Found] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    if not found:
+    return {label: {"some": {}, **one} for label, one in found.items()}
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the lines of the card; nothing where no judge was calibrated."""
+    if not (found := of(run)):
         return
     yield "| judge | labelled rows | agreement | Cohen's kappa | 95 % | order decided |"
     yield "|---|--:|--:|--:|---|--:|"
@@ -76,19 +81,38 @@ def section(run: RunFiles) -> Iterator[str]:
             f"| {one['kappa']:.3f} | {one['low']:.3f} to {one['high']:.3f} "
             f"| {'' if order is None else f'{order:.1%}'} |"
         )
+    some = [
+        f"- {code_span(label)}, {what}: {', '.join(map(_said, rows))}."
+        for label, one in found.items()
+        for what, rows in one["some"].items()
+    ]
+    if some:
+        yield "\nSome of the labelled rows behind that, with what judge and label say:\n"
+        yield from some
+
+
+def _said(row: Sequence[str]) -> str:
+    row_id, judged, label = row
+    return f"`{row_id[:12]}` ({code_span(judged, 30)}, {code_span(label, 30)})"
+
+
+def by_lengths(run: RunFiles) -> list[tuple[str, LengthRange]]:
+    """Return for every judge of pairs how often the longer answer won, range by range."""
+    return [
+        (label, one)
+        for label, fields in run.fields("verdicts").items()
+        if {*LENGTHS} <= {*fields}
+        for one in by_length(run.marks(label, LENGTHS).select(LENGTHS).drop_nulls().iter_rows())
+    ]
 
 
 def lengths(run: RunFiles) -> Iterator[str]:
     """Yield a line for every judge of pairs and range of lengths, over all pairs that it judged."""
-    lines = list[str]()
-    for label, fields in run.fields("verdicts").items():
-        if {*LENGTHS} <= {*fields}:
-            found = run.marks(label, LENGTHS).select(LENGTHS).drop_nulls()
-            lines += [
-                f"| {code_span(label)} | {one['difference']} | {number(one['pairs'])} "
-                f"| {one['longer_wins']:.0%} |"
-                for one in by_length(found.iter_rows())
-            ]
+    lines = [
+        f"| {code_span(label)} | {one['difference']} | {leading(one['pairs'])} "
+        f"| {one['longer_wins']:.0%} |"
+        for label, one in by_lengths(run)
+    ]
     if lines:
         yield "| judge | the other answer is shorter by | pairs | the longer one wins |"
         yield "|---|---|--:|--:|"

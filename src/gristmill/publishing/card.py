@@ -28,11 +28,12 @@ from gristmill.publishing import (
     proof,
     rebuilding,
     reviewed,
+    spent,
     trainee,
     training,
     verified,
 )
-from gristmill.publishing.charts import LOST, ROWS, leading, number
+from gristmill.publishing.charts import LOST, PAID, ROWS, leading, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.seal import seal
@@ -121,6 +122,7 @@ def render(run: RunFiles) -> str:
         ("Sources", _sources(run)),
         ("Models", origins.section(run)),
         ("Cost", _cost(run)),
+        ("What each command paid", spent.section(run)),
         ("Known limits", verified.limits(run)),
         ("Columns", _columns(run)),
         (behind.TITLE, behind.section(run)),
@@ -263,7 +265,7 @@ def _cost(run: RunFiles) -> Iterator[str]:
     yield "| | in all | per row |"
     yield "|---|--:|--:|"
     for name, n in facts.costs(run):
-        yield f"| {name} | {number(n)} | {number(n / kept)} |"
+        yield f"| {name} | {leading(n, PAID if run.bills else ROWS)} | {leading(n / kept)} |"
 
 
 def _columns(run: RunFiles) -> Iterator[str]:

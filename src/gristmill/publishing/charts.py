@@ -12,6 +12,7 @@ from gristmill.text.plurals import counted
 
 Array = np.ndarray
 ROWS, LOST = "#rows-behind-the-figures", "#examples-of-what-was-rejected"
+PAID = "#what-each-command-paid"
 """Sections of the card that figures lead to."""
 NOTHING = "\u2013"
 """Stands where there is no number."""
@@ -34,7 +35,7 @@ def number(value: float) -> str:
     return f"{value:.3g}" if abs(value) >= 0.001 else f"{value:.1e}"
 
 
-def leading(n: int, link: str = ROWS) -> str:
+def leading(n: float, link: str = ROWS) -> str:
     """Return a figure of the card as a link to rows that it counts; none leads nowhere."""
     return f"[{number(n)}]({link})" if n else number(n)
 

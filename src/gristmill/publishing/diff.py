@@ -8,54 +8,21 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 
 from gristmill.errors import InputError
 from gristmill.formats.marks import FINAL
+from gristmill.publishing.columns import EXAMPLES, Column, Ids, columns
 from gristmill.publishing.escape import line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.masking import mask_of
 from gristmill.publishing.matching import How, Matches, asked, match, says
-from gristmill.publishing.versions import Leaf, Version, series
+from gristmill.publishing.versions import Version
 from gristmill.text.like_texts import Mask
-from gristmill.text.shingles import Hashes, Places
+from gristmill.text.shingles import Places
 
-EXAMPLES = 5
-"""Rows of each kind that are shown."""
 CHARS = 240
 """Of a text that is shown."""
-EMPTY = pl.Series([], dtype=pl.Float64)
 LOST = ("rejected", "rejected_children")
-UNTOLD = ("id", "parents", "root", "calls", "gen")
-"""Columns that are no fact about rows on the whole."""
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A column in one version.
-
-    Texts count by their characters, lists by their length, truth values as 0 and 1.
-    """
-
-    filled: int
-    """Rows that have a value."""
-    mean: float | None
-    low: float | None
-    median: float | None
-    high: float | None
-    """None where nothing can be counted, or no row has a value."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of either version; a value in a struct is a column with a dotted name."""
-
-    name: str
-    types: tuple[str | None, str | None]
-    """None where a version does not have it."""
-    facts: tuple[Facts | None, Facts | None]
-    changed: int | None
-    """Matched rows in which it differs; None where it cannot be compared."""
 
 
 @dataclass(frozen=True)
@@ -107,15 +74,14 @@ def diff(a: Version, b: Version) -> Diff:
             f"{_tops(a)}, the second {_tops(b)}; rename the columns of one of them, or name "
             "another version"
         )
-    pairs, say = match(a, b), _sayer(b.run)
+    pairs, say, ids = match(a, b), _sayer(b.run), (Ids(a), Ids(b))
     n = len(pairs.a)
     differs: dict[bool, Mask] = {True: np.zeros(n, bool), False: np.zeros(n, bool)}
-    columns = []
-    for leaf in dict.fromkeys([*a.leaves, *b.leaves]):
-        column, found = _column(leaf, a, b, pairs)
-        columns.append(column)
-        if found is not None:
-            differs[says(leaf)] |= found
+    found = list[Column]()
+    for leaf, column, where in columns((a, b), ids, pairs, say):
+        found.append(column)
+        if where is not None:
+            differs[says(leaf)] |= where
     changed, noted = differs[True], differs[False] & ~differs[True]
     alone = [np.setdiff1d(np.arange(v.n), of) for v, of in ((a, pairs.a), (b, pairs.b))]
     return Diff(
@@ -127,85 +93,22 @@ def diff(a: Version, b: Version) -> Diff:
         len(alone[1]),
         len(alone[0]),
         pairs.by,
-        [column for column in columns if _tells(column)],
+        [column for column in found if column.tells],
         _funnel(a.run, b.run) if a.run and b.run else None,
         {
-            "changed": [*_changes(a, b, pairs, np.flatnonzero(changed)[:EXAMPLES], columns, say)],
-            "added": _shown(b, alone[1][:EXAMPLES], say),
-            "removed": _unsaid(_shown(a, alone[0][:EXAMPLES], say), b.run),
-            "noted": _shown(b, pairs.b[np.flatnonzero(noted)[:EXAMPLES]], say),
-            "same": _shown(b, pairs.b[np.flatnonzero(~changed & ~noted)[:EXAMPLES]], say),
+            "changed": [
+                *_changes((a, b), ids, pairs, np.flatnonzero(changed)[:EXAMPLES], found, say)
+            ],
+            "added": _shown(b, ids[1], alone[1], say),
+            "removed": _unsaid(_shown(a, ids[0], alone[0], say), b.run),
+            "noted": _shown(b, ids[1], pairs.b[noted], say),
+            "same": _shown(b, ids[1], pairs.b[~changed & ~noted], say),
         },
     )
 
 
-def _tells(column: Column) -> bool:
-    """Leave out columns of names, and those that are empty in both versions."""
-    filled = sum(facts.filled for facts in column.facts if facts)
-    same = column.types[0] == column.types[1] and not filled
-    return bool(column.changed) or not (same or column.name in UNTOLD)
-
-
 def _tops(version: Version) -> list[str]:
     return [line(name, 40) for name in version.rows.schema.names[:12]]
-
-
-def _column(leaf: Leaf, a: Version, b: Version, pairs: Matches) -> tuple[Column, Mask | None]:
-    """Return a column, and for every pair if it differs there.
-
-    Hashes of 64 bits are compared, so that values are in memory for a moment only.
-    """
-    sides = (a, b)
-    kinds = [side.leaves.get(leaf) for side in sides]
-    common = _common(*map(_dtype, kinds))
-    facts: list[Facts | None] = [None, None]
-    hashes: list[Any] = []
-    for i, (side, places) in enumerate(zip(sides, (pairs.a, pairs.b), strict=True)):
-        if kinds[i] is not None:
-            facts[i], hashed = _read(side, leaf, common)
-            hashes += [] if hashed is None else [hashed[places]]
-    differs = hashes[0] != hashes[1] if hashes else None
-    changed = None if differs is None else int(differs.sum())
-    names = [None if kind is None else str(kind) for kind in kinds]
-    return Column(".".join(leaf), (names[0], names[1]), (facts[0], facts[1]), changed), differs
-
-
-def _dtype(kind: pa.DataType | None) -> pl.DataType | None:
-    return None if kind is None else series(pa.chunked_array([], kind)).dtype
-
-
-def _common(one: pl.DataType | None, other: pl.DataType | None) -> pl.DataType | None:
-    """Return the type in which values of both are compared; None where they cannot be."""
-    if one is None or other is None or one == other:
-        return other and one
-    if one.is_nested() or other.is_nested():
-        return None
-    return pl.Float64() if one.is_numeric() and other.is_numeric() else pl.String()
-
-
-def _read(side: Version, leaf: Leaf, common: pl.DataType | None) -> tuple[Facts, Hashes | None]:
-    """Return the facts of a column, and a number for the value of every row."""
-    filled, counts, hashes = 0, [EMPTY], [np.zeros(0, np.uint64)]
-    for values in side.parts(leaf):
-        filled += len(values) - values.null_count()
-        if (counted := _counted(values)) is not None:
-            counts.append(counted.drop_nulls().drop_nans())
-        if common is not None:
-            hashes.append(values.cast(common).hash().to_numpy())
-    found = pl.concat(counts)
-    told = (found.mean(), found.min(), found.median(), found.max())
-    facts = Facts(filled, *(None if x is None else float(x) for x in told))
-    return facts, None if common is None else np.concatenate(hashes)
-
-
-def _counted(values: pl.Series) -> pl.Series | None:
-    if values.dtype == pl.String:
-        return values.str.len_chars().cast(pl.Float64)
-    if isinstance(values.dtype, pl.List):
-        return values.list.len().cast(pl.Float64)
-    if values.dtype.is_numeric() or values.dtype == pl.Boolean:
-        return values.cast(pl.Float64)
-    return None
 
 
 def _funnel(a: RunFiles, b: RunFiles) -> list[dict[str, Any]]:
@@ -226,33 +129,33 @@ def _counts(at: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _changes(
-    a: Version,
-    b: Version,
+    both: tuple[Version, Version],
+    ids: tuple[Ids, Ids],
     pairs: Matches,
     which: Places,
-    columns: Sequence[Column],
+    found: Sequence[Column],
     say: Callable[[Any], str],
 ) -> Iterator[Changed]:
-    leaves = [leaf for leaf in a.leaves if leaf in b.leaves and says(leaf)]
-    changed = {column.name for column in columns if column.changed}
-    leaves = [leaf for leaf in leaves if ".".join(leaf) in changed]
-    sides = (a, pairs.a[which]), (b, pairs.b[which])
-    before, after = ({leaf: v.some(leaf, places) for leaf in leaves} for v, places in sides)
-    ids = zip(*(_ids(*side) for side in sides), strict=True)
-    for i, both in enumerate(ids):
+    changed = {column.name for column in found if column.changed}
+    common = [leaf for leaf in both[0].leaves if leaf in both[1].leaves and says(leaf)]
+    leaves = [leaf for leaf in common if ".".join(leaf) in changed]
+    places = pairs.a[which], pairs.b[which]
+    before, after = (
+        {leaf: version.some(leaf, at) for leaf in leaves}
+        for version, at in zip(both, places, strict=True)
+    )
+    named = zip(ids[0].of(places[0]), ids[1].of(places[1]), strict=True)
+    for i, name in enumerate(named):
         texts = [(leaf, before[leaf][i], after[leaf][i]) for leaf in leaves]
-        yield Changed(both, [(".".join(leaf), say(x), say(y)) for leaf, x, y in texts if x != y])
+        yield Changed(name, [(".".join(leaf), say(x), say(y)) for leaf, x, y in texts if x != y])
 
 
-def _ids(version: Version, places: Places) -> list[str]:
-    if ("id",) in version.leaves:
-        return [line(str(i), 64) for i in version.some(("id",), places)]
-    return [f"row {place}" for place in places]
-
-
-def _shown(version: Version, places: Places, say: Callable[[Any], str]) -> list[tuple[str, str]]:
-    """Return the ids of rows, and what each asks."""
-    return list(zip(_ids(version, places), map(say, asked(version, places)), strict=True))
+def _shown(
+    version: Version, ids: Ids, places: Places, say: Callable[[Any], str]
+) -> list[tuple[str, str]]:
+    """Return the ids of some rows, and what each asks."""
+    some = places[:EXAMPLES]
+    return list(zip(ids.of(some), map(say, asked(version, some)), strict=True))
 
 
 def _unsaid(shown: list[tuple[str, str]], run: RunFiles | None) -> list[tuple[str, str]]:

@@ -13,17 +13,28 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from gristmill.formats.readers import read_malformed
-from gristmill.publishing import behind, charts, facts, maps, rebuilding, spent, trainee, verified
+from gristmill.publishing import (
+    behind,
+    calibration,
+    charts,
+    facts,
+    maps,
+    rebuilding,
+    spent,
+    trainee,
+    verified,
+)
 from gristmill.publishing.escape import cut, printable
 from gristmill.publishing.files import RunFiles
+from gristmill.publishing.versions import HUB
 from gristmill.storage.shards import write_text
 from gristmill.text.plurals import counted
 
 if TYPE_CHECKING:
     from gristmill.publishing.diff import Diff
 
-BEHIND = 10
-"""Rows behind a figure that are shown."""
+BEHIND, BEFORE = 10, 5
+"""Rows behind a figure that are shown, and behind one of an older run."""
 MAX_CHARS = 1600
 """Characters of one text of an example that are shown."""
 WORDS = {
@@ -47,7 +58,7 @@ def write(path: Path, against: Diff | None = None) -> Path:
 
 def render(run: RunFiles, against: Diff | None = None) -> str:
     """Return the report as HTML."""
-    return environment().get_template("report.html.j2").render(**_page(run), against=against)
+    return environment().get_template("report.html.j2").render(**_page(run, against))
 
 
 @cache
@@ -67,12 +78,13 @@ def environment() -> SandboxedEnvironment:
     return found
 
 
-def _page(run: RunFiles) -> dict[str, Any]:
+def _page(run: RunFiles, against: Diff | None) -> dict[str, Any]:
     lines, note = facts.lines(run), run.note
     scores, drawn = [*facts.scores(run), *trainee.scores(run)], maps.embeddings(run)
     found = behind.behind(run, BEHIND, _on_map(drawn))
     found |= _unread(run)
     return {
+        **_compared(against),
         "behind": found,
         "groups": _groups(found),
         "folder": run.path.name,
@@ -102,7 +114,10 @@ def _page(run: RunFiles) -> dict[str, Any]:
         "malformed": facts.malformed(run),
         "remarks": facts.remarks(run),
         "costs": _costs(run),
+        "judges": calibration.of(run),
+        "judge_lengths": calibration.by_lengths(run),
         "forecast": spent.compare(run),
+        "facts": _facts(run),
     }
 
 
@@ -133,6 +148,27 @@ def _costs(run: RunFiles) -> list[tuple[str, str, str]]:
     """Return what the run cost in all and per kept row."""
     kept = len(run.kept)
     return [(name[0].upper() + name[1:], _number(n), _per(n, kept)) for name, n in facts.costs(run)]
+
+
+def _compared(against: Diff | None) -> dict[str, Any]:
+    """Return a comparison with the rows behind what the stages of an older run counted."""
+    name = against.names[0] if against else ""
+    is_run = against is not None and against.funnel is not None  # then its name is its path
+    older = behind.before(RunFiles.open(Path(name)), BEFORE) if is_run else {}
+    told = {"older": older, "older_groups": _groups(older), "older_name": _folder(name)}
+    return {"against": against, **told}
+
+
+def _folder(name: str) -> str:
+    """Return the end of a path, for a report may go to others; of the Hub all of the name."""
+    return name if name.startswith(HUB) else "/".join(Path(name).parts[-2:])
+
+
+def _facts(run: RunFiles) -> dict[str, behind.Key]:
+    """Return what those facts beside a forecast are about that count rows."""
+    kept = {f"kept by {label}": ("kept", label) for label in run.places}
+    last = run.stages[-1]["stage"] if run.stages else ""
+    return {"seeds": ("seeds", "used"), "rows": ("kept", last), **kept}
 
 
 def _bars(run: RunFiles) -> list[tuple[str, str, int, list[tuple[str, int, str]]]]:

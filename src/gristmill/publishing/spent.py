@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gristmill.publishing.calls import measured, store_of
+from gristmill.publishing.charts import ROWS, number
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.housekeeping import forecast_of, size_of
 from gristmill.text.plurals import counted
+
+MOST_BILLS = 12
+"""Commands that the card tells of."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +75,18 @@ def fact(run: RunFiles, devices: int) -> dict[str, float]:
         found["read"] = found["tokens"] - found["written"]
         found["disk_bytes"] = size_of(run.path) + sum(size for size, _ in sizes.values())
     return found
+
+
+def section(run: RunFiles) -> Iterator[str]:
+    """Yield the lines of the card: what the last commands paid; none where all was replayed."""
+    if not run.bills:
+        return
+    yield "| command | calls made | replayed | tokens made | wall time, s |"
+    yield "|--:|--:|--:|--:|--:|"
+    for i, bill in [*enumerate(run.bills, 1)][-MOST_BILLS:]:
+        cells = (number(bill[name]) for name in ("made", "replayed", "tokens", "wall_s"))
+        yield f"| {i} | {' | '.join(cells)} |"
+    yield (
+        f"\nThe last commands, as `costs/` of the run has them. How many answers some rows took "
+        f"stands [below]({ROWS}); `build-dataset trace` shows every call of a row."
+    )

@@ -39,6 +39,18 @@ def measured(chosen: str | None, rejected: str | None) -> Measured:
     return Measured(chosen_chars=len(chosen or ""), rejected_chars=len(rejected or ""))
 
 
+def range_of(chosen_chars: int, rejected_chars: int) -> str | None:
+    """Return the range of two lengths; None where they are equal.
+
+    >>> range_of(100, 80)
+    '10 to 25 %'
+    """
+    if chosen_chars == rejected_chars:
+        return None
+    share = abs(chosen_chars - rejected_chars) / max(chosen_chars, rejected_chars)
+    return RANGES[sum(share >= limit for limit in LIMITS)]
+
+
 def by_length(judged: Iterable[Judged]) -> list[LengthRange]:
     """Return the win rate of the longer answer in every range that has pairs.
 
@@ -49,9 +61,8 @@ def by_length(judged: Iterable[Judged]) -> list[LengthRange]:
     """
     wins: dict[str, list[float]] = {name: [] for name in RANGES}
     for chosen, rejected, winner in judged:
-        if chosen != rejected and winner in WON:
-            share = abs(chosen - rejected) / max(chosen, rejected)
-            name = RANGES[sum(share >= limit for limit in LIMITS)]
+        name = range_of(chosen, rejected)
+        if name and winner in WON:
             wins[name].append(WON[winner] if chosen > rejected else 1 - WON[winner])
     return [
         LengthRange(difference=name, pairs=len(won), longer_wins=sum(won) / len(won))
