@@ -4,7 +4,8 @@ Source: Yang et al., "OptiBench Meets ReSocratic: Measure and Improve LLMs for O
 Modeling", arXiv:2407.09887, section 4; `yangzhch6/ReSocratic` (Apache-2.0) for the rules of
 parsing. `re_socratic_solve` comes next.
 Differs from the paper: our own prompt and pool; a row shows the model its own demonstration alone,
-and then beside each of the pool that comes after it, so that each pair is shown once.
+and then beside each of the pool that comes after it, so that each pair is shown once. In the recipe
+problems too much alike leave by their runs of words (`filters.near_duplicates`), not by TF-IDF.
 """
 
 from __future__ import annotations
