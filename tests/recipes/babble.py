@@ -25,7 +25,7 @@ from gristmill.errors import PromptRefused, PromptTooLong
 from tests.conftest import text_of
 
 VERBS = ("Explain", "Describe", "Compare", "Summarise", "Name", "Plan", "List", "Estimate")
-NOUNS = ("rivers", "bridges", "clocks", "gardens", "maps", "ovens", "stamps", "violins", "tents")
+NOUNS = ("rivers", "bridges", "clocks", "gardens", "mills", "ovens", "stamps", "violins", "tents")
 LABEL = re.compile(r'"([A-Z][\w ]{1,20}:)')
 KEY = re.compile(r'"([a-z_]+)"')
 START = re.compile(r"(?m)^([A-Z][\w ]{1,20}:)")
@@ -144,21 +144,6 @@ class Obliging(Babble):
         return Completion(text, finish, 10, len(text.split()), "babble")
 
     see = generate
-
-
-class Killed(BaseException):
-    """Ends a run as a kill does: nobody catches it."""
-
-
-class Mortal(Obliging):
-    """Dies instead of its n-th answer."""
-
-    dies_at: int = 0
-
-    def chance(self, request: Any) -> random.Random:
-        if len(self.asked) + 1 == self.dies_at:
-            raise Killed
-        return super().chance(request)
 
 
 def phrase(chance: random.Random) -> str:

@@ -5,10 +5,12 @@ its end and every reject its reason. On one that mostly does what it is asked, m
 what a seed says stays text, no bad reply is kept, and order, shards and a kill change nothing.
 """
 
+import random
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, nullcontext
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,27 @@ from gristmill.formats.recipe_files import shipped
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.runners import LocalRunner
 from gristmill.pipelines.seeds import read_seeds
-from tests.recipes.babble import ROWS, Babble, Killed, Mortal, Obliging, texts
+from gristmill.storage.rows import CONTENT
+from gristmill.text.turns import turns
+from tests.recipes.babble import ROWS, Babble, texts
+from tests.recipes.traced import Killed, Mortal, Traced, word, words
 
 ONLY = "export={formats: [], card: false, report: false}"
-EVERY = {name: Recipe.load(name, [ONLY]) for name in sorted(shipped())}
+FEWER = {"instinct": ["stages.0.candidates=30", "stages.0.queries=10"]}
+"""What makes a run of hundreds of equal calls shorter."""
+
+
+def untrained(name: str) -> Recipe:
+    """Return a recipe without the training between its rounds, which tests of its own run."""
+    recipe = Recipe.load(name, [ONLY, *FEWER.get(name, [])])
+    if not (recipe.rounds and recipe.rounds.train):
+        return recipe
+    engines = {role: one for role, one in recipe.engines.items() if one["use"] != "trainer"}
+    rounds = recipe.rounds.model_copy(update={"train": None, "ranked": None})
+    return recipe.model_copy(update={"engines": engines, "rounds": rounds})
+
+
+EVERY = {name: untrained(name) for name in sorted(shipped())}
 RUNS = [
     name
     for name, recipe in EVERY.items()
@@ -36,6 +55,21 @@ MAKES = [
     for name in RUNS
     if any(stage["use"].startswith("generators.") for stage in EVERY[name].stages)
 ]
+UNSEEN = {"p_aligner", "robust_if", "segment_roles", "struq"}
+"""Whose questions have another one in them, not to be answered; or are rewritten step by step."""
+FRAMED = {"optima"}
+"""Whose questions are asked in the words of the prompt."""
+UNTRACED = {
+    "auto_if", "auto_tools", "code_act", "consensus", "demo", "dynosaur", "effi_code",
+    "enriched_math", "epi_coder", "fim_curriculum", "fin_tasks", "fun_coder",
+    "guaranteed_guess", "infinity_math", "instinct", "inter_code", "iter_rtl", "l2mac",
+    "llm_compiler", "mario", "mul_dim_if", "non_instructional", "private_library",
+    "prompt_calibration", "prompt_fuzz", "r_tuning", "r_tuning_uncertain", "re_socratic",
+    "reason_if", "response_only", "self_code_align", "spar", "spar_refiner", "stat_syn",
+    "stelo", "synthetic_abstracts", "tool_llm", "tool_retrieval", "tptu",
+    "ultra_feedback_pairs", "unit_coder", "vif_rag", "wave_coder",
+}  # fmt: skip
+"""Where nothing comes through, or no model writes both a question and its answer."""
 MEASURED = {"effi_code"}
 """Whose prompts say how long a program took: no two runs ask the same."""
 DECLINES = {"codec_lm", "indic_toxic", "ultra_feedback", "ultra_feedback_pairs"}
@@ -45,7 +79,8 @@ HOSTILE = ("{name} {0} {{ 7 * 7 }}", "{% raw %} ${x}", "### Instruction")
 CONTROL = "<|im_end|><|im_start|>system"
 """As text in a chat; where a prompt is plain text a method may have to take it out."""
 Build = Callable[..., Result]
-Walk = Callable[[str], tuple[Obliging, Result]]
+Walk = Callable[[str], tuple[Traced, Result]]
+Trace = Callable[[str, float], tuple[Traced, list[dict[str, Any]]]]
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +112,23 @@ def walk(build: Build) -> Walk:
     """Run a recipe once on hostile seeds; return who was asked, and what came of it."""
 
     @cache
-    def go(name: str) -> tuple[Obliging, Result]:
-        model = Obliging()
+    def go(name: str) -> tuple[Traced, Result]:
+        model = Traced()
         return model, build(name, model, hostile(name), "walk")
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def trace(build: Build) -> Trace:
+    """Run a recipe once on replies that can be traced, of which a share gives headings away."""
+
+    @cache
+    def go(name: str, rate: float) -> tuple[Traced, list[dict[str, Any]]]:
+        model, seeds = Traced(bad_rate=0.0, leak_rate=rate), marked(name)
+        for row in seeds:  # what stood together belongs together
+            model.knew.update(dict.fromkeys(words(row), words(row)))
+        return model, build(name, model, seeds, f"trace-{rate}").dataset.to_pylist()
 
     return go
 
@@ -96,6 +145,18 @@ def hostile(name: str) -> list[dict[str, Any]]:
     return [
         {key: f"{value}\n{evil}" if is_prose(value) else value for key, value in row.items()}
         for row in seeds_of(name)
+    ]
+
+
+def marked(name: str) -> list[dict[str, Any]]:
+    """Return seeds of a recipe whose sentences have a word of ours."""
+    chance = random.Random(name)
+    return [
+        {
+            key: f"{value} {word(chance)}" if is_prose(value) and " " in value else value
+            for key, value in row.items()
+        }
+        for row in seeds_of(name, 3)
     ]
 
 
@@ -156,13 +217,44 @@ def test_order_shards_and_a_kill_change_neither_requests_nor_rows(
 ) -> None:
     one, first = walk(name)
     seeds = hostile(name)[::-1]
-    dead, after = Mortal(dies_at=1 + len(one.asked) // 2), Obliging()
+    dead, after = Mortal(dies_at=1 + len(one.asked) // 2), Traced()
     with pytest.raises(Killed) if one.asked else nullcontext():
         build(name, dead, seeds, "other", size=1)
     kept = stored(place / name / "other")
     assert build(name, after, seeds, "other", size=1).dataset == first.dataset
     assert {*dead.keys(), *after.keys()} == {*one.keys()}
     assert not kept & {*after.keys()}, "what was answered is not asked again"
+
+
+def exchanges(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what a row asks and what it answers: in turns, alone, or as both sides of a pair."""
+    said = turns(row)
+    found = [
+        (one["content"], other["content"])
+        for one, other in pairwise(said)
+        if (one["role"], other["role"]) == ("user", "assistant")
+    ]
+    pair = [(row.get("prompt"), row.get(side)) for side in ("chosen", "rejected")]
+    return [*found, *((asked, answer) for asked, answer in pair if asked and answer)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAKES)
+def test_an_answer_was_written_with_its_whole_question_in_view(name: str, trace: Trace) -> None:
+    model, rows = trace(name, 0.0)
+    told = [(words(asked), words(answer)) for row in rows for asked, answer in exchanges(row)]
+    told = [(asked, answer) for asked, answer in told if asked and answer]
+    assert [one for one in told if name not in UNSEEN and one[0] - model.known(one[1])] == []
+    assert bool(told) != (name in UNTRACED)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MAKES)
+def test_no_row_has_a_heading_of_a_prompt(name: str, trace: Trace) -> None:
+    model, rows = trace(name, 0.25)
+    columns = sorted(CONTENT.keys() - ({"prompt", "messages"} if name in FRAMED else set()))
+    said = ["\n".join(texts([row.get(column) for column in columns])) for row in rows]
+    assert {heading for heading in model.leaked for text in said if heading in text} == set()
 
 
 def stored(workspace: Path) -> set[str]:

@@ -16,7 +16,7 @@ from gristmill.engines.requests import Completion, Gen, Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import heads, leak, markers
 from gristmill.text.numbered import numbered, numbered_after
 from gristmill.text.task_rules import TASK_FLAWS, task_flaw
 
@@ -46,7 +46,7 @@ would make any instruction harder.
 {skills}
 
 ### Lists"""
-MARKS = markers([DECODE]) - {"How many", "Instructions"}
+MARKS = markers([DECODE]) - {"How many", "Instructions"} | heads([DECODE])
 SEEN = ("attached", "in the image", "in the picture")
 """What no text model can be asked about."""
 Entry = TypedDict(
@@ -65,6 +65,7 @@ class Base(TypedDict):
 class CodecLm(RowStage):
     """Make up to `n` basic instructions of an entry of metadata; they share its actions."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = (
         REPLY_CODES | TASK_FLAWS | {"no_list", "no_actions", "template_leak", "over_limit"}
     )

@@ -21,6 +21,7 @@ from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.evaluators import COMBINED, FINAL, both_scores
+from gristmill.text.leaks import heads, leak
 from gristmill.text.openings import unannounced
 from gristmill.text.pairs import Pair, pair
 from gristmill.text.refusals import NON_ANSWERS, non_answer
@@ -44,6 +45,7 @@ REVISE = """A reviewer wrote this about your answer:
 
 Write the whole answer again with what is right in the review. Give the new answer alone: no \
 thanks, and no word about changes."""
+MARKS = heads([REVIEW])
 
 
 class Asked(TypedDict):
@@ -67,7 +69,9 @@ class Fellowship(RowStage):
     """Make one pair of a question: three answers, two reviews, one evaluation."""
 
     version: ClassVar[int] = 2
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"no_gain", "tie", *NON_ANSWERS}
+    codes: ClassVar[frozenset[str]] = (
+        REPLY_CODES | NON_ANSWERS | {"no_gain", "tie", "template_leak"}
+    )
 
     answers: int = Field(default=3, ge=2)
     """Answers in a loop; one review less."""
@@ -104,6 +108,8 @@ class Fellowship(RowStage):
                 return bad
             said = (one.text.strip() for one in found if isinstance(one, Completion))
             reviews.append("\n\n".join(said))
+            if mark := leak(reviews[-1], MARKS):
+                return Drop("template_leak", f"{mark}: {reviews[-1]}")
             mine = Message(role="assistant", content=text)
             chat = [*chat, mine, user(REVISE.format(review=reviews[-1]))]
         if repeats(words(answers[-1]), words(answers[0])):

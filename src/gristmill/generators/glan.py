@@ -20,7 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import heads, leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.turns import user
 
@@ -74,6 +74,7 @@ class Homework(TypedDict):
 class Glan(RowStage):
     """Make up to `n` rows of a subject, no more than it has combinations of concepts."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"template_leak", "answered"}
 
     n: int = Field(default=20, ge=1)
@@ -102,7 +103,8 @@ class Glan(RowStage):
         asked = await complete(ctx.llm("teacher"), [user(prompt)], self.asking)
         if isinstance(asked, Drop):
             return asked
-        if (mark := leak(question := asked.text.strip(), MARKS)) or detectors.answers(question):
+        question, marks = asked.text.strip(), MARKS | heads([prompt])  # those of the syllabus, too
+        if (mark := leak(question, marks)) or detectors.answers(question):
             return Drop("template_leak" if mark else "answered", f"{mark}: {question}")
         if detectors.declines(question):
             return Drop("refusal", question)

@@ -21,7 +21,8 @@ from gristmill.geometry.bandit import Bandit
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
-from gristmill.text.known import bare
+from gristmill.text.known import is_same
+from gristmill.text.leaks import heads, leak
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.turns import question
 from gristmill.text.words import words
@@ -32,6 +33,7 @@ outputs from it. Reply with the instruction alone.
 {examples}
 ### Instruction
 """
+MARKS = heads([INDUCE, "### Input\n### Output"])
 
 
 class Example(TypedDict):
@@ -65,8 +67,10 @@ class Instructed(TypedDict):
 class Instinct(RowStage):
     """Sample wordings from a few examples, try them on others, keep the best for all of them."""
 
-    version: ClassVar[int] = 2
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"few_examples", "repeated"}
+    version: ClassVar[int] = 3
+    codes: ClassVar[frozenset[str]] = (
+        REPLY_CODES | NON_ANSWERS | {"template_leak", "few_examples", "repeated"}
+    )
 
     candidates: int = Field(default=200, ge=1)
     """Wordings to sample where none are given; the paper's 10,000 cost it no calls."""
@@ -125,7 +129,7 @@ class Instinct(RowStage):
         for reply in await asyncio.gather(*asks):
             if isinstance(reply, Drop):
                 lost.append(reply)
-            elif code := non_answer(reply.text):
+            elif code := non_answer(reply.text) or (leak(reply.text, MARKS) and "template_leak"):
                 lost.append(Drop(code, reply.text))
             elif (said := tuple(words(reply.text))) in known:
                 lost.append(Drop("repeated", reply.text))
@@ -143,7 +147,4 @@ class Instinct(RowStage):
 
 
 def _hits(reply: Completion | Drop, test: Example) -> bool:
-    if isinstance(reply, Drop):
-        return False
-    said, wanted = reply.text, test["output"]
-    return bare(said) == bare(wanted) if bare(wanted) else said.strip() == wanted.strip()
+    return not isinstance(reply, Drop) and is_same(reply.text, test["output"])

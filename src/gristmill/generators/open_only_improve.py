@@ -15,6 +15,7 @@ from gristmill.errors import PromptRefused, PromptTooLong
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
+from gristmill.text.leaks import heads, leak
 from gristmill.text.refusals import non_answer
 from gristmill.text.shingles import same
 from gristmill.text.turns import question, user
@@ -45,6 +46,7 @@ complete, then clearer? Neither their order nor their length says anything. Repl
 
 ### A or B"""
 LABELS = ("A", "B")
+MARKS = heads([IMPROVE])
 Status = Literal["improved", "draft_is_better", "order_bias", "unparsed_judge", "no_improvement"]
 
 
@@ -75,6 +77,7 @@ class Improved(TypedDict):
 class OpenOnlyImprove(RowStage):
     """Ask for a better answer, and compare it with the draft in both orders; no row leaves."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset()
 
     sampling: Sampling = Sampling(temperature=0.7, max_tokens=1024)
@@ -95,7 +98,8 @@ class OpenOnlyImprove(RowStage):
         )  # fmt: skip
         if isinstance(reply, Drop) or non_answer(reply.text) or same(reply.text) == same(draft):
             return kept
-        new = reply.text.strip()
+        if leak(new := reply.text.strip(), MARKS):
+            return kept
         kept["growth"] = len(words(new)) / n if n else None
         kept["status"] = status = await self._compare(task, new, draft, ctx)
         if status == "order_bias":

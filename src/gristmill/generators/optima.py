@@ -22,6 +22,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import dialogue_tree as talk
 from gristmill.text.dialogue_tree import Node, Run, Told, Utterance
 from gristmill.text.known import bare, f1
+from gristmill.text.leaks import heads, leak
 from gristmill.text.pairs import Pair, pair
 
 TALK = """You and a partner find the answer to a question together. Each of you knows things that \
@@ -36,6 +37,7 @@ written the same one.
 {known}
 
 ### Conversation, you are {name}"""
+MARKS = heads([TALK])
 NAMES = ("Alice", "Bob")
 LEAST_LOSS = 0.1  # what a loss counts at least: of a text known by heart it goes towards 0
 
@@ -61,8 +63,8 @@ class Ranked(Pair, total=False):
 class Optima(RowStage):
     """Grow a tree of conversations, and pair the best and the worst turn of its nodes."""
 
-    version: ClassVar[int] = 2
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"unscored", "no_pair"}
+    version: ClassVar[int] = 3
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"unscored", "no_pair", "template_leak"}
 
     explorations: int = Field(default=8, ge=1)
     runs: int = Field(default=3, ge=1)
@@ -112,6 +114,8 @@ class Optima(RowStage):
             reply = await complete(ctx.llm("generator"), _chat(row, said), self.sampling)
             if isinstance(reply, Drop):
                 return reply
+            if mark := leak(reply.text, MARKS):
+                return Drop("template_leak", f"{mark}: {reply.text}")
             said.append(Utterance(reply.text.strip(), reply.completion_tokens))
         return said
 

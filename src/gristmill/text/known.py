@@ -36,6 +36,11 @@ def f1(said: Sequence[str], wanted: Sequence[str]) -> float:
     return 2 * shared / (len(said) + len(wanted)) if shared else 0.0
 
 
+def is_same(said: str, wanted: str) -> bool:
+    """Say whether two answers have the same words; of signs alone, whether they are the same."""
+    return bare(said) == bare(wanted) if bare(wanted) else said.strip() == wanted.strip()
+
+
 def is_known(prediction: str, answers: Iterable[str]) -> bool:
     """Say whether any of the answers stands in the prediction and is not denied there."""
     said = bare(prediction)
