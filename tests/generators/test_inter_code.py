@@ -60,8 +60,8 @@ def test_an_episode_that_ends_as_the_right_command_does_stays(ask, script, sandb
     replies = [run("cd a && cat one.txt"), run("sort one.txt > ../x && mv ../x one.txt"), SUBMIT]
     row, calls = act(ask, script, sandbox, replies)
     assert seen(row) == [
-        "Observation: 5\n3\n(9 turns are left.)",
-        "Observation: (nothing)\n(8 turns are left.)",
+        "Observation: 5\n3\n(9 turns left.)",
+        "Observation: (nothing)\n(8 turns left.)",
     ], "a folder that was entered stays"
     assert (row["reward"], row["success"], row["actions"][0]) == (1.0, True, "cd a && cat one.txt")
     assert "sort -o" not in str([call.prompt for call in calls]), "nobody sees the right command"
@@ -73,7 +73,7 @@ def test_rows_of_a_query_count_in_any_order_unless_it_says_one(ask, script, sand
     replies = [run("SELEC"), run("SELECT name FROM p WHERE age > 30 ORDER BY age"), SUBMIT]
     row, _ = act(ask, script, sandbox, replies, SQL)
     assert "OperationalError" in seen(row)[0]
-    assert seen(row)[1] == 'Observation: ["Bo"]\n["Ada"]\n(8 turns are left.)'
+    assert seen(row)[1] == 'Observation: ["Bo"]\n["Ada"]\n(8 turns left.)'
     assert row["output"] == "SELEC\nSELECT name FROM p WHERE age > 30 ORDER BY age"
     ordered = {**SQL, "command": SQL["command"] + " ORDER BY name"}
     drop, _ = act(ask, script, sandbox, replies, ordered)
@@ -103,7 +103,7 @@ def test_what_ends_otherwise_leaves(ask, script, sandbox, replies, row, code) ->
 def test_a_wrong_form_is_said_and_less_than_all_can_be_asked_for(ask, script, sandbox) -> None:
     replies = [run("a") + run("b"), run("printf '3\\n5\\n' > a/one.txt; echo ok"), SUBMIT]
     row, _ = act(ask, script, sandbox, replies, min_reward=0.5)
-    assert seen(row)[0] == f"Observation: {WRONG_FORM}\n(9 turns are left.)"
+    assert seen(row)[0] == f"Observation: {WRONG_FORM}\n(9 turns left.)"
     assert (row["reward"], row["success"]) == (0.67, False)
 
 

@@ -22,6 +22,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.commands import Ended, bash_reward, command_of, is_same_output, sql_reward
+from gristmill.text.plurals import counted
 from gristmill.text.turns import WholeTurn, whole
 
 RULES = """Meet a request by commands. In a turn, think first, then do one of two things: run one \
@@ -65,6 +66,7 @@ class Episode(TypedDict):
 class InterCode(RowStage):
     """Let a model act, then compare where it got with where the right command gets."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "bad_environment", "bad_command", "unstable", "not_submitted", "unsteady", "unsolved",
     }  # fmt: skip
@@ -134,7 +136,7 @@ class InterCode(RowStage):
                 if seen is None:
                     return Drop("unsteady", f"{verdict.status}: {verdict.detail}")
                 shown.append(said := seen)
-            turns.append(user(f"Observation: {said}\n({left} turns are left.)"))
+            turns.append(user(f"Observation: {said}\n({counted(left, 'turn')} left.)"))
         return Drop("not_submitted", turns[-2]["content"])
 
 
