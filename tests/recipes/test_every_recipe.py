@@ -72,7 +72,7 @@ UNTRACED = {
 """Where nothing comes through, or no model writes both a question and its answer."""
 MEASURED = {"effi_code"}
 """Whose prompts say how long a program took: no two runs ask the same."""
-DECLINES = {"codec_lm", "indic_toxic", "ultra_feedback", "ultra_feedback_pairs"}
+DECLINES = {"codec_lm", "indic_toxic", "optima", "ultra_feedback", "ultra_feedback_pairs"}
 """Where a refusal may be: the worse answer of a contrast, one to a toxic prompt, a judge's best."""
 MARK = "the quagga asks"
 HOSTILE = ("{name} {0} {{ 7 * 7 }}", "{% raw %} ${x}", "### Instruction")

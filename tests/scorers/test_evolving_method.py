@@ -5,6 +5,7 @@ import asyncio
 import pyarrow as pa
 import pytest
 
+from gristmill import Recipe, run
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Completion
 from gristmill.pipelines import Context
@@ -116,3 +117,23 @@ def test_the_final_version_of_any_method_is_found() -> None:
     assert final_version("### Step 9: Final version\nName two.") == ("", "Name two.")
     assert final_version("Plan.\nFinal version: Name two.") == ("Plan.", "Name two.")
     assert final_version("Plan.\n### Final version\n") is None
+
+
+@pytest.mark.parametrize(("n", "searches"), [(50, 1), (20, 3)])
+def test_waves_search_once_where_the_first_brings_the_rows_it_is_made_on(
+    n, searches, engine, tmp_path
+) -> None:
+    """Of 50 seeds the first wave has 5, as many as a search; of 20 it has 2, the others 4 and 8."""
+    few = {"trials": 3, "batch": 2, "steps": 1, "rounds": 1, "candidates": 1}
+    stages = [{"use": "scorers.evolving_method", "optimizer": True, **few}]
+    stages.append({"use": "generators.auto_evol"})
+    export = {"card": False, "report": False}
+    made = Recipe(name="waves", stages=stages, target=n, export=export)
+    model = engine(answer=lambda prompt, _: "nothing" if prompt.endswith(WRONG) else "no heading")
+    seeds = [{"instruction": f"Name river {i}."} for i in range(n)]
+    result = run(
+        made, seeds, engines=dict.fromkeys(("evolver", "responder"), model), workspace=tmp_path
+    )
+    assert result.stop == "seeds"
+    prompts = [call.prompt[0]["content"] for call in model.calls]
+    assert sum(prompt.endswith(WRONG) for prompt in prompts) == searches

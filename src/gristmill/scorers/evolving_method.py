@@ -70,7 +70,8 @@ class EvolvingMethod(TableStage):
     version: ClassVar[int] = 3
 
     optimizer: bool = False
-    """Whether to ask anybody; a step costs (1 + `candidates`) calls and `candidates` trials."""
+    """Whether to ask anybody; a step costs (1 + `candidates`) calls and `candidates` trials. A run
+    with a target searches once if a tenth of the seeds, its first wave, has all its rows."""
     steps: int = Field(default=10, ge=1)
     """Steps at most; it ends with the first that finds no better method."""
     trials: int = Field(default=50, ge=1)
