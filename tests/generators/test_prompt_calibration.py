@@ -9,7 +9,7 @@ from gristmill import Recipe, run
 from gristmill.engines.requests import Completion
 from gristmill.generators.prompt_calibration import ANALYSE, IMPROVE, PromptCalibration
 from gristmill.pipelines import Drop
-from gristmill.text.calibration import label_in
+from gristmill.text.calibration import Calibration, label_in
 
 TASK = {"instruction": "P1", "description": "Does it tell the end?", "labels": ["yes", "no"]}
 REACHES = {"P1": 12, "P2": 18, "P3": 17}
@@ -84,6 +84,19 @@ def test_the_writer_of_prompts_sees_errors_and_never_those_of_every_fifth_sample
     (better,) = [one for one in model.asked if one.startswith(IMPROVE[:40])]
     assert better.endswith("### Analysis\nIt is not clear.")
     assert "Score 0.00: P1\n- text 8" in better
+    assert better.count("right: yes; read as: no") == 1, "one error of a label per prompt"
+
+
+def test_every_third_step_shows_the_best_prompts_and_the_others_the_last_ones() -> None:
+    state = Calibration(["yes", "no"], warm_up=2)
+    assert [state.add(f"text {i}", "yes") for i in range(5)] == [None] * 5
+    shown = []
+    for prompt, right in zip("ABCDEFG", (5, 1, 4, 0, 3, 2, 0), strict=True):
+        state.try_on(prompt, ["yes"] * right + ["no"] * (5 - right))
+        lines = [line for line in state.earlier(0).splitlines() if line.startswith("Score")]
+        shown.append("".join(line[-1] for line in lines))
+    # A is of the warm-up, so it is never among the best; of those the best comes last.
+    assert shown == ["A", "AB", "BC", "ABCD", "BCDE", "BFEC", "DEFG"]
 
 
 def test_a_later_step_asks_for_samples_that_the_new_prompt_may_miss(ask) -> None:
