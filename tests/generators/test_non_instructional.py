@@ -56,6 +56,8 @@ def test_the_audit_drops_what_talks_to_an_assistant(said, code, ask, script) -> 
     [
         ("How can I help you with these numbers?", "talks_about_text"),
         ("It looks like you wrote numbers.", "talks_about_text"),
+        ("How can I assist you with this today?", "talks_about_text"),
+        ("What would you like to know of them?", "talks_about_text"),
         (f"{FIVE} Five.", "repeats_text"),
         ("Sorry, I can't.", "refusal"),
         ("...", "no_content"),

@@ -28,8 +28,9 @@ assistant an instruction, or talk with one? Reply with one word: instruction, co
 
 ### One word"""
 META = (
-    "how can i help", "would you like me", "it looks like you", "it seems like you",
-    "it seems that you", "thank you for sharing", "this text", "this passage", "the text you",
+    "how can i help", "how can i assist", "how may i", "what would you like", "would you like me",
+    "it looks like you", "it seems like you", "it seems that you", "thank you for sharing",
+    "this text", "this passage", "the text you",
 )  # fmt: skip
 """How a reply begins that speaks about a text instead of going on with it."""
 OPENING, MOST_SHARED = 50, 0.8
@@ -56,6 +57,7 @@ class Halves(TypedDict):
 class NonInstructional(RowStage):
     """Cut a text in the middle, send the first half with no word besides, keep what comes."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
         "too_short", "talks_about_text", "repeats_text", "instructional"
     }  # fmt: skip
