@@ -17,6 +17,12 @@ def test_a_turn_in_another_language_leaves_with_its_name() -> None:
     assert stage({"instruction": ENGLISH, "output": GERMAN}).detail.startswith("user: en ")
 
 
+def test_of_a_pair_the_preferred_answer_is_looked_at() -> None:
+    pair = {"instruction": GERMAN, "output": None, "chosen": GERMAN, "rejected": FRENCH}
+    assert Language(lang="de")(pair) == {}
+    assert Language(lang="de")({**pair, "chosen": FRENCH}).detail.startswith("assistant: fr ")
+
+
 @pytest.mark.parametrize("lang", ["fr", "FR", "fr-CA", "fr_FR"])
 def test_a_row_may_say_its_language(lang) -> None:
     assert Language()({"instruction": FRENCH, "output": FRENCH, "lang": lang}) == {}

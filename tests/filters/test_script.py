@@ -39,6 +39,12 @@ def test_letters_must_be_of_the_language(output, lang, wanted) -> None:
     assert judged(output, lang) == wanted
 
 
+def test_of_a_pair_the_preferred_answer_is_looked_at() -> None:
+    pair = {"instruction": "Hi", "chosen": ENGLISH, "rejected": CHINESE, "lang": "en"}
+    assert Script()(pair) == {}
+    assert Script()({**pair, "chosen": CHINESE}) == Drop("wrong_script", "assistant: CJK 100%")
+
+
 def test_a_few_names_of_another_script_are_allowed() -> None:
     half = ENGLISH[:20] + CHINESE[:18]
     assert judged(ENGLISH + CHINESE[:10]) is None

@@ -65,6 +65,9 @@ def test_rows_have_one_of_three_uses(ask) -> None:
     parts = [rows[0]["part"] for rows in found]
     assert {*parts} == {"sft", "ranking", "rl"}
     assert all((rows[0]["output"] is None) == (rows[0]["part"] == "rl") for rows in found)
+    alone = Okapi(languages=(GERMAN,), weights=(0, 0, 1))
+    found = [ask(alone, ROW, lambda prompt, draw: said(), seed) for seed in range(4)]
+    assert {rows[0]["part"] for rows in found} == {"rl"}
 
 
 @pytest.mark.parametrize("text", ["Find a rhyme for cat.", "Translate it to French.", "Spell it."])
@@ -176,3 +179,21 @@ def test_the_recipe_adds_up(engine, tmp_path) -> None:
     assert "ranking" in parts
     lines = (result.folder / "exports/preference/train.jsonl").read_text().splitlines()
     assert {json.loads(line)["margin"] for line in lines} == {3.0}
+
+
+def test_a_pair_that_prefers_another_language_leaves(engine, tmp_path) -> None:
+    german = "Nenne bitte einen Baum, der in den Bergen gut und ohne viel Wasser wachsen kann."
+    english = "The larch is a tree that grows well in the mountains and needs little water: "
+
+    def answer(prompt: str, draw: int) -> str:
+        if "### Translate into" in prompt:
+            return said(german, output=german)
+        return "4 > 2 > 3 > 1" if "Now put" in prompt else f"{english}{draw % 1000}."
+
+    sets = ["stages.1.languages=[[de, German]]", "stages.1.weights=[0, 1, 0]"]
+    recipe = Recipe.load("okapi", [*sets, "export={formats: [preference], card: false}"])
+    rows = [{"instruction": "Name a tree that grows in the mountains.", "output": "The larch."}]
+    model = engine(answer=answer)
+    result = run(recipe, rows, dict.fromkeys(recipe.engines, model), workspace=tmp_path)
+    left = {line["stage"]: line["codes"] for line in result.ledger if line["codes"]}
+    assert left == {"answer_language": {"wrong_language": 1}}

@@ -16,7 +16,7 @@ from pydantic import Field
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
 from gristmill.text.scripts import LINK
-from gristmill.text.turns import Spoken, turns
+from gristmill.text.turns import Spoken, preferred
 
 READ = 400
 """Characters of a turn that are looked at: more changes nothing and costs time."""
@@ -27,8 +27,12 @@ class Nothing(TypedDict):
 
 
 class Language(RowStage):
-    """Look at every turn; the detail says which language it is in, and how surely."""
+    """Look at every turn; the detail says which language it is in, and how surely.
 
+    Of a pair the preferred answer is the last turn.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_language"})
 
     lang: str | None = Field(default=None, pattern="^[a-z]{2,3}$")
@@ -43,7 +47,7 @@ class Language(RowStage):
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Ask about one turn after the other."""
         wanted = self.lang or (row.get("lang") or "").lower().replace("_", "-").partition("-")[0]
-        for turn in turns(row) if wanted else ():
+        for turn in preferred(row) if wanted else ():
             text = LINK.sub(" ", fold_fences(turn["content"]))[:READ]
             if sum(map(str.isalpha, text)) < self.min_letters:
                 continue

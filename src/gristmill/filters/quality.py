@@ -19,7 +19,7 @@ from gristmill.text import detectors
 from gristmill.text.chat import calls_tools
 from gristmill.text.looping import loops
 from gristmill.text.shingles import same
-from gristmill.text.turns import Turn, turns
+from gristmill.text.turns import Turn, preferred
 
 
 class Texts(TypedDict):
@@ -83,11 +83,9 @@ class Quality(RowStage):
         return {}
 
     def _faults(self, row: Texts) -> Iterator[Drop]:
-        said = turns(row)
+        said = preferred(row)
         asked = [turn["content"] for turn in said if turn["role"] == "user"]
         answers = [turn["content"] for turn in said if turn["role"] == "assistant"]
-        if chosen := row.get("chosen"):
-            answers.append(chosen)
         if not asked:
             yield Drop("empty_instruction", "nothing is asked")
         if not answers or not (answers[-1].strip() or _ends_with_call(row)):

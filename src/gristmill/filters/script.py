@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
 from gristmill.text.scripts import LINK, OF_LANGUAGE, scripts
-from gristmill.text.turns import Spoken, turns
+from gristmill.text.turns import Spoken, preferred
 
 
 class Nothing(TypedDict):
@@ -21,8 +21,12 @@ class Nothing(TypedDict):
 
 
 class Script(RowStage):
-    """Look at every turn; the detail says which scripts are there, and how much of each."""
+    """Look at every turn; the detail says which scripts are there, and how much of each.
 
+    Of a pair the preferred answer is the last turn.
+    """
+
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_script"})
 
     lang: str | None = None
@@ -45,7 +49,7 @@ class Script(RowStage):
         """Count the letters of one turn after the other."""
         wanted = OF_LANGUAGE.get(self.lang or (row.get("lang") or "").lower()[:2].rstrip("-_"), ())
         is_latin = "LATIN" in wanted
-        for turn in turns(row) if wanted else ():
+        for turn in preferred(row) if wanted else ():
             if is_latin and turn["content"].isascii():
                 continue
             found = scripts(LINK.sub(" ", fold_fences(turn["content"])))

@@ -32,6 +32,7 @@ class Spoken(TypedDict):
     input: NotRequired[str | None]
     output: NotRequired[str | None]
     messages: NotRequired[list[Turn] | None]
+    chosen: NotRequired[str | None]
     lang: NotRequired[str | None]
 
 
@@ -83,6 +84,12 @@ def turns(row: Mapping[str, Any]) -> list[Turn]:
     answer: Turn = {"role": "assistant", "content": row.get("output") or ""}
     asked = question(row.get("instruction"), row.get("input"))
     return [{"role": "user", "content": asked}, answer] if asked else [answer]
+
+
+def preferred(row: Mapping[str, Any]) -> list[Turn]:
+    """Return a row's conversation; that of a pair ends with the answer that is preferred."""
+    chosen: Turn = {"role": "assistant", "content": row.get("chosen") or ""}
+    return [*turns(row), chosen] if chosen["content"] else turns(row)
 
 
 def answers(row: Mapping[str, Any]) -> list[str]:
