@@ -213,16 +213,14 @@ def test_two_reviews_are_handed_on_together(ask, script) -> None:
     assert ask(Fellowship(reviewers=("reviewer", "second")), ROW, engines).code == "empty"
 
 
-@pytest.mark.parametrize(
-    ("scores", "chosen"),
-    [
-        (["Score A: 9/10\nScore B: 2/10"], "Grass."),
-        (["Score A: 9/10\nScore B: 9/10"], "tie"),
-    ],
-)
-def test_the_evaluator_decides_which_is_better(scores, chosen, ask, script) -> None:
-    found = ask(Fellowship(), ROW, loop(script, scores))
-    assert (found[0]["chosen"] if isinstance(found, list) else found.code) == chosen
+def test_the_evaluator_decides_which_is_better(ask, script) -> None:
+    first = Completion("Grass.", "stop", 9, 77)
+    engines = loop(script, ["Score A: 9/10\nScore B: 2/10"], [first, *LOOP[1:]])
+    (row,) = ask(Fellowship(), ROW, engines)
+    assert (row["chosen"], row["rejected"], row["margin"]) == ("Grass.", LOOP[2], 7)
+    assert (row["chosen_from"], row["rejected_from"]) == ("answer 1", "answer 3")
+    assert row["gen"]["tokens"] == 77, "of the answer that is chosen"
+    assert ask(Fellowship(), ROW, loop(script, ["Score A: 9/10\nScore B: 9/10"])).code == "tie"
 
 
 def test_what_cannot_be_read_twice_leaves(ask, script) -> None:

@@ -29,6 +29,7 @@ X, Y = rated(0.10, 0.14, 0.12), rated(0.30, 0.31)
         ({"x": X}, "x", 0.04),
         ({"z": rated(0.1, 0.35), "x": X}, "x", 0.04),
         ({"z": rated(0.1, 0.2)}, "z", 0.1),
+        ({"z": rated(0.31, 0.40), "x": rated(0.36, 0.38)}, "z", 0.09),
         ({"z": rated(0.1, 0.35)}, None, 0),
         ({"z": rated(0.2, 0.205)}, None, 0),
         ({"a": rated(0.1), "b": rated(0.15)}, None, 0),
@@ -74,6 +75,14 @@ def test_every_model_answers_and_every_answer_is_rated(ask, script) -> None:
     engines = asked(script, ["Oak", "Ash"], ["Elm", "Fir"], rewards)
     (row,) = ask(FuseChat(samples=2, sft_rate=1.0), ROW, engines)
     assert (row["output"], row["source_model"]) == ("Elm", "second")
+    assert "chosen" not in row
+
+
+def test_of_chinese_there_are_examples_alone(ask, script) -> None:
+    rewards = {"Oak": [Rating(0.1, 1)], "Ash": [Rating(0.15, 1)]}
+    stage = FuseChat(domain="chinese", samples=1, sft_rate=0.0)
+    (row,) = ask(stage, ROW, asked(script, ["Oak"], ["Ash"], rewards))
+    assert (row["output"], row["source_model"]) == ("Ash", "second")
     assert "chosen" not in row
 
 

@@ -49,6 +49,7 @@ def test_one_reply_becomes_six_rows_that_read_back(ask, script) -> None:
         (SAID.replace("Application: Nothing was given.\n", ""), "no_parts"),
         (SAID.replace("Application: Nothing was given.", "Application:"), "no_parts"),
         (SAID.replace("Issue", "Rule"), "no_parts"),
+        (SAID.replace("Issue", "X").replace("**Rule", "**Issue").replace("X", "Rule"), "no_parts"),
         (
             SAID.replace(
                 "Nothing was given.", "Photosynthesis feeds green plants, says Darwin, " * 3

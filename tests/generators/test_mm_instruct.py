@@ -17,7 +17,10 @@ from gristmill.pipelines import Drop
 URL = f"data:image/png;base64,{base64.b64encode(b'x').decode()}"
 ROW = {
     "image": URL,
-    "seed_questions": [{"kind": "short", "text": f"What <is/was> {i}?"} for i in range(5)],
+    "seed_questions": [
+        *({"kind": "short", "text": f"What <is/was> {i}?"} for i in range(5)),
+        {"kind": "long", "text": "Why is it there?"},
+    ],
     "text_in_image": ["STOP", "1 km"],
 }
 CHOICES = "Choices {i}: A) red B) blue C) green D) white\n"
@@ -58,6 +61,8 @@ def test_a_picture_gives_thirteen_rows_in_five_calls(ask, script) -> None:
     asked = writer.calls[3].prompt[0]["content"]
     assert "### Description\nA red sign.\n\n### What is known besides\nEmpty\n\n" in asked
     assert asked.partition("### What people ask\n")[2].count("What <is/was>") == 3
+    shown = ["Why is it" in call.prompt[0]["content"] for call in writer.calls]
+    assert shown == [False, False, True, False], "a question of people goes with its kind"
     first = rows[0]
     assert first["instruction"].startswith("Which judgement 1?\n")
     assert (first["output"], first["caption"], first["flags"]) == ("Yes", "A red sign.", [])

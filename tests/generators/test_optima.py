@@ -59,6 +59,17 @@ def test_right_short_and_readable_conversations_are_preferred(ask, script) -> No
     assert ROW["context_a"] not in bob
 
 
+def test_a_later_turn_is_a_pair_behind_its_conversation(ask, script, knowing) -> None:
+    hm = "What do you know?"
+    paths = {ALICE: [GOOD] * 2, f"Alice: {GOOD}": [hm] * 2, hm: [RIGHT, WRONG],
+             RIGHT: [RIGHT], WRONG: [WRONG]}  # fmt: skip
+    both = {"generator": script(paths), "base": knowing()}
+    (row,) = ask(Optima(**ONCE, min_value=-9), ROW, both)
+    assert (row["chosen"], row["rejected"], row["chosen_from"]) == (RIGHT, WRONG, "Alice, turn 3")
+    said = [(turn["role"], turn["content"]) for turn in row["messages"]]
+    assert said == [("user", row["prompt"]), ("assistant", GOOD), ("user", hm)]
+
+
 def test_the_tree_comes_along_parents_first(ask, script) -> None:
     (row,) = ask(Optima(**ONCE), ROW, engines(script))
     task, *said = row["tree"]

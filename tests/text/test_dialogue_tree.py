@@ -90,6 +90,14 @@ def test_what_is_worth_more_is_explored_more_often() -> None:
     assert 360 < drawn.count("aaaa") < 396
 
 
+def test_only_the_ten_of_most_value_are_explored() -> None:
+    names = [letter * 8 for letter in "abcdefghijkl"]
+    root = grown(*(([name, "x", "y"], i / 100) for i, name in enumerate(names)))
+    rng = random.Random(0)
+    drawn = {explored(root, [root], rng).said.text for _ in range(300)}
+    assert drawn == {*names[2:]}
+
+
 def test_both_have_to_give_the_same_answer() -> None:
     assert final_answer("I think so.\n**Final answer:** Port Ellis\n") == "Port Ellis"
     assert final_answer("The final answer: x") == ""
