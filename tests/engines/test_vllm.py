@@ -49,6 +49,7 @@ def test_the_identity_is_what_decides_answers_and_nothing_else(folder: str) -> N
         {"max_model_len": 64},
         {"kv_cache_dtype": "fp8"},
         {"max_repeats": None},
+        {"response_rules": True},
     ]:
         assert Vllm(model=folder, **other).identity != one.identity
     before = one.identity

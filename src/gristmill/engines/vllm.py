@@ -13,6 +13,7 @@ from typing import Any, ClassVar, get_args
 
 from pydantic import Field
 
+from gristmill.engines import response_rules
 from gristmill.engines.entropies import Entropies, Entropy, bounds
 from gristmill.engines.models import fingerprint, locate, public_name
 from gristmill.engines.reader import NOT_FINITE, Span, fitted
@@ -55,6 +56,9 @@ class Vllm(VllmModel):
     max_repeats: int | None = Field(default=32, ge=2)
     """A text ends by `repetition` when its last tokens, up to 32 of them, stand there so many times
     in a row: rows that loop are what everybody else waits for. None: it goes on to `max_tokens`."""
+    response_rules: bool = False
+    """Have a base model answer by three rules on its next tokens, without tuning or examples
+    (arXiv:2409.14254, section 5); what it scores is as before."""
 
     @property
     def identity(self) -> str:
@@ -66,6 +70,7 @@ class Vllm(VllmModel):
             self.max_model_len,
             self.seed,
             self.max_repeats,
+            *([response_rules.CHANGES] if self.response_rules else []),
         ]
         return f"vllm:{digest(fingerprint(self.model, self.revision), made)}"
 
@@ -85,6 +90,11 @@ class Vllm(VllmModel):
         if isinstance(request, Generate | Choice) and not isinstance(request.prompt, str):
             await self.needs_template(no_template(self.model))
 
+    def arguments(self) -> dict[str, Any]:
+        """Return the arguments of `AsyncEngineArgs`, with the rules where they are asked for."""
+        rules = [f"{response_rules.__name__}:ResponseRules"] if self.response_rules else None
+        return super().arguments() | ({"logits_processors": rules} if rules else {})
+
     async def generate(self, request: Generate) -> Completion:
         """Write one text."""
         process = await self.running()
@@ -100,6 +110,7 @@ class Vllm(VllmModel):
             repeats=self.max_repeats,
             # Without stop strings nobody reads the text before its end: decode it once.
             detokenize=bool(how.stop),
+            extra_args={response_rules.NAME: True} if self.response_rules else None,
             seed=request.draw if request.draw is not None else self.seed,
         )
         out = asked.outputs[0]

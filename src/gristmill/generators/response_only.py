@@ -2,8 +2,8 @@
 
 Source: Hewitt et al., "Instruction Following without Instruction Tuning", arXiv:2409.14254,
 section 3; `john-hewitt/implicit-ins` (Apache-2.0).
-Differs from the paper: a system text goes with the questions; narrow sets are your own seeds, and
-the rules that steer a base model while it decodes are not here.
+Differs from the paper: a system text goes with the questions; narrow sets are your own seeds. Its
+rules that steer a base model are `response_rules` of `use: vllm`; nobody ranks answers of others.
 """
 
 from __future__ import annotations
