@@ -20,7 +20,7 @@ from gristmill.engines.planner import Waiting
 from gristmill.engines.pool import Pool
 from gristmill.engines.replica import Replica
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
-from gristmill.errors import EngineError, EngineLost, InputError
+from gristmill.errors import EngineError, EngineLost, InputError, RequirementError
 from tests.engines.test_leases import fast
 
 
@@ -269,7 +269,7 @@ class OnGpu(Frail):
 
 
 def test_who_waits_for_a_gpu_says_so_and_who_has_it(monkeypatch, caplog) -> None:
-    monkeypatch.setattr(cluster, "gpus", lambda: 1.0)
+    monkeypatch.setattr(cluster, "gpus", lambda: [1.0])
 
     async def go() -> None:
         holder, other = Near(OnGpu(model="small")), Near(OnGpu(model="large"))
@@ -291,3 +291,17 @@ def test_who_waits_for_a_gpu_says_so_and_who_has_it(monkeypatch, caplog) -> None
     assert [line.startswith(begins.format(*one)) for line, one in zip(told, held, strict=True)] == [
         True
     ] * 3, told
+
+
+@pytest.mark.parametrize(
+    ("there", "takes"), [([], 0.0), ([2.0, 4.0], 4.0), ([8.0], 4.0), ([2.0, 2.0, 1.0], None)]
+)
+def test_the_gpus_of_an_engine_are_those_of_one_machine(monkeypatch, there, takes) -> None:
+    """Two machines of two are no machine of four: Ray would wait for one without end."""
+    monkeypatch.setattr(cluster, "gpus", lambda: there)
+    one = Near(OnGpu(model="large", tensor_parallel_size=4))
+    if takes is None:
+        with pytest.raises(RequirementError, match=r"=4, .* the cluster's machines have 2, 2, 1"):
+            fast(one.start())
+    else:
+        assert one._gpus == takes

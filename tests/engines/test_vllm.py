@@ -22,7 +22,14 @@ from gristmill.engines.remote import Remote
 from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling, Score
 from gristmill.engines.schemas import read, written
 from gristmill.engines.vllm import Vllm
-from gristmill.errors import EngineRefused, InputError, PromptTooLong, RecipeError
+from gristmill.engines.vllm_start import check_device
+from gristmill.errors import (
+    EngineRefused,
+    InputError,
+    PromptTooLong,
+    RecipeError,
+    RequirementError,
+)
 from gristmill.pipelines import Context, RowStage
 from gristmill.storage.answers import Answers
 
@@ -68,6 +75,22 @@ def test_a_missing_model_and_an_impossible_length_are_found_without_loading(fold
     with pytest.raises(RecipeError, match=r"max_model_len=513.*at most 512"):
         Vllm(model=folder, max_model_len=513).check()
     Vllm(model=folder, max_model_len=512).check()
+
+
+@pytest.mark.parametrize("seen", [None, "7"])
+def test_a_gpu_that_is_not_there_is_told_before_anything_loads(monkeypatch, seen) -> None:
+    class Platform:
+        """What vLLM takes a machine for on which it finds nothing that it was built for."""
+
+        def is_unspecified(self) -> bool:
+            return True
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    words = r"finds none \(CUDA_VISIBLE_DEVICES is '7'\); run" if seen else "finds none; run"
+    with pytest.raises(RequirementError, match=words):
+        check_device(Platform())
 
 
 @slow

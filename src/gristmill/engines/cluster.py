@@ -135,12 +135,12 @@ async def while_alive(
             task.cancel()
 
 
-def gpus() -> float:
-    """Return the number of GPUs in the cluster."""
+def gpus() -> list[float]:
+    """Return the number of GPUs of every machine in the cluster that has any."""
     import ray
 
-    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return resources.get("GPU", 0.0)
+    alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
+    return [float(n) for node in alive if (n := node["Resources"].get("GPU"))]
 
 
 def nodes() -> list[str]:

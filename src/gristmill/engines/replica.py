@@ -12,7 +12,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.host import Host, result
 from gristmill.engines.leases import LIMIT_S
 from gristmill.engines.requests import Request
-from gristmill.errors import EngineError, GristmillError
+from gristmill.errors import EngineError, GristmillError, RequirementError
 
 log = logging.getLogger(__name__)
 
@@ -147,9 +147,10 @@ class Replica:
         return bool(self.node) and self.node not in await asyncio.to_thread(cluster.nodes)
 
     async def _begin(self) -> None:
+        needs_room = self._gpus > 0
         self.pid, self.actor = 0, self._created()
         await cluster.while_alive(
-            self._load(), self.actor.pids, self.patience_s, needs_room=self._gpus > 0
+            self._load(), self.actor.pids, self.patience_s, needs_room=needs_room
         )
         self.is_ready = True
 
@@ -174,7 +175,7 @@ class Replica:
                     log.warning(
                         "%s has waited %.0f s for %g of the cluster's %g GPUs, held by %s; lower "
                         "replicas, or let engines take turns (slots in the recipe)",
-                        self._model, waited_s, self._gpus, cluster.gpus(),
+                        self._model, waited_s, self._gpus, sum(cluster.gpus()),
                         ", ".join(sorted(_holders.values())) or "nobody here: another job has them",
                     )  # fmt: skip
             if self._gpus:
@@ -185,9 +186,19 @@ class Replica:
 
     @property
     def _gpus(self) -> float:
-        """How many GPUs its actor takes: none where the cluster has too few."""
+        """How many GPUs its actor takes: none in a cluster without any.
+
+        Raises:
+            RequirementError: No machine has so many: Ray would wait for one without end.
+        """
         wanted = float(getattr(self.engine, "tensor_parallel_size", 0))
-        return wanted if wanted and cluster.gpus() >= wanted else 0.0
+        there = cluster.gpus() if wanted else []
+        if there and wanted > max(there):
+            raise RequirementError(
+                f"{self._model} has tensor_parallel_size={wanted:g}, which takes as many GPUs of "
+                f"one machine; the cluster's machines have {', '.join(f'{n:g}' for n in there)}"
+            )
+        return wanted if there else 0.0
 
     def _created(self) -> Any:
         import ray

