@@ -54,6 +54,17 @@ def test_a_forecast_is_kept_and_the_report_compares_it_with_the_run(call, place,
     assert "not compared" in (run / "report.html").read_text()
 
 
+def test_what_selectors_leave_out_takes_no_room_in_the_dataset(call, place, many) -> None:
+    """Of 10 seeds 6 rows are selected, and of all 200 seeds 6."""
+    chosen = ("--set", "export.formats=[messages, alpaca, sharegpt]", *BARE)
+    call("forecast", "tiny.yaml", *chosen)
+    call("run", "tiny.yaml", *chosen)
+    (run,) = (place / "runs").iterdir()
+    (disk,) = (one for one in compare(RunFiles.open(run))[0] if one.figure == "disk_bytes")
+    assert disk.is_inside, disk
+    assert disk.high < 1.3 * disk.low
+
+
 def test_what_was_stored_before_has_no_speed_so_more_is_asked(call, many) -> None:
     call("preview", "tiny.yaml", *BARE)
     out = call("forecast", "tiny.yaml", *BARE, "--json")[1]

@@ -73,6 +73,16 @@ def test_what_was_seen_is_certain_and_ten_of_ten_do_not_prove_all() -> None:
     assert 40 < rows.high < 300
 
 
+def test_a_seed_unlike_the_sample_may_leave_at_any_stage_and_then_costs_less() -> None:
+    """Of 75 like each other: the first stage loses as many as the last, answers fewer than rows."""
+    figures = np.tile([2.0, 10.0, 1.0, 1.0, 1.0, 1.0], (1, 75, 1))
+    drawn = draw_runs(small(), Sample(figures, 1, 2), 1500).totals
+    answers, _, rows, first, *_ = (range_of(column) for column in drawn.T)
+    assert 1450 < first.low == rows.low < 1490
+    assert 2 * rows.low < answers.low < 2990
+    assert answers.high == 3000
+
+
 def test_ten_seeds_give_a_range_somewhat_wider_than_students_t() -> None:
     values = np.random.default_rng(3).normal(100, 20, 10)
     figures = np.stack([values, values, values, values], axis=1)[None]

@@ -71,10 +71,13 @@ class Clock:
         return (self.last.tokens or self.last.made) / busy_s
 
 
-def grows(run: Path) -> tuple[int, float]:
-    """Return the bytes of a run's folder, and those of them that its rows take."""
-    rows = sum(_of_rows(file) for file in run.rglob("*.parquet"))
-    return size_of(run), rows + size_of(run / "dataset" / "exports")
+def grows(run: Path) -> tuple[int, float, float]:
+    """Return the bytes of a run's folder, and those of its lines and of its dataset's rows."""
+    dataset = run / "dataset"
+    files = [*run.rglob("*.parquet")]
+    rows = sum(_of_rows(file) for file in files if file.is_relative_to(dataset))
+    lines = sum(_of_rows(file) for file in files if not file.is_relative_to(dataset))
+    return size_of(run), lines, rows + size_of(dataset / "exports")
 
 
 def _of_rows(file: Path) -> float:

@@ -6,8 +6,8 @@ predictive range: it holds what the sample leaves open about the mean, and how s
 are smoothed by Silverman's bandwidth (Silverman and Young, Biometrika 74, 1987), since another seed
 costs what none of ten did.
 Differs from it: the Dirichlet's weight is so small that few seeds give the range of Student's t;
-and where every seed of the sample kept as many rows, half of the runs also meet seeds that do not,
-from some stage on (Jeffreys' prior for their share), because ten of ten do not prove all.
+and where every seed of the sample kept as many rows, half of the runs also meet seeds that do not
+(Jeffreys' prior for their share), because ten of ten do not prove all.
 """
 
 from __future__ import annotations
@@ -150,16 +150,17 @@ def between(low: Numbers, high: Numbers) -> Numbers:
 
 
 def _unseen(sample: Sample, rng: np.random.Generator) -> Numbers | None:
-    """Return a seed of average cost that keeps another number of rows than all of the sample did.
+    """Return a seed that keeps another number of rows than all of the sample did.
 
-    It does so from some stage on, at which those of the sample were all alike.
+    It does so wherever they were all alike, from the first such stage on; what it costs before it
+    leaves is some share of the average, or all of it where it gives rows that they did not.
     """
     kept = sample.figures[0, :, sample.rows :]
     same = kept.min(axis=0) == kept.max(axis=0)
     if not same.any():
         return None
     seed: Numbers = sample.figures[0].mean(axis=0)
-    stage = np.roll(np.arange(kept.shape[1]), 1)  # rows come after the last stage
-    same &= stage >= rng.integers(kept.shape[1])
+    if kept[0, same].any():
+        seed[: sample.rows] *= rng.uniform()
     seed[sample.rows :] = np.where(same, np.where(kept[0] > 0, 0.0, 1.0), kept.mean(axis=0))
     return seed
