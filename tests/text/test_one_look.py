@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from gristmill.text.judged_tasks import analysis_in
 from gristmill.text.math_answers import extract
+from gristmill.text.measures import spelled
 from gristmill.text.numbered import ITEM, numbered, numbered_after
 from gristmill.text.pre_query import cleaned
+from gristmill.text.same_code import is_evidence, lex
+from gristmill.text.sentences import sentence_ends
 
 PLAIN_REST = re.compile(r"\n\s*\n(?=\S)(?!\s*\d)|\n(?=\s*[*#]*[A-Z][\w -]{0,40}:[*]*\s*\n)")
 PLAIN_MARK = re.compile(r"\s*(?:\n|^|(?<=[.?!]))\s*(?:answer|response|output|a)\s*:\s*$", re.I)
@@ -32,6 +35,36 @@ def read(text: str) -> None:
 def test_a_long_text_is_read_once(unit) -> None:
     read(unit * (200_000 // len(unit)))
     read(f"<answer: yes{unit * (200_000 // len(unit))}x")
+
+
+PLAIN_END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s|$)|\n\s*\n")
+PLAIN_SIGN = re.compile(r"\s*([€°])")
+PLAIN_LEXEME = re.compile(
+    r"(?P<skip>\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\#[^\n]*|\\\r?\n)"
+    r"|(?P<string>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
+    r"|(?P<name>[^\W\d]\w*)|(?P<other>\d[\w.]*|[^\s\w])"
+)
+SIGNS = st.lists(st.sampled_from([*"ab1.?!)] =#\n\r\\\"'€°", "'''", '"""', "\\\n"]), max_size=20)
+
+
+@pytest.mark.parametrize("unit", ['"\\', "\"'\\", "?", ".", ")", " ", " \n"])
+def test_runs_of_one_sign_are_read_once(unit) -> None:
+    text = f"x{unit * (80_000 // len(unit))}z"
+    assert is_evidence(text) == (unit in ('"\\', "\"'\\", "?", ".", ")"))
+    assert sentence_ends(text)[-1] == len(text)
+    assert spelled(text).startswith("x")
+
+
+@given(SIGNS.map("".join))
+def test_tokens_sentences_and_signs_end_where_they_did(text) -> None:
+    found = [m for m in PLAIN_LEXEME.finditer(text) if m.lastgroup != "skip"]
+    bare = [f"'{m[0][1:-1]}'" if m.lastgroup == "string" else m[0] for m in found]
+    assert lex(text).texts == bare
+    ends = [m.end() for m in PLAIN_END.finditer(text)]
+    assert [*sentence_ends(text)][: len(ends)] == ends
+    assert spelled(f"x{text}x") == PLAIN_SIGN.sub(
+        lambda m: " euro " if m[1] == "€" else " degree ", f"x{text}x"
+    )
 
 
 @given(LINES.map("".join))

@@ -144,7 +144,11 @@ def multiple_sections(text: str, *, section_spliter: Marker, num_sections: Count
 
 
 def json_format(text: str) -> Found:
-    """All of the response is JSON, with or without a fence; a bare number is."""
+    """All of the response is JSON, with or without a fence; a bare number is.
+
+    Raises:
+        RecursionError: it nests too deep; `check` makes an error of it.
+    """
     body = text.strip()
     for fence in ("```json", "```Json", "```JSON", "```"):
         body = body.removeprefix(fence)

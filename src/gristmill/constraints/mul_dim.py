@@ -102,7 +102,11 @@ def paragraphs_of(text: str) -> int:
 
 
 def json_depth(text: str) -> int:
-    """Return how deep objects and lists nest in the JSON of the text; 0 where it is none."""
+    """Return how deep objects and lists nest in the JSON of the text; 0 where it is none.
+
+    Raises:
+        RecursionError: it nests too deep; `check` makes an error of it.
+    """
     fenced = FENCE.search(text)
     try:
         level = [json.loads(fenced[1] if fenced else text)]

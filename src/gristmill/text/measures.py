@@ -105,7 +105,7 @@ def spelled(text: str) -> str:
         return f"{found[1]}{found[3]} {_name(found[2])}"
     if found := BEHIND.fullmatch(text):
         return f"{found[1]} dollar"
-    return re.sub(rf"\s*({_SIGN})", lambda sign: f" {_name(sign[1])} ", text).strip()
+    return re.sub(rf"(?<!\s)\s*+({_SIGN})", lambda sign: f" {_name(sign[1])} ", text).strip()
 
 
 def _name(sign: str) -> str:

@@ -8,16 +8,21 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 MIN_TOKENS = 25
 """Tokens of the shortest solution that is evidence. Those of HumanEval and MBPP with 20 stand in
 five of 15,781 answers of Alpaca and Code Alpaca (loops that multiply), those with 25 in none."""
-LEXEME = re.compile(
-    r"(?P<skip>\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\#[^\n]*|\\\r?\n)"
-    r"|(?P<string>\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*')"
-    r"|(?P<name>[^\W\d]\w*)|(?P<other>\d[\w.]*|[^\s\w])"
-)
+SKIP = r"(?P<skip>\"\"\"[\s\S]*?\"\"\"|'''[\s\S]*?'''|\#[^\n]*|\\\r?\n)"
+STRING = r"{0}(?:\\.|[^{0}\\\n])*+(?:{0}(?P<string{1}>)|(?P<open{1}>))"
+"""A string of one line, or what is left of the line where it has no end."""
+OTHER = r"(?P<name>[^\W\d]\w*)|(?P<other>\d[\w.]*|[^\s\w])"
+LEXEMES = {
+    quotes: re.compile("|".join([SKIP, *(STRING.format(q, ord(q)) for q in quotes), OTHER]))
+    for quotes in ("\"'", '"', "'", "")
+}
+"""By the quotes that open a string."""
 FIXED = frozenset({*keyword.kwlist, *dir(builtins)})
 NAME = "\0"
 """Stands in a shape for a name that the writer chose."""
@@ -34,16 +39,29 @@ class Code(NamedTuple):
 def lex(text: str) -> Code:
     """Return the tokens of a text; a quote or letter of prose is a token as any other."""
     texts, shapes = list[str](), list[str]()
-    for found in LEXEME.finditer(text):
-        kind, token = found.lastgroup, found[0]
+    for found in _lexemes(text):
+        kind, token = str(found.lastgroup), found[0]
         if kind == "skip":
             continue
-        if kind == "string":
+        if kind.startswith("string"):
             token = f"'{token[1:-1]}'"
         chosen = kind == "name" and token not in FIXED and (not texts or texts[-1] != ".")
         texts.append(token)
         shapes.append(NAME if chosen else token)
     return Code(texts, shapes)
+
+
+def _lexemes(text: str) -> Iterator[re.Match[str]]:
+    """Yield what stands there, O(n): where a quote has no end, no later one of the line has."""
+    at, ends = 0, {'"': 0, "'": 0}
+    while found := LEXEMES["".join(q for q in ends if at >= ends[q])].search(text, at):
+        if any(at < end <= found.start() for end in ends.values()):
+            at = found.start()
+        elif (found.lastgroup or "").startswith("open"):
+            at, ends[found[0][0]] = found.start(), found.end()
+        else:
+            yield found
+            at = found.end()
 
 
 def is_evidence(solution: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-END = re.compile(r"[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s|$)|\n\s*\n")
+END = re.compile(r"(?<![.!?\u2026])[.!?\u2026]++[\"'\u201d\u2019)\]]*+(?=\s|$)|\n\s*\n")
 """The end of a sentence: marks before a space, or an empty line. 3.5 and e.g. end none inside."""
 
 
