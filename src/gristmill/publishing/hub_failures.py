@@ -32,7 +32,6 @@ def patiently(attempt: Callable[[], Done]) -> Done:
     from huggingface_hub.errors import HfHubHTTPError
 
     http = _library()
-    network: tuple[Any, ...] = (*HfHubHTTPError.__bases__, OSError)
     for wait_s in WAITS_S:
         try:
             return attempt()
@@ -42,8 +41,8 @@ def patiently(attempt: Callable[[], Done]) -> Done:
             if (asked_s := _wanted(error.response.headers.get("Retry-After"))) > MOST_S:
                 raise
             why, wait_s = f"{error.response.status_code}", asked_s if asked_s >= 0 else wait_s
-        except network as error:
-            if not is_cut(http, error):
+        except http.TransportError as error:
+            if isinstance(error, http.ConnectError):  # nobody is there
                 raise
             why = f"{error}"
         log.warning("hub=%r, tried again in %.0f s", why, wait_s)
@@ -54,17 +53,6 @@ def patiently(attempt: Callable[[], Done]) -> Done:
 def _wanted(header: str | None) -> float:
     """Return the seconds that a server wants to be left alone; -1 where it does not say."""
     return float(header) if header and header.isdecimal() else -1.0
-
-
-def is_cut(http: Any, error: BaseException) -> bool:
-    """Say whether a connection that stood was lost, given the HTTP library that says so."""
-    if transport := getattr(http, "TransportError", None):  # httpx and its successors
-        return isinstance(error, transport) and not isinstance(error, http.ConnectError)
-    from urllib3.exceptions import NewConnectionError  # what requests is built on
-
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    lost = isinstance(error, (http.ConnectionError, http.Timeout))
-    return lost and not isinstance(reason, NewConnectionError)
 
 
 def _library() -> Any:
