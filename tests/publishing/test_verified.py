@@ -70,7 +70,7 @@ def test_prices_of_hours_and_tokens_become_a_cost_per_row(finished) -> None:
     told = dict(prices.costs(run))
     assert told["engine time, h"] == pytest.approx(hours)
     assert told["cost, USD"] == pytest.approx(hours * 7.2 + 40_000 / 1e6 * 50)
-    assert "| cost, USD | 2.24 |" in card.render(run)
+    assert "| cost, USD | [2.24](#what-each-command-paid) |" in card.render(run)
     assert "Cost, USD" in report.write(path).read_text()
     (path / "costs" / "1-1.json").unlink()
     assert "engine time, h" not in dict(prices.costs(RunFiles.open(path)))
