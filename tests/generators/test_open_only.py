@@ -61,6 +61,8 @@ def test_no_constraints_and_no_input_leave_no_trace(ask, script) -> None:
         ("I'm sorry, but I can't help with that.", None, "no_marker"),
         (" I cannot assist with that.\nInput: x\nConstraints: none", None, "refusal"),
         (" Sure, it is:\nInput: x\nConstraints: none", None, "answered"),
+        (f"{REPLY}\n\nInstruction:\nSum it up.", None, "template_leak"),
+        (f"{REPLY}\ninput: Dear Ana", None, "template_leak"),
         (" Name the mood!\nInput: It rained all day\nConstraints: x", None, "copied_example"),
         (Completion(REPLY, "length", 9, 9), None, "cut_off"),
         (" ", None, "empty"),

@@ -32,6 +32,7 @@ constraints on the output, or "none".
 
 """
 HEADS = re.compile(r"(?im)^[ \t]*input:"), re.compile(r"(?im)^[ \t]*constraints?:")
+LABEL = re.compile(r"(?im)^[ \t]*(?:instruction|input|constraints?):")
 COPIED = 0.7
 """ROUGE-L above which a task is one of those that were shown."""
 NONE = {"none", "none.", "n/a", "-"}
@@ -67,8 +68,9 @@ class Made(TypedDict):
 class OpenOnly(RowStage):
     """Make `n` rows of a set in every round: one call for a task, one for its answer."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
-        "no_marker", "copied_example", "answered"
+        "no_marker", "template_leak", "copied_example", "answered"
     }  # fmt: skip
 
     n: int = Field(default=20, ge=1)
@@ -97,6 +99,8 @@ class OpenOnly(RowStage):
         if not (found := headed(reply.text, *HEADS)):
             return Drop("no_marker", reply.text)
         task, given, constraints = found
+        if mark := LABEL.search("\n".join(found)):
+            return Drop("template_leak", f"{mark[0]} {reply.text}")
         if not task or detectors.declines(task):
             return Drop("refusal" if task else "no_marker", reply.text)
         if said := detectors.answers(task):
