@@ -189,6 +189,7 @@ def test_only_an_exact_yes_makes_a_classification(ask, script) -> None:
     [
         ("Example 1\nInput: a\nOutput: b\nExample 2\nInput: a\nOutput: c", "contradicts"),
         ("It is a noun.", ["no_marker"]),
+        ("Task: Name a noun.\nExample 1\nOutput: x", "no_marker"),
         ("Example 1\nOutput: x\nExample 2\nno output at all", [None, "no_marker"]),
         ("Output:\n", ["no_answer"]),
         ("Input: a\nOutput: a", ["input_is_output"]),

@@ -57,6 +57,7 @@ class SelfInstructInstances(RowStage):
     Label first keeps a model from writing inputs of one class only.
     """
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_marker", "no_answer", "refusal", "input_is_output", "ends_with_colon", "repeated"}
         | {"contradicts", "over_limit"}
@@ -88,6 +89,8 @@ class SelfInstructInstances(RowStage):
         reply = await complete(llm, (by_label if labelled else by_input) + task, how, whole=False)
         if isinstance(reply, Drop):
             return reply
+        if reply.text.lstrip().startswith("Task:"):  # the next task, and no instance of this one
+            return Drop("no_marker", reply.text)
         found = label_first(reply.text) if labelled else input_first(reply.text)
         return self._instances(found, reply, labelled, ctx)
 
