@@ -17,6 +17,7 @@ from tests.recipes.babble import Obliging, phrase, texts
 
 WORD = re.compile(r"\bzv(?:[aeiou][bdfgklmnprst]){4}\b")
 HEADING = re.compile(r"(?m)^#{2,} .+$")
+LABEL = re.compile(r"(?m)^(?:\d+\. )?[A-Z]\w{3,15}:(?=\n| |$)")
 WISH = re.compile(r"### (?:(\w+), )?(\w+) or (\w+)$")
 GOOD = ("yes", "toxic", "different", "same")
 FORMS = tuple(
@@ -53,7 +54,7 @@ class Traced(Obliging):
 
     babble_rate: float = 0.0
     leak_rate: float = 0.0
-    """Share (0..1) of the replies that have a heading of their own prompt in them."""
+    """Share (0..1) of the replies that have a heading of their prompt; of a plain text, a label."""
     knew: dict[str, set[str]] = Field(default_factory=dict)
     """Of each word that it wrote, those of the prompt and of the whole reply."""
     leaked: set[str] = Field(default_factory=set)
@@ -66,7 +67,8 @@ class Traced(Obliging):
             other = formed(text_of(request), fate)
             text = other if other and other.startswith("{") >= bool(request.schema) else text
             if not request.schema and fate.random() < self.leak_rate:
-                text = self._leaky(text, text_of(request), fate)
+                is_plain = isinstance(request.prompt, str)
+                text = self._leaky(text, text_of(request), fate, is_plain=is_plain)
         for stop in request.sampling.stop:
             text = text.partition(stop)[0]
         text = re.sub(r"(?<=how )(?=\w+ from \d)", lambda _: f"{word(fate)} ", text)
@@ -76,8 +78,9 @@ class Traced(Obliging):
 
     see = generate
 
-    def _leaky(self, text: str, prompt: str, fate: random.Random) -> str:
-        if not (found := HEADING.findall(prompt)):
+    def _leaky(self, text: str, prompt: str, fate: random.Random, *, is_plain: bool) -> str:
+        labels = LABEL.findall(prompt) if is_plain else []
+        if not (found := HEADING.findall(prompt) or labels):
             return text
         heading = fate.choice(found)
         self.leaked.add(heading)
