@@ -29,8 +29,10 @@ CARD = """---
 
 A language model of {parameters:,} parameters that exists to show gristmill's machinery without a
 download. It writes toy programs, right and wrong ones, in the prompt formats of the recipes `demo`,
-`evol_instruct`, `code_act`, `unit_coder` and `infinity_math`, and it knows nothing else. For real
-work bind a real model: `--set engines.generator.model=NAME`.
+`evol_instruct`, `code_act`, `unit_coder`, `infinity_math` and `self_code_align`, and it knows
+nothing else. As the judge of `self_code_align` it tells docstrings of its own toy functions apart,
+and of real ones by how alike they sound. For real work bind a real model:
+`--set engines.generator.model=NAME`.
 
 - **Architecture:** Llama, hidden size 256, 4 layers, 4 heads, context 1,024, float32.
 - **Tokenizer:** byte-level BPE, 1,024 tokens, single digits, trained on the same corpus.
@@ -44,7 +46,9 @@ work bind a real model: `--set engines.generator.model=NAME`.
   `python tools/demo_yield.py RUN` counts how many accepted programs are not among them.
 - **Training:** {steps} steps of {step:,} tokens in {phases} phases, Muon and AdamW, final loss
   {loss}. From the second phase on tests use the shortest inputs; from the third on `code_act`,
-  `unit_coder` and `infinity_math` are mixed in, from the fourth on mostly without their rules.
+  `unit_coder` and `infinity_math` are mixed in, from the fourth on mostly without their rules; in
+  the sixth the prompts of `self_code_align` with its worked examples, and its judge's, where
+  docstrings say what a composed function does, or too little.
 - **Retrain:** `{retrain}`. A test fails when a prompt differs from the hashes above.
 
 License: Apache-2.0.

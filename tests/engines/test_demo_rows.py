@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 from audit import audit
+from demo_model import shown
 from demo_model.mutants import documented
 from demo_model.tasks import compose
 from pydantic import PrivateAttr
@@ -68,3 +69,36 @@ def test_a_recipe_keeps_rows_of_the_shipped_model(name: str, roles: Any, tmp_pat
     assert audit(done.path) == []
     assert not any(line["failed"] for line in done.ledger), done.ledger
     assert len(done.dataset) > 0, done.ledger
+
+
+def reviewed(n: int, *, enough: bool) -> list[str]:
+    """Return n functions held out of the training, with docstrings that are enough, or are not."""
+    rng = random.Random(11)
+    return [shown.reviewed(rng, enough=enough, held_out=True)[0] for _ in range(n)]
+
+
+def test_the_judge_of_seeds_takes_docstrings_that_say_enough(roles: Any, tmp_path: Path) -> None:
+    good, vague = reviewed(16, enough=True), reviewed(16, enough=False)
+    recipe = Recipe.load("self_code_align", [ONLY])
+    judge = [one for one in recipe.stages if one["use"] == "filters.self_code_align_judge"]
+    only = recipe.model_copy(update={"stages": judge, "engines": {}})
+    rows = [{"code": code} for code in [*good, *vague]]
+    done = run(only, rows, engines={"generator": roles["generator"]}, workspace=tmp_path)
+    taken = {row["code"] for row in done.dataset.to_pylist()}
+    assert len(taken & {*good}) >= 4 > 2 >= len(taken & {*vague})
+
+
+def test_self_code_align_keeps_rows_of_the_shipped_model(roles: Any, tmp_path: Path) -> None:
+    (tmp_path / "code").mkdir()
+    for i, code in enumerate(reviewed(8, enough=True)):
+        (tmp_path / "code" / f"f{i}.py").write_text(f"{code}\n")
+    sets = [ONLY, "stages.3.n=4", "engines.generator={use: vllm, model: demo}"]
+    given = Recipe.load("self_code_align", sets, input=str(tmp_path / "code"))
+    kept = [stage for stage in given.stages if not stage["use"].startswith(("scor", "select"))]
+    engines = {role: given.engines[role] for role in roles}
+    recipe = given.model_copy(update={"stages": kept, "engines": engines})
+    done = run(recipe, engines=roles, workspace=tmp_path)
+    assert audit(done.path) == []
+    assert not any(line["failed"] for line in done.ledger), done.ledger
+    assert len(done.dataset) > 0, done.ledger
+    assert all(row["verdicts"]["unit_tests"]["passed"] for row in done.dataset.to_pylist())

@@ -1,3 +1,4 @@
+import ast
 import json
 import random
 import re
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from demo_model import acting, corpus, problems, tasks, testing
+from demo_model import acting, corpus, problems, shown, tasks, testing
 from demo_model.mixes import MIXES
 from demo_model.syntax import concepts_of, is_held_out, tree_hash
 from demo_model.templates import RETRAIN, templates
@@ -183,6 +184,31 @@ def test_every_way_to_solve_a_word_problem_gives_one_answer(near: bool) -> None:
         assert [*wholes, space["solve"](**worded.values)] == pytest.approx(
             [wholes[0]] * (len(wholes) + 1)
         )
+
+
+@pytest.mark.parametrize("enough", [True, False])
+def test_a_docstring_under_review_says_what_its_function_does_or_does_not(enough: bool) -> None:
+    for seed in range(100):
+        code, tree = shown.reviewed(random.Random(seed), enough=enough)
+        rng = random.Random(seed)
+        does = tasks.compose(rng, rng.choice(("function", "package", "program"))).does
+        said = (ast.get_docstring(ast.parse(code).body[-1]) or "").lower()
+        assert tree_hash(code) == tree
+        assert not is_held_out(tree)
+        assert (does.partition(" ")[2].lower() in said) == enough, (does, code)
+
+
+def test_threads_answer_every_example_and_learn_our_own() -> None:
+    for maker in (shown.review, shown.concepts, shown.instructions):
+        for seed in range(10):
+            document, trees = maker(random.Random(seed))
+            text = "".join(part for part, _ in document)
+            last = re.findall(r"### Example (\d+)", text)[-1]
+            shots = document[0][0].count("### Example")
+            assert document[0][1] == 0
+            assert sum(weight >= 1 for _, weight in document) == 2 * (int(last) - shots)
+            assert not any(map(is_held_out, (trees or "").split()))
+            assert len(text) < 2 * shown.MAX_CHARS
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ from gristmill.text.few_shot import Form
 
 Document = list[tuple[str, float]]
 Mix = Sequence[tuple[Callable[[random.Random], tuple[Document, str | None]], float]]
-"""What makes documents, and how often."""
+"""What makes documents, and how often; with each the hashes of the programs in it."""
 ASKED = 0.15
 """Weight of the loss on text that the recipes give and the model never writes."""
 END = "<|endoftext|>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from demo_model import acting, problems, testing
+from demo_model import acting, problems, shown, testing
 from demo_model.corpus import EASY_MIX, MIX, Mix, instruction
 
 MIXES: dict[str, Mix] = {
@@ -52,3 +52,10 @@ MIXES: dict[str, Mix] = {
         (testing.refine, 0.01),
     ],
 }
+MIXES["worked examples"] = [
+    *((maker, 0.804 * share) for maker, share in MIXES["known words"]),
+    (shown.review, 0.07),
+    (shown.concepts, 0.011),
+    (shown.instructions, 0.024),
+    (shown.responses, 0.091),
+]

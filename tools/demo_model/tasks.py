@@ -39,6 +39,8 @@ class Task:
     """Hash of the solution's normalised syntax tree."""
     tried: tuple[tuple[str, object], ...] = ()
     """Calls of a function, and the values that they gave."""
+    does: str = ""
+    """What the solution does, third person, no full stop."""
 
     @property
     def response(self) -> str:
@@ -89,6 +91,7 @@ def _draw(rng: random.Random, category: str, easy: bool) -> Task | None:
         tests,
         tree_hash(code),
         tried,
+        made.does,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gristmill.filters import self_code_align_judge as judge
 from gristmill.generators import code_act, infinity_math, unit_coder, unit_coder_refine
 from gristmill.generators import evol_instruct as evol
 from gristmill.generators import self_code_align as sca
@@ -45,3 +46,5 @@ def _others() -> Iterator[tuple[str, str]]:
     for module, names in OTHERS.items():
         for name in names:
             yield f"{module.__name__.rpartition('.')[2]}.{name.lower()}", getattr(module, name)
+    yield "self_code_align.examples", sca.EXAMPLES.read_text(encoding="utf-8")
+    yield "self_code_align_judge.review", judge.REVIEW.render(judge.examples())

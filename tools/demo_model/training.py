@@ -62,9 +62,13 @@ PHASES = (
     Phase(160, SEED + 2, peak=0.008, warm=8, cool=150, mix="more recipes", length=640),
     Phase(240, SEED + 3, peak=0.008, warm=8, cool=220, mix="short prompts", length=640),
     Phase(280, SEED + 4, peak=0.008, warm=8, cool=262, mix="known words", length=640),
+    Phase(110, SEED + 5, peak=0.008, warm=6, cool=100, mix="worked examples", length=CONTEXT),
 )
 """What the shipped weights went through. After the fourth `code_act` kept 7 of 24 rows and
-`infinity_math` none, and of the programs of `demo` 0.28 passed instead of 0.33."""
+`infinity_math` none, and of the programs of `demo` 0.28 passed instead of 0.33. After the sixth the
+judge of seeds said Yes to 29 of 60 docstrings that say enough, to 2 of 60 that do not, all of
+programs held out, and to 70 of 403 of the standard library; of the programs of `demo` 0.28 passed
+(0.335 after the fifth), 0.60 were novel (0.55)."""
 
 
 def tokenizer(seed: int, n: int = 3000, vocabulary: int = 1024) -> PreTrainedTokenizerFast:
@@ -144,8 +148,7 @@ class Packer:
             while at < self.phase.length:
                 document, tree = next(self.source)
                 self.n_documents += 1
-                if tree:
-                    self.trees.add(tree)
+                self.trees.update((tree or "").split())
                 for text, weight in [*document, (END, 1.0)]:
                     part = self.tokens.encode(text, add_special_tokens=False)[
                         : self.phase.length - at
