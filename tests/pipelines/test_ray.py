@@ -1,9 +1,11 @@
 """The Ray runner gives the bytes of the local one, whatever the workers and their fate."""
 
 import asyncio
+import json
 import os
 import random
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
@@ -16,6 +18,8 @@ from gristmill.engines import cluster
 from gristmill.engines.workers import Hand, WorkerLost
 from gristmill.errors import TooManyErrors
 from gristmill.pipelines.runners import LocalRunner, RayRunner
+
+DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = pytest.mark.slow
 
@@ -49,12 +53,20 @@ def test_workers_shards_and_order_never_change_a_byte(
 
 RULES = ("length", "quality", "script", "injection", "personal_data", "secrets", "language")
 COMPARING = ("exact_duplicates", "near_duplicates", "rouge_novelty", "same_names")
+TINY = {"benchmarks": ["tiny"], "registry": str(DATA / "benchmarks.json")}
+INDEXED = (
+    {"use": "filters.contamination", **TINY},
+    {"use": "filters.copied_examples", "examples": str(DATA / "tiny_benchmark.jsonl")},
+    {"use": "scorers.embedding", "fields": ["instruction"]},
+    {"use": "filters.semantic_contamination", **TINY, "threshold": 0.98},
+    {"use": "filters.semantic_duplicates", "threshold": 0.995},
+)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_filters_keep_the_same_rows_on_any_number_of_workers(workers, tmp_path) -> None:
-    rng = random.Random(3)
-    asked = [" ".join(rng.choices([f"word{i}" for i in range(300)], k=30)) for _ in range(40)]
+def test_filters_keep_the_same_rows_on_any_number_of_workers(workers, engine, tmp_path) -> None:
+    rng, known = random.Random(3), [f"{'aeionrst'[i % 8]}word{i}" for i in range(300)]
+    asked = [" ".join(rng.choices(known, k=30)) for _ in range(40)]
     asked += [*asked[:4], *(f"{text} more" for text in asked[4:8])]
     asked += [text.replace(" ", " or ", 9) for text in asked[8:12]]
     said = [
@@ -64,12 +76,15 @@ def test_filters_keep_the_same_rows_on_any_number_of_workers(workers, tmp_path) 
         "```\ndef oak(): pass\n```",
         "An elm.",
     ]
+    lines = (DATA / "tiny_benchmark.jsonl").read_text().splitlines()
+    asked += [json.loads(line)["prompt"] for line in lines]
     rows = [{"instruction": text, "output": said[i % 5]} for i, text in enumerate(asked)]
-    uses = [{"use": f"filters.{name}"} for name in (*RULES, *COMPARING)]
+    uses = [*({"use": f"filters.{name}"} for name in (*RULES, *COMPARING)), *INDEXED]
 
     def once(given, runner):
         path = tmp_path / type(runner).__name__
-        made = run(Recipe(name="filters", stages=uses), given, {}, runner, path)
+        embedder = {"embedder": engine()}
+        made = run(Recipe(name="filters", stages=uses), given, embedder, runner, path)
         assert audit(made.path) == []
         return bytes_of(made), made.ledger
 
@@ -77,7 +92,8 @@ def test_filters_keep_the_same_rows_on_any_number_of_workers(workers, tmp_path) 
     assert there == once(rows, LocalRunner())
     codes = {code for line in there[1] for code in line["codes"]}
     expected = "no_output personal_data exact_duplicate near_duplicate not_novel same_names"
-    assert codes == {*expected.split()}
+    assert codes == {*expected.split(), "contaminated", "semantic_duplicate"}
+    assert there[1][-1]["kept"] == 8
 
 
 def test_a_replay_starts_no_worker(recipe, engine, seeds, tmp_path) -> None:
