@@ -85,12 +85,13 @@ def write(path: Path) -> Path:
     Raises:
         InputError: There is no finished run here, or it has no dataset, or an edited one.
     """
-    run, folder = croissant.opened(path), path / "dataset"
+    run, folder = RunFiles.open(path), path / "dataset"
     if run.is_stopped:
         raise InputError(
             f"{path} has no dataset: it stopped because too many rows failed; repair the cause and "
             "run its recipe again"
         )
+    croissant.check(folder)  # files that came are those of a new version
     recipe = yaml.safe_dump(rebuilding.portable(run.recipe), sort_keys=False, allow_unicode=True)
     write_text(folder / "recipe.yaml", recipe)
     (folder / marks.FILE).unlink(missing_ok=True)
