@@ -20,6 +20,7 @@ from gristmill.engines.spans import Spans
 from gristmill.engines.tokens import Tokens
 from gristmill.engines.vllm_start import QUIET, Step, load
 from gristmill.errors import EngineError, EngineLost, EngineRefused
+from gristmill.text.mistakes import told
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,9 @@ class Process:
                 trust_remote_code=arguments["trust_remote_code"],
             )  # fmt: skip
         except (RuntimeError, ValueError, OSError) as error:
-            raise EngineError(f"vLLM could not start with {arguments}: {error}") from error
+            raise EngineError(
+                f"vLLM could not start: {told(error)}; its arguments were {arguments}"
+            ) from error
         process = cls(engine, tokens, revision or "", silence_s)
         steps.append(process.record)
         await engine.collective_rpc("end_with", args=(os.getpid(),))

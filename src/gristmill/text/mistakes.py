@@ -25,6 +25,17 @@ def explain(error: ValidationError, fields: Mapping[str, Any]) -> str:
     return "; ".join(_worded(dict(mistake), fields) for mistake in error.errors())
 
 
+def told(error: Exception) -> str:
+    """Say what another program's check found, without the values that pydantic shows with it."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    mistakes = ((".".join(map(str, x["loc"])), x["msg"]) for x in error.errors())
+    return "; ".join(
+        ": ".join(filter(None, (where, text.removeprefix("Value error, "))))
+        for where, text in mistakes
+    )
+
+
 def _worded(mistake: dict[str, Any], fields: Mapping[str, Any]) -> str:
     *outer, last = mistake["loc"] or ("(top)",)
     where = ".".join(map(str, (*outer, last)))
