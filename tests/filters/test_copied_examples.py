@@ -43,6 +43,12 @@ def test_answers_are_compared_too_and_new_text_stays(stage) -> None:
     assert stage(max_rouge=0.9)({"instruction": "Name a long river of Africa."}) == {}
 
 
+def test_of_a_pair_the_preferred_answer_is_compared(stage) -> None:
+    pair = {"instruction": "Go.", "output": None, "chosen": "Yes.", "rejected": TREE}
+    assert stage()(pair) == {}
+    assert stage()({**pair, "chosen": TREE}).code == "copied_example"
+
+
 def test_other_examples_are_another_stage_and_a_wrong_pin_an_error(stage, tmp_path) -> None:
     before = stage()
     assert stage(pin=before.pin) == before

@@ -84,6 +84,22 @@ def test_every_answer_of_a_conversation_is_looked_at() -> None:
     assert Truncated()({"messages": talk, "gen": None}) == {}
 
 
+@pytest.mark.parametrize(
+    ("stage", "bad"),
+    [
+        (Refusals(), "I cannot help with that."),
+        (Loops(), "a b " * 10),
+        (TemplateLeaks(), "Oak.<|im_end|>"),
+        (Truncated(), "```\nOak"),
+        (Placeholders(), "Plant [insert a tree]."),
+    ],
+)
+def test_of_a_pair_the_preferred_answer_is_looked_at(stage, bad) -> None:
+    pair = {"output": None, "chosen": "An oak.", "rejected": bad}
+    assert detail(stage, **pair) is None
+    assert detail(stage, **{**pair, "chosen": bad})
+
+
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, ClassVar, NotRequired, TypedDict
+from typing import Any, ClassVar, TypedDict
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -18,20 +18,11 @@ from gristmill.formats.parts import parse
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.like_rouge import LikeRouge
 from gristmill.text.overlaps import Overlaps, Protected
-from gristmill.text.turns import Turn, turns
+from gristmill.text.turns import Spoken, preferred
 from gristmill.text.words import words
 
 MIN_WORDS = 5
 """Words of the shortest text of an example that can be copied rather than met by chance."""
-
-
-class Texts(TypedDict):
-    """What it reads."""
-
-    instruction: NotRequired[str | None]
-    input: NotRequired[str | None]
-    output: NotRequired[str | None]
-    messages: NotRequired[list[Turn] | None]
 
 
 class Nothing(TypedDict):
@@ -41,6 +32,7 @@ class Nothing(TypedDict):
 class CopiedExamples(RowStage):
     """Compare every turn of a row with every text of the examples; the detail names its line."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"copied_example"})
 
     examples: str
@@ -65,10 +57,10 @@ class CopiedExamples(RowStage):
         """Remember the folder that the recipe was checked in."""
         (self._file,) = absolute([self.examples])
 
-    def __call__(self, row: Texts) -> Nothing | Drop:
+    def __call__(self, row: Spoken) -> Nothing | Drop:
         """Look at one turn after the other."""
         overlaps, like = _index(self._file, self.pin, self.max_rouge, self.ngram)
-        for turn in turns(row):
+        for turn in preferred(row):
             said = words(turn["content"])
             if hit := overlaps.find(turn["content"], said):
                 return Drop("copied_example", f"{hit.row}: {hit.shared}")

@@ -23,7 +23,7 @@ class Nothing(TypedDict):
 class Loops(RowStage):
     """Look at every answer; the detail has the measure and its value."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = frozenset({"loop"})
 
     min_distinct: float = Field(default=MIN_DISTINCT, ge=0, le=1)

@@ -19,6 +19,7 @@ class Nothing(TypedDict):
 class Placeholders(RowStage):
     """Look at every answer; the detail is the place."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"placeholder"})
 
     any_brackets: bool = False

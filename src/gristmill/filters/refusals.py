@@ -23,6 +23,7 @@ class Nothing(TypedDict):
 class Refusals(RowStage):
     """Look at every answer; the detail is what it says."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"refusal"})
 
     sorry_below: int = Field(default=0, ge=0)

@@ -21,7 +21,7 @@ class Nothing(TypedDict):
 class TemplateLeaks(RowStage):
     """Look at every answer; the detail is the sign."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     codes: ClassVar[frozenset[str]] = frozenset({"template_leak"})
 
     templates: tuple[str, ...] = ()

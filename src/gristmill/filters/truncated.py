@@ -26,6 +26,7 @@ class Made(Spoken):
 class Truncated(RowStage):
     """Look at how generation ended, then at every answer."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"truncated"})
 
     open_blocks: bool = True

@@ -93,8 +93,8 @@ def preferred(row: Mapping[str, Any]) -> list[Turn]:
 
 
 def answers(row: Mapping[str, Any]) -> list[str]:
-    """Return what the assistant said."""
-    return [turn["content"] for turn in turns(row) if turn["role"] == "assistant"]
+    """Return what the assistant said; of a pair the answer that is preferred, too."""
+    return [turn["content"] for turn in preferred(row) if turn["role"] == "assistant"]
 
 
 def said(row: Mapping[str, Any]) -> list[str]:
