@@ -30,6 +30,11 @@ def test_every_generator_scorer_and_selector_has_a_recipe_and_a_test() -> None:
     assert [system.name for system in every if not holding(*system.name.split("."))] == []
 
 
+def test_every_generator_names_its_source() -> None:
+    every = [system for system in systems() if system.name.startswith("generators.")]
+    assert [system.name for system in every if not system.source] == []
+
+
 def test_a_test_holds_what_it_imports_whatever_it_is_called() -> None:
     assert holding("generators", "auto_evol") == ["tests/generators/test_evol_small.py"]
     assert holding("generators", "evol_small")[0] == "tests/generators/test_evol_small.py"

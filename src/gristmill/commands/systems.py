@@ -12,7 +12,7 @@ from pathlib import Path
 from gristmill.formats.recipe_files import FOLDERS, shipped
 
 PACKAGE = Path(__file__).parents[1]
-SOURCE, DIFFERS = re.compile(r"Source:"), re.compile(r"Differs from [^:.]+:")
+SOURCE, DIFFERS = re.compile(r"Sources?:"), re.compile(r"Differs from [^:.]+:")
 ARXIV = re.compile(r"\b\d{4}\.\d{4,5}\b")
 
 
