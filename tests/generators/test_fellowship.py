@@ -155,6 +155,23 @@ def test_two_of_three_referees_decide_whatever_the_third_gives(ask, script) -> N
     assert found["score_a"] < found["score_b"]
 
 
+def test_the_place_of_an_answer_in_a_debate_is_left_to_chance(ask, script) -> None:
+    def judged(seed: int) -> tuple[bool, dict]:
+        engine = script(
+            {"Say what": ["So."] * 6, "Give your": ["Score A: 8/10\nScore B: 2/10"] * 3}
+        )
+        found = ask(FellowshipDebate(), PAIR, engine, seed)
+        shown = engine.calls[0].prompt[0]["content"]
+        return f"### Answer A\n{PAIR['chosen']}\n" in shown, found
+
+    both = [judged(seed) for seed in range(20)]
+    assert {is_first for is_first, _ in both} == {True, False}
+    for is_first, found in both:
+        assert found["shown_first"] == found["winner"] == ("chosen" if is_first else "rejected")
+        scores = (8, 2) if is_first else (2, 8)
+        assert (found["score_a"], found["score_b"], found["passed"]) == (*scores, is_first)
+
+
 def test_a_debate_is_nine_calls_that_share_question_and_answers(ask, script) -> None:
     scores = ["Score A: 8/10\nScore B: 2/10", "no", "Score A: 6/10\nScore B: 5/10"]
     engine = script(
@@ -211,6 +228,18 @@ def test_two_reviews_are_handed_on_together(ask, script) -> None:
     engines["reviewer"].table["### Review"] = ["Wrong. 2.0"]
     engines["second"] = Second(table={"### Review": [" "]})
     assert ask(Fellowship(reviewers=("reviewer", "second")), ROW, engines).code == "empty"
+
+
+def test_a_judge_who_likes_what_comes_first_favours_no_turn(ask, script) -> None:
+    found = [
+        ask(Fellowship(), ROW, loop(script, ["Score A: 9/10\nScore B: 2/10"]), seed)[0]
+        for seed in range(20)
+    ]
+    assert {row["chosen_from"] for row in found} == {"answer 1", "answer 3"}
+    for row in found:
+        is_last = row["chosen"] == LOOP[2]
+        assert row["chosen_from"] == ("answer 3" if is_last else "answer 1")
+        assert row["scores"] == ([2, 9] if is_last else [9, 2])
 
 
 def test_the_evaluator_decides_which_is_better(ask, script) -> None:

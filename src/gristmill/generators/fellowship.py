@@ -4,8 +4,8 @@ Source: Arif et al., "The Fellowship of the LLMs: Multi-Agent Workflows for Synt
 Optimization Dataset Generation", arXiv:2408.08688, sections 3.2 and 3.3 (the feedback loop; its
 last answer against its first). `verifiers.fellowship` compares evaluators.
 Differs from the paper: our own prompts; a score that cannot be read is asked for once more, and an
-equal one makes no pair. Its pairs of one model's answers without a loop, and its single rows, good
-or bad, are not made here.
+equal one makes no pair; which answer is A is left to chance, as judges favour a place. Its pairs of
+one model's answers without a loop, and its single rows, good or bad, are not made here.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Improved(Pair, total=False):
 class Fellowship(RowStage):
     """Make one pair of a question: three answers, two reviews, one evaluation."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = (
         REPLY_CODES | NON_ANSWERS | {"no_gain", "tie", "template_leak"}
     )
@@ -120,7 +120,9 @@ class Fellowship(RowStage):
         self, asked: str, answers: list[str], reviews: list[str], gens: list[Gen], ctx: Context
     ) -> list[Improved] | Drop:
         """Score the first and the last answer together; the evaluator decides which is chosen."""
-        prompt = COMBINED.format(top=10, asked=asked, first=answers[0], second=answers[-1])
+        order = 1 if ctx.rng.random() < 0.5 else -1
+        first, second = (answers[0], answers[-1])[::order]
+        prompt = COMBINED.format(top=10, asked=asked, first=first, second=second)
         chat, how, llm = [user(prompt)], Sampling(0.0, 1.0, 1024), ctx.llm("judge")
         reply = await complete(llm, chat, how)
         if isinstance(reply, Drop):
@@ -135,6 +137,7 @@ class Fellowship(RowStage):
             return Drop("unparsed_judge", reply.text)
         if scores[0] == scores[1]:
             return Drop("tie", f"both {scores[0]:g}")
+        scores = scores if order == 1 else (scores[1], scores[0])
         writers = (f"answer {len(answers)}", "answer 1")
         last_wins = scores[1] > scores[0]
         better, worse = (answers[-1], answers[0]) if last_wins else (answers[0], answers[-1])

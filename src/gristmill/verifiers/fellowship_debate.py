@@ -4,7 +4,7 @@ Source: Arif et al., "The Fellowship of the LLMs: Multi-Agent Workflows for Synt
 Optimization Dataset Generation", arXiv:2408.08688, section 3.1; roles and turns: Chan et al.,
 "ChatEval", arXiv:2308.07201.
 Differs from the papers: our own prompts; the majority of the referees decides, and one who gives no
-scores does not count.
+scores does not count; which answer is A is left to chance, as judges favour a place.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from gristmill.engines.requests import Message, Op, Sampling
+from gristmill.engines.requests import Op, Sampling
 from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.evaluators import SIDES, both_scores, by_scores, jury
 from gristmill.text.length_bias import Measured, measured
 from gristmill.text.pairs import Compared
-from gristmill.text.turns import question
+from gristmill.text.turns import question, user
 
 REFEREE = """Three referees discuss two answers to one question: one of the public, a psychologist \
 and a critic. They speak in turn, a few sentences each, and see what was said before.
@@ -57,12 +57,15 @@ class Judged(Measured):
     score_a: float | None
     """Mean of the referees' scores of `chosen`, out of 10."""
     score_b: float | None
+    """Mean of the referees' scores of `rejected`."""
+    shown_first: str
+    """The side that was answer A."""
 
 
 class FellowshipDebate(RowStage):
     """Let referees speak in turn: nine calls, every one sees what was said before it."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     referees: tuple[str, ...] = Field(default=("judge",), min_length=1)
     """Roles behind the three referees, in turn; one may play all of them."""
@@ -76,34 +79,38 @@ class FellowshipDebate(RowStage):
     async def __call__(self, row: Compared, ctx: Context) -> Judged:
         """Question and answers come first, so that all nine share them."""
         asked = row.get("prompt") or question(row.get("instruction"), row.get("input"))
-        how, said, scores = (
-            Sampling(0.0, 1.0, self.max_tokens),
-            list[str](),
-            list[tuple[float, float]](),
-        )
-        chars = measured(row["chosen"], row["rejected"])
-        none = Judged(
-            passed=None, status="unparsed_judge", winner=None, score_a=None, score_b=None, **chars
-        )
+        sides = ["chosen", "rejected"] if ctx.rng.random() < 0.5 else ["rejected", "chosen"]
+        texts = {"chosen": row["chosen"], "rejected": row["rejected"]}
+        first, second = (texts[side] for side in sides)
+        found = Judged(
+            passed=None, status="unparsed_judge", winner=None, score_a=None, score_b=None,
+            shown_first=sides[0], **measured(row["chosen"], row["rejected"]),
+        )  # fmt: skip
+        scores = await self._debate({"asked": asked, "first": first, "second": second}, ctx)
+        if not scores:
+            return found
+        if sides[0] == "rejected":
+            scores = [(b, a) for a, b in scores]
+        found["score_a"], found["score_b"] = map(fmean, zip(*scores, strict=True))
+        winner = jury([by_scores(*one) for one in scores])
+        found["passed"] = None if winner == "tie" else winner == "a"
+        found["status"] = found["winner"] = SIDES[winner]
+        return found
+
+    async def _debate(self, texts: dict[str, str], ctx: Context) -> list[tuple[float, float]]:
+        """Return the scores of A and B of every referee who gives some; a bad reply ends it."""
+        how = Sampling(0.0, 1.0, self.max_tokens)
+        said, scores = list[str](), list[tuple[float, float]]()
         for turn in range(3 * (ROUNDS + 1)):
             is_last, role = turn >= 3 * ROUNDS, ROLES[turn % 3]
-            prompt = REFEREE.format(
-                asked=asked, first=row["chosen"], second=row["rejected"],
-                said="\n\n".join(said) or "Nothing.", role=role, part=SCORES if is_last else SPEAK,
-            )  # fmt: skip
-            ask: list[Message] = [{"role": "user", "content": prompt}]
+            heard, part = "\n\n".join(said) or "Nothing.", SCORES if is_last else SPEAK
+            prompt = REFEREE.format(**texts, said=heard, role=role, part=part)
             llm = ctx.llm(self.referees[turn % 3 % len(self.referees)])
-            reply = await complete(llm, ask, how)
+            reply = await complete(llm, [user(prompt)], how)
             if isinstance(reply, Drop):
-                return none
+                return []
             if not is_last:
                 said.append(f"{role}: {reply.text.strip()}")
-            elif found := both_scores(reply.text, 10):
-                scores.append(found)
-        if not scores:
-            return none
-        a, b = (fmean(side) for side in zip(*scores, strict=True))
-        winner = jury([by_scores(*one) for one in scores])
-        passed = None if winner == "tie" else winner == "a"
-        side = SIDES[winner]
-        return Judged(passed=passed, status=side, winner=side, score_a=a, score_b=b, **chars)
+            elif given := both_scores(reply.text, 10):
+                scores.append(given)
+        return scores
