@@ -32,8 +32,8 @@ def seen(row) -> list[str]:
 def test_the_interpreter_remembers_and_the_history_only_grows(ask, script, sandbox) -> None:
     row, calls = act(ask, script, sandbox, [run("x = 41"), run("print(x + 1)"), answer(" 42 ")])
     assert seen(row) == [
-        "Observation: (nothing)\n(4 turns and 2 answers left.)",
-        "Observation: 42\n(3 turns and 2 answers left.)",
+        "Observation: (nothing)\n(4 turns and 2 answers are left.)",
+        "Observation: 42\n(3 turns and 2 answers are left.)",
     ]
     assert (row["turns"], row["output"], row["repaired"]) == (3, "42", False)
     for before, after in pairwise(calls):
@@ -56,9 +56,9 @@ def test_a_wrong_form_or_answer_is_said_and_counted(ask, script, sandbox) -> Non
         ask, script, sandbox, ["It is 42.", both, answer("41"), run("6 * 7"), answer("42")]
     )
     said = seen(row)
-    assert said[0] == f"Observation: {WRONG_FORM}\n(4 turns and 2 answers left.)"
+    assert said[0] == f"Observation: {WRONG_FORM}\n(4 turns and 2 answers are left.)"
     assert said[1].startswith(f"Observation: {WRONG_FORM}")
-    assert said[2] == "Observation: The answer is wrong.\n(2 turns and 1 answer left.)"
+    assert said[2] == "Observation: The answer is wrong.\n(2 turns and 1 answers are left.)"
     assert (row["turns"], said[3].split("\n")[0]) == (5, "Observation: 42")
 
 

@@ -24,7 +24,6 @@ from gristmill.text.fences import python_code
 from gristmill.text.headed import tagged
 from gristmill.text.interpreter_steps import observed
 from gristmill.text.math_answers import compare, gold_of
-from gristmill.text.plurals import counted
 from gristmill.text.turns import WholeTurn
 
 RULES = """Solve a task in turns. In a turn, think first, then do one of two things: run Python in \
@@ -45,6 +44,7 @@ Observation: 25 639
 You: <solution>639</solution>"""
 WRONG_FORM = "No <execute> or <solution> was found, or more than one. Write one of the two."
 WRONG_ANSWER = "The answer is wrong."
+LEFT = "{steps} turns and {attempts} answers are left."
 ACTIONS = ("execute", "solution")
 
 
@@ -70,7 +70,7 @@ class Episode(TypedDict):
 class CodeAct(RowStage):
     """Let a model act until its answer is right; what was easy or never right leaves."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | frozenset(
         {"no_answer", "easy", "unsolved", "unjudged", "unsteady", "no_clean_run"}
     )
@@ -122,7 +122,7 @@ class CodeAct(RowStage):
                 clean.append(verdict.cells[-1]["status"] == "pass")
             if answers == self.attempts:
                 break
-            told = f"{counted(left, 'turn')} and {counted(self.attempts - answers, 'answer')} left."
+            told = LEFT.format(steps=left, attempts=self.attempts - answers)
             turns = [*turns, {"role": "user", "content": f"Observation: {said}\n({told})"}]
         return Drop("unsolved", turns[-1]["content"])
 
