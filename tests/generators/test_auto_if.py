@@ -126,6 +126,17 @@ def test_what_is_expected_may_come_as_text(ask, script, sandbox) -> None:
     assert [*zip(row["inputs"], row["outputs"], strict=True)] == CASES
 
 
+def test_three_of_four_cases_are_fewer_than_eight_of_ten(ask, script, sandbox) -> None:
+    cases = [("a", True), ("b", True), ("c, d", False), ("e,", False)]
+    short = "def evaluate(response):\n    return ', ' not in response"
+    replies = [written(function, cases) for function in (NO_COMMA, short)]
+    few = {"min_functions": 2, "min_cases": 4, "agreement": 1}
+    row = checked(ask, script, sandbox, replies, **few)
+    assert (row["functions"], row["accuracies"]) == ([NO_COMMA], [1.0])
+    more = checked(ask, script, sandbox, replies, **few, min_accuracy=0.75)
+    assert more["accuracies"] == [1.0, 0.75]
+
+
 def test_a_function_that_always_says_yes_never_stays(ask, script, sandbox) -> None:
     shared = [
         written(f, CASES[i * 4 : i * 4 + 4]) for i, f in enumerate([NO_COMMA, COUNTS, ALWAYS])

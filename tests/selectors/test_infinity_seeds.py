@@ -20,6 +20,22 @@ def test_the_worked_frequencies_of_the_sheet(n, least, most) -> None:
     assert {line["code"] for line in lines if not line["keep"]} <= {"not_informative"}
 
 
+def test_frequencies_of_10_50_300_and_900_keep_none_all_a_third_and_none() -> None:
+    labels = [
+        [name] for name, n in {"a": 10, "b": 50, "c": 300, "d": 900}.items() for _ in range(n)
+    ]
+    kept = [line["keep"] for line in decided(InfinitySeeds(loss=None), labels)]
+    shares = [sum(kept[i:j]) / (j - i) for i, j in ((0, 10), (10, 60), (60, 360), (360, 1260))]
+    assert (shares[0], shares[1], shares[3]) == (0, 1, 0)
+    assert shares[2] == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_a_row_of_a_frequent_label_stays_for_its_rare_one() -> None:
+    labels = [["d", "b"]] * 50 + [["d"]] * 850
+    kept = [line["keep"] for line in decided(InfinitySeeds(loss=None), labels)]
+    assert kept == [True] * 50 + [False] * 850
+
+
 def test_a_row_drawn_once_stays_drawn_when_the_label_grows() -> None:
     small = decided(InfinitySeeds(loss=None), [["a"]] * 210)
     large = decided(InfinitySeeds(loss=None), [["a"]] * 480)
