@@ -4,7 +4,8 @@ Source: Fernandes et al., "A Llama walks into the 'Bar': Efficient Supervised Fi
 Reasoning in the Multi-state Bar Exam", arXiv:2504.04945, sections 3 and 4. `verifiers.irac` reads
 what a model answers in these formats.
 Differs from the paper: our own prompts; an explanation that brings words of its own, or ends with
-another choice than the right one, is left out.
+another choice than the right one, is left out. How many samples of a domain are best, which the
+paper sweeps, is for the seeds to say.
 """
 
 from __future__ import annotations

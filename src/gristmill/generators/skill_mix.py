@@ -3,7 +3,9 @@
 Source: Zhao et al., "Can Models Learn Skill Composition from Examples?", arXiv:2409.19808,
 sections 3 and 4; Yu et al., "Skill-Mix", arXiv:2310.17567. `filters.skill_mix_grades` comes next.
 Differs from the papers: our own prompts, and a smaller list of skills of ours; the question of a
-row asks for the text alone, since its answer has no explanation behind it.
+row asks for the text alone, since its answer has no explanation behind it. Every text is graded
+alone: the best of several generations of one item, by which the paper measures models, is not
+taken.
 """
 
 from __future__ import annotations
