@@ -17,7 +17,7 @@ def test_doctor_probes_every_back_end_and_names_what_is_missing(call, monkeypatc
     assert {"machine", "package", "Hub", "telemetry"} <= parts
     profiles = {line["name"] for line in told["lines"] if line["part"] == "programs"}
     languages = {"cpp", "javascript", "bash", "sql", "verilog"}
-    assert {"bare", "numpy", "solver", "sympy", *languages} == profiles
+    assert {"bare", "numpy", "solver", "sympy", "mypy", *languages} == profiles
     assert SECRET not in out + err
     assert code == (0 if told["backend"] else 2)
     assert bool(told["backend"]) != bool(told["refusal"])

@@ -92,7 +92,7 @@ def test_self_code_align_keeps_rows_of_the_shipped_model(roles: Any, tmp_path: P
     (tmp_path / "code").mkdir()
     for i, code in enumerate(reviewed(8, enough=True)):
         (tmp_path / "code" / f"f{i}.py").write_text(f"{code}\n")
-    sets = [ONLY, "stages.3.n=4", "engines.generator={use: vllm, model: demo}"]
+    sets = [ONLY, "stages.4.n=4", "engines.generator={use: vllm, model: demo}"]
     given = Recipe.load("self_code_align", sets, input=str(tmp_path / "code"))
     kept = [stage for stage in given.stages if not stage["use"].startswith(("scor", "select"))]
     engines = {role: given.engines[role] for role in roles}

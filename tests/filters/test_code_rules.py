@@ -5,7 +5,7 @@ import pytest
 from gristmill import run
 from gristmill.engines.sandbox import Sandbox
 from gristmill.engines.sandbox.program import Verdict
-from gristmill.errors import RequirementError
+from gristmill.errors import RecipeError, RequirementError
 from gristmill.filters.code_rules import CodeRules
 from gristmill.pipelines import Drop, LocalRunner, Recipe
 from gristmill.text.type_errors import type_errors
@@ -28,6 +28,7 @@ def said(**facts: object) -> Verdict:
         ({"imports": ["os", "re", "sys"]}, {}, Drop("banned_import", "os, sys")),
         ({"imports": ["os"]}, {"banned": ["re"]}, None),
         ({"stubs": ["f"]}, {}, Drop("unfinished", "f")),
+        ({"stubs": ["f"]}, {"needs_finish": False}, None),
         ({}, {"needs_docstring": True}, Drop("no_docstring", "f")),
         ({}, {"max_complexity": 2}, Drop("too_complex", "f has 3 > 2 paths")),
         ({}, {"max_complexity": 3}, None),
@@ -62,6 +63,7 @@ def test_what_the_text_tells_asks_no_sandbox(ask, script, output, code) -> None:
 )  # fmt: skip
 def test_a_remark_that_something_is_to_be_done_is_no_finished_code(ask, script, code) -> None:
     assert ask(CodeRules(), answer(code), script({})).code == "unfinished"
+    assert ask(CodeRules(needs_finish=False), answer(code), script({"": [said()]})) == {}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +110,13 @@ def test_the_code_of_a_seed_is_checked_as_it_stands(ask, script) -> None:
     assert out == Drop("wrong_type", "2: no int")
     assert "def f(): return 1" in engine.calls[1].cells[0]
     assert ask(CodeRules(code="code"), {"code": None}, script({})).code == "no_code"
+
+
+def test_a_profile_of_types_that_is_not_there_is_told_before_the_first_row() -> None:
+    sandbox = Sandbox(1)
+    sandbox.accept("stages.0", CodeRules(types="mypy"))
+    with pytest.raises(RecipeError, match=r"stages.0: no profile 'mipy' .* did you mean .*mypy"):
+        sandbox.accept("stages.0", CodeRules(types="mipy"))
 
 
 @pytest.mark.slow

@@ -143,7 +143,7 @@ def hostile(name: str) -> list[dict[str, Any]]:
     """Return seeds of a recipe whose texts end like templates, controls and headings."""
     evil = "\n".join([MARK, *HOSTILE, CONTROL])
     return [
-        {key: f"{value}\n{evil}" if is_prose(value) else value for key, value in row.items()}
+        {key: with_end(key, value, f"\n{evil}") for key, value in row.items()}
         for row in seeds_of(name)
     ]
 
@@ -153,11 +153,18 @@ def marked(name: str) -> list[dict[str, Any]]:
     chance = random.Random(name)
     return [
         {
-            key: f"{value} {word(chance)}" if is_prose(value) and " " in value else value
+            key: with_end(key, value, f" {word(chance)}") if " " in str(value) else value
             for key, value in row.items()
         }
         for row in seeds_of(name, 3)
     ]
+
+
+def with_end(key: str, value: Any, end: str) -> Any:
+    """Return a text with more at its end, code with a remark of that: it stays code."""
+    if not is_prose(value):
+        return value
+    return f"{value}\n#" + end.replace("\n", "\n# ") if key == "code" else f"{value}{end}"
 
 
 def is_prose(value: Any) -> bool:

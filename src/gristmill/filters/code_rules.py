@@ -3,7 +3,7 @@
 Source: the rules by which Wei et al., "SelfCodeAlign", arXiv:2410.24198, take functions as seeds;
 complexity as in McCabe, "A Complexity Measure" (1976).
 Differs from the paper: rules on an answer, or on the code of a seed. The code is compiled
-inside the sandbox and never run. Types are checked by mypy, where a profile of yours has it.
+inside the sandbox and never run. Types are checked by mypy, not by Pyright.
 """
 
 from __future__ import annotations
@@ -51,16 +51,24 @@ class CodeRules(RowStage):
     """Packages that must not be imported; the paper's, which touch the machine or draw."""
     needs_docstring: bool = False
     """Whether every public function and class at the top must say what it does."""
+    needs_finish: bool = True
+    """Whether a remark that something is to be done, or a function without a body, is
+    `unfinished`; the paper looks for marks alone, and seeds were looked through for those."""
     max_complexity: int = Field(default=50, ge=1)
     """Paths through one function above which it is `too_complex`. Our choice: far above what a
     person writes."""
     code: str | None = Field(default=None, pattern=r"^\w+(\.\w+)*$")
     """Column that is code from end to end, as of a seed; None: the Python blocks of the output."""
     types: PythonProfile | None = None
-    """Profile whose mypy checks the types: one of `engines.sandbox.profiles`, with mypy and what it
-    needs as its requirements. None checks none. Two seconds a row on an idle core."""
+    """Profile whose mypy checks the types: `mypy`, or one of `engines.sandbox.profiles`, with mypy
+    and what it needs as its requirements. None checks none. 0.6 s of a core for a row."""
     timeout_s: float = Field(default=10.0, gt=0, le=600)
     """Wall-clock limit of compiling, and of checking types, in seconds."""
+
+    @property
+    def profile(self) -> str | None:
+        """Name the profile of the types, which has to be there before the first row."""
+        return self.types
 
     def reads(self) -> frozenset[str]:
         """The answer, or the code."""
@@ -77,7 +85,8 @@ class CodeRules(RowStage):
             return Drop("no_code", "no code, or no closed Python block in the output")
         if len(code) > MAX_CHARS:
             return Drop("code_too_long", f"{len(code)} > {MAX_CHARS} characters")
-        if place := next(filter(None, (LATER.search(x[0]) for x in REMARK.finditer(code))), None):
+        places = filter(None, (LATER.search(remark[0]) for remark in REMARK.finditer(code)))
+        if self.needs_finish and (place := next(places, None)):
             return Drop("unfinished", place[0])
         ask = inspection(code_facts, "facts", code, timeout_s=self.timeout_s)
         verdict = await ctx.sandbox.run(ask)
@@ -98,7 +107,7 @@ class CodeRules(RowStage):
         if verdict.status == "missing_dependency":  # the checker's own: the code is not run
             raise RequirementError(
                 f"filters.code_rules: types: the profile {self.types} lacks what mypy needs "
-                f"({verdict.detail}); name it, with all that it needs and every version: "
+                f"({verdict.detail}); `types: mypy` has it, or name all, with every version: "
                 "engines.sandbox.profiles.mine.requirements: [mypy==2.4.1, pathspec==1.1.1, ...]"
             )
         if errors is None:
@@ -111,7 +120,7 @@ class CodeRules(RowStage):
             return
         if banned := sorted({*facts["imports"]} & {*self.banned}):
             yield Drop("banned_import", listed(banned))
-        if facts["stubs"]:
+        if self.needs_finish and facts["stubs"]:
             yield Drop("unfinished", listed(facts["stubs"]))
         if self.needs_docstring and facts["undocumented"]:
             yield Drop("no_docstring", listed(facts["undocumented"]))

@@ -4,8 +4,8 @@ Source: Wei et al., "SelfCodeAlign", arXiv:2410.24198, section 3.1 and its relea
 Differs from the paper:
 - A function brings along what it uses of its own file: imports, constants, helpers. The paper
   guesses missing imports with a fixer.
-- Pyright is replaced by one of its findings: code that uses a name which nothing in it defines
-  is left out.
+- Of what Pyright finds, only code that uses a name which nothing in it defines is left out here;
+  `filters.code_rules` checks the types, as in recipe `self_code_align`.
 - `bug`, `todo` and `fixme` are looked for as the paper does, inside words too ("debug").
 """
 

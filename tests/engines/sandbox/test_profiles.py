@@ -135,6 +135,30 @@ def test_algebra_is_compared_inside(sandbox: Sandbox, gold, answer, same) -> Non
     assert verdict.values == [same], verdict
 
 
+def test_modules_of_one_file_and_compiled_ones_beside_a_package_come_along(
+    sandbox: Sandbox,
+) -> None:
+    code = """
+import os, sys
+import ast_serialize, mypy.main, mypy_extensions, typing_extensions
+def f():
+    return sorted({m.__name__.split(".")[0] for m in [*sys.modules.values()]
+                   if (getattr(m, "__file__", None) or "").startswith(os.path.dirname(
+                       typing_extensions.__file__))})
+"""
+    (verdict,) = sandbox.run_all([Program(code, calls=("f()",), profile="mypy", timeout_s=60)])
+    names = {value[1] for value in verdict.values[0][1:]}
+    assert {name for name in names if "__mypyc" not in name} == set(profiles.MODULES["mypy"])
+
+
+def test_what_a_wheel_has_besides_the_module_stays_away() -> None:
+    names = {name: {inside for _, inside in find_profile(name).binds} for name in ("sympy", "mypy")}
+    assert "/packages/mypy_extensions.py" in names["mypy"]
+    assert not {"/packages/isympy.py", "/packages/mypyc", "/packages/.."} & (
+        names["sympy"] | names["mypy"]
+    )
+
+
 def test_a_profile_that_is_not_installed_runs_nothing_and_says_so(
     sandbox: Sandbox, monkeypatch
 ) -> None:

@@ -6,9 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import PackageNotFoundError, files
-from importlib.metadata import version as version_of
-from importlib.util import find_spec
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Annotated
 
@@ -85,13 +83,20 @@ MODULES = {
         "sympy": "sympy", "mpmath": "mpmath", "math_verify": "math-verify",
         "latex2sympy2_extended": "latex2sympy2_extended", "antlr4": "antlr4-python3-runtime",
     },
+    "mypy": {
+        "mypy": "mypy", "mypy_extensions": "mypy_extensions", "pathspec": "pathspec",
+        "typing_extensions": "typing_extensions", "librt": "librt",
+        "ast_serialize": "ast-serialize",
+    },
 }  # fmt: skip
 """Modules of each profile besides the standard library, and their packages; all that they import
-must be named. `solver` has linear and integer programs, roots and minima by SciPy."""
+must be named. `solver` has linear and integer programs, roots and minima by SciPy; `mypy` checks
+types."""
 PRELOAD = {
     "numpy": ("numpy",),
     "solver": ("numpy", "scipy.optimize"),
     "sympy": ("sympy", "math_verify"),
+    "mypy": ("mypy.main",),
 }
 INSIDE = "/packages"
 NAMES = (*MODULES, *LANGUAGES)
@@ -113,12 +118,11 @@ def find_profile(name: str) -> Profile:
     packages, missing = [], []
     for module, package in MODULES[name].items():
         try:
-            found = [*_folders(module), _metadata(package)]
-            packages.append(f"{package} {version_of(package)}")
-        except (PackageNotFoundError, ModuleNotFoundError):
+            found = distribution(package)
+            binds += _parts(module, found)
+            packages.append(f"{package} {found.version}")
+        except ModuleNotFoundError:
             missing.append(module)
-        else:
-            binds += found
     return Profile(
         name,
         preload=() if missing else PRELOAD.get(name, ()),
@@ -148,23 +152,20 @@ def _of_language(name: str, language: Language) -> Profile:
     )
 
 
-def _folders(module: str) -> list[tuple[str, str]]:
-    """Return a package's folder, and the one beside it with the libraries that its wheel brings."""
-    spec = find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
+def _parts(module: str, package: Distribution) -> list[tuple[str, str]]:
+    """Return a module of a package, and what lies beside it: (path, name).
+
+    That is the libraries and compiled modules of its wheel, and the folder that says which version
+    it is: some packages ask for that of others. Raises ModuleNotFoundError without the module.
+    """
+    tops = {file.parts[0] for file in package.files or ()}
+    own = {top for top in tops if top.partition(".")[0] == module}
+    beside = {top for top in tops if top.endswith((".so", ".dist-info"))}
+    paths = [(Path(str(package.locate_file(top))).resolve(), top) for top in sorted(own | beside)]
+    found = [(str(path), top) for path, top in paths if path.exists()]
+    if not any(top in own for _, top in found):
         raise ModuleNotFoundError(module)
-    folder = Path(spec.submodule_search_locations[0]).resolve()
-    libraries = folder.with_name(f"{module}.libs")
-    return [(str(path), path.name) for path in (folder, libraries) if path.is_dir()]
-
-
-def _metadata(package: str) -> tuple[str, str]:
-    """Return the folder that says which version it is: some packages ask for that of others."""
-    for file in files(package) or ():
-        if file.name == "METADATA":
-            folder = Path(str(file.locate())).resolve().parent
-            return str(folder), folder.name
-    raise InputError(f"the package {package} has no METADATA file; install it again")
+    return found
 
 
 def _is_for_python(name: str) -> str:

@@ -161,9 +161,9 @@ class Program:
     """For `cells`: wall-clock limit of each in seconds; `timeout_s` is that of all together, with
     what is run again. Cells that it leaves no time for are a `timeout`."""
     profile: str = "bare"
-    """What it finds: `bare` is the standard library; `numpy`, `solver` (SciPy) and `sympy` (SymPy
-    and Math-Verify) have more; `cpp`, `javascript`, `bash`, `sql` and `verilog` are languages, for
-    `stdout` only. The sandbox may have `profiles` of its own, and refuses what does not exist.
+    """What it finds: `bare` is the standard library; `numpy`, `solver` (SciPy), `sympy` (SymPy
+    and Math-Verify) and `mypy` have more; `cpp`, `javascript`, `bash`, `sql` and `verilog` are
+    languages, for `stdout` only. The sandbox may have `profiles` of its own, and refuses others.
     C++ and Verilog are compiled once for all inputs, in a run of its own that has the same
     limits."""
     mutants: int = 0
