@@ -239,7 +239,7 @@ def test_two_cycles_give_one_batch_for_the_label_that_failed(knowing, tmp_path) 
     stop = "stop_when: {accepted_rate_below: 0.000001}"
     recipe = quick(
         "infinity_subject", f"rounds={{n: 4, {stop}}}", "stages.5.calls=2", "stages.5.n=2",
-        "stages.2.threshold=1.0", "stages.9.threshold=1.0", "stages.10.max_fall=1.0",
+        "stages.2.threshold=1.0", "stages.10.threshold=1.0", "stages.11.max_fall=1.0",
         "stages.-1.fewest=1", "stages.-1.least=1",
     )  # fmt: skip
     engines = {role: knowing(answer=answer) for role in recipe.engines if role != "trainer"}
