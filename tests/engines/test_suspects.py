@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from pydantic import Field
 from gristmill.engines.base import Engine
 from gristmill.engines.client import Client
 from gristmill.engines.leases import Withdrawn
+from gristmill.engines.replica import RESTARTS
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
 from gristmill.engines.suspects import BROKEN, FEW, WORD, Suspects
 from gristmill.errors import EngineError, EngineLost, EngineRefused, RequirementError
@@ -111,24 +113,58 @@ def test_an_engine_that_dies_of_everything_ends_the_run(tmp_path: Path) -> None:
 
     made = asyncio.run(go())
     answers.close()
-    assert any("it is broken, not they" in str(found) for found in made)
-    assert {type(found) for found in made} == {EngineRefused, RequirementError}
+    assert {type(found) for found in made} == {RequirementError}, "a row was blamed"
+    assert all("it is broken, not what it was asked" in str(found) for found in made)
     first = engine.words[0]
-    assert engine.deaths[first - BROKEN : first + 1] == [1] * (BROKEN + 1)
+    assert engine.deaths[first - 1 : first + 1] == [1, 1]
 
 
-def test_only_deaths_in_a_row_make_it_ask_something_harmless(tmp_path: Path) -> None:
-    engine = Mortal(killers=frozenset(range(BROKEN + 1)))
+class Sudden(Mortal):
+    """Loses at once all that it holds, as an actor does; then it takes what waits together."""
+
+    async def generate(self, request: Generate) -> Completion:
+        loop = asyncio.get_running_loop()
+        mine = loop.create_future()
+        self.held.add(mine)
+        loop.call_soon(self._serve, request, mine)
+        return await mine
+
+    def _serve(self, request: Generate, mine: asyncio.Future[Completion]) -> None:
+        if mine.done():
+            return
+        if request != WORD and int(str(request.prompt)) in self.killers:
+            self.deaths.append(len(self.held))
+            for one in self.held:
+                one.set_exception(EngineLost("out of memory"))
+            self.held.clear()
+            return
+        if request == WORD:
+            self.words.append(len(self.deaths))
+        self.held.remove(mine)
+        mine.set_result(Completion("yes", "stop", 1, 1))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, FEW, FEW + 4, 60])
+def test_a_row_of_killers_lets_the_engine_answer_before_its_actor_is_given_up(
+    tmp_path: Path, at_once: int
+) -> None:
+    engine = Sudden(killers=frozenset(range(60)))
     answers = Answers(tmp_path / "answers.sqlite")
     client = Client(engine, answers)
 
-    async def go(*numbers: int) -> list[Any]:
-        found = [await told(client.ask(Generate(str(i), Sampling(0.0)))) for i in numbers]
-        return [one if isinstance(one, Exception) else one[1].text for one in found]
+    async def go() -> None:
+        for first in range(0, 60, at_once):
+            asked = (
+                Generate(str(i), Sampling(0.0)) for i in range(first, min(60, first + at_once))
+            )
+            found = await asyncio.gather(*map(client.ask, asked), return_exceptions=True)
+            assert {type(one) for one in found} == {EngineRefused}
 
-    assert asyncio.run(go(0, 1, 2, 90, 3, 4))[3] == "answer to 90"
-    assert not engine.words
+    asyncio.run(go())
     answers.close()
+    answered = [0, *engine.words, len(engine.deaths)]
+    most = max(after - before for before, after in pairwise(answered))
+    assert most <= RESTARTS, "an actor that dies so often without an answer is given up"
 
 
 async def told(call: Any) -> Any:
@@ -169,21 +205,32 @@ LOST = EngineLost("out of memory")
     ],
 )
 def test_what_the_harmless_request_says_decides_who_is_to_blame(known, end, after) -> None:
-    """`known` has had an answer, and ends so when it is asked after so many deaths in a row."""
-    engine = Told(ends=dict.fromkeys("bcde", LOST))
+    """`known` has had an answer, and ends so when it is asked after a death."""
+    engine = Told(ends={"b": LOST})
     suspects = Suspects(engine)
-    alone = [Generate(text, Sampling(0.0)) for text in "bcde"]
     if known:
         suspects.has_answer(Generate(known, Sampling(0.0)))
         engine.ends[known] = end
+    for n in (1, 2):
+        found = asyncio.run(told(suspects.ask(Generate("b", Sampling(0.0)), 2)))
+        assert type(found) is after
+        is_blamed = after is EngineRefused
+        asked = ["b", known or WORD.prompt] * (1 if is_blamed else n)
+        assert [request.prompt for request in engine.asked] == asked
+
+
+def test_several_have_to_kill_an_engine_that_nothing_is_known_to_be_harmless_to() -> None:
+    engine = Told(ends=dict.fromkeys("bcdef", LOST))
+    suspects = Suspects(engine)
+    suspects.harmless = None
 
     async def go() -> list[Any]:
-        return [await told(suspects.ask(request, 2)) for request in alone]
+        return [await told(suspects.ask(Generate(text, Sampling(0.0)), 2)) for text in "bcde"]
 
     made = asyncio.run(go())
-    assert [type(found) for found in made] == [EngineRefused] * (BROKEN - 1) + [after]
-    assert engine.asked[:BROKEN] == alone
-    assert [request.prompt for request in engine.asked[BROKEN:]] == [known or WORD.prompt]
+    assert [type(found) for found in made] == [EngineRefused] * (BROKEN - 1) + [RequirementError]
+    assert f"died of {BROKEN} requests" in str(made[-1])
+    assert [request.prompt for request in engine.asked] == [*"bcde"]
 
 
 class Counting(Told):

@@ -3,9 +3,9 @@
 One prompt can end an engine each time that it is asked. All that the engine held is lost with it,
 and if each loss counted against all of them, one row would take hundreds along. So what was lost
 once is asked again with few others that were, and what was lost twice with nothing else in flight:
-what the engine dies of then, it alone is to blame for. After some such deaths in a row the engine
-is asked something harmless: if it answers, the prompts are to blame, however many they are, and
-each costs its own row; if it dies of that as well, the engine is broken.
+what the engine dies of then, it alone is to blame for, if the engine answers something harmless
+next: then each such prompt costs its own row, however many they are. If it dies of that as well,
+the engine is broken, and nothing is blamed.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from gristmill.engines.base import Engine
 from gristmill.engines.leases import Withdrawn
 from gristmill.engines.requests import Generate, Request, Sampling
 from gristmill.errors import EngineError, EngineLost, EngineRefused, RequirementError
+from gristmill.text.plurals import counted
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ FEW = 16
 """How many requests that were lost once are asked again at the same time."""
 
 BROKEN = 4
-"""Requests in a row that it dies of, each alone, after which it is asked something harmless."""
+"""Requests in a row that it dies of, each alone, where nothing is known to be harmless."""
 
 WORD = Generate("Hello", Sampling(0.0, max_tokens=1))
 """What is harmless to an engine that has answered nothing yet."""
@@ -87,11 +88,10 @@ class Suspects:
         try:
             made = await self._send(request)
         except EngineLost as error:
+            self._lone_deaths += 1
+            await self._prove(error)
             self._killers[_name(request)] = str(error)
             log.error("engine_died_of=%s said=%s", _name(request), error)  # noqa: TRY400
-            self._lone_deaths += 1
-            if self._lone_deaths >= BROKEN:
-                await self._prove(error)
             raise _refused(str(error)) from error
         self._lone_deaths = 0
         self.has_answer(request)
@@ -103,6 +103,8 @@ class Suspects:
         Raises:
             RequirementError: It does not, so nothing that it died of is to blame.
         """
+        if self.harmless is None and self._lone_deaths < BROKEN:
+            return
         try:
             if self.harmless is None:
                 raise death
@@ -112,9 +114,9 @@ class Suspects:
             return  # it leaves its slot: the next death asks again
         except EngineError as error:
             raise RequirementError(
-                f"the engine died of {self._lone_deaths} requests in a row, each with nothing else "
-                "in hand, and answers nothing that is known to be harmless: it is broken, not "
-                f"they; it last said: {error}"
+                f"the engine died of {counted(self._lone_deaths, 'request')} with nothing else in "
+                "hand, and answers nothing that is known to be harmless: it is broken, not what it "
+                f"was asked; it last said: {error}"
             ) from error
         self._lone_deaths = 0
 
