@@ -103,3 +103,11 @@ def test_turns_that_the_template_cannot_write_are_refused(tiny: Path) -> None:
     tokens.tokenizer.chat_template = "{{ raise_exception('System role not supported') }}"
     with pytest.raises(PromptRefused, match=r"turns of \['system'\]: System role not supported"):
         tokens.encode([{"role": "system", "content": "Be brief."}])
+
+
+@pytest.mark.parametrize("told", ["[]", '{"tokenizer_class": "None"}', "{"])
+def test_a_tokenizer_that_is_broken_is_left_to_its_engine(tmp_path, told) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "tokenizer.json").write_text('{"version": "1.0", "model": {"type": "none"}}')
+    (tmp_path / "tokenizer_config.json").write_text(told)
+    assert has_template(str(tmp_path))

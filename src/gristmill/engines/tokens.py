@@ -93,7 +93,7 @@ def _has_template(model: str, revision: str | None) -> bool:
         revision = commit(model, revision)
     try:
         return bool(Tokens(where, revision).template)
-    except (OSError, ValueError):
+    except Exception:  # noqa: BLE001 - broken files raise KeyError, AttributeError and Rust's own
         return True
 
 
