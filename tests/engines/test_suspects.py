@@ -124,7 +124,7 @@ class Sudden(Mortal):
 
     async def generate(self, request: Generate) -> Completion:
         loop = asyncio.get_running_loop()
-        mine = loop.create_future()
+        mine: asyncio.Future[Completion] = loop.create_future()
         self.held.add(mine)
         loop.call_soon(self._serve, request, mine)
         return await mine
