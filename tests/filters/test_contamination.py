@@ -96,6 +96,17 @@ def test_only_the_methods_asked_for_are_used() -> None:
     assert "tiny by solutions, row tiny/2" in stage()(program).detail
 
 
+def test_what_was_registered_when_it_was_checked_is_meant_afterwards_too(tmp_path) -> None:
+    rows = tmp_path / "one.jsonl"
+    rows.write_text(json.dumps({"question": GEESE}) + "\n", encoding="utf-8")
+    registry = tmp_path / "benchmarks.json"
+    add(registry, "one", str(rows), {})
+    checked = Contamination(registry=str(registry))
+    add(registry, "two", str(rows), {})
+    assert Contamination(**checked.model_dump()).pins == checked.pins
+    assert len(Contamination(registry=str(registry)).pins) == 2
+
+
 def test_the_pin_is_a_parameter_so_that_another_set_is_another_run(tmp_path) -> None:
     assert stage().pins == ("tiny=fbe05324f914",)
     assert stage(pins=["tiny=fbe05324f914"]) == stage()

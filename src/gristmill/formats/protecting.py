@@ -41,7 +41,9 @@ class Protecting(BaseModel):
     def _pin(cls, given: dict[str, Any]) -> dict[str, Any]:
         registry = Path(given.get("registry") or cls.model_fields["registry"].default)
         names = given.get("benchmarks")
-        names = sorted(load(registry)) if names is None else names
+        if names is None:  # all that there was when it was checked, where that is told
+            known = given.get("pins") or load(registry)
+            names = sorted(pin.rpartition("=")[0] or pin for pin in known)
         if isinstance(names, str) or not all(isinstance(name, str) for name in names):
             return given
         pins = tuple(f"{name}={verified(registry, name)[0].sha256[:PIN]}" for name in names)
