@@ -11,6 +11,7 @@ from audit import audit
 from gristmill import Recipe, run
 from gristmill.engines.requests import Completion
 from gristmill.errors import PromptTooLong
+from gristmill.generators.glan import QUESTION as QUESTION_PROMPT
 from gristmill.generators.glan import Glan, choose, one_lesson, two_lessons
 from gristmill.generators.glan_syllabus import GlanSyllabus
 from gristmill.pipelines import Drop
@@ -158,6 +159,8 @@ def test_a_question_sees_the_syllabus_first_and_its_concepts_last(ask, script) -
     engine = script({QUESTION: [GOOD], GOOD: ["At 60 cm behind it."]})
     (row,) = ask(Glan(n=20), subject(1), engine)
     asked, answered = engine.calls
+    start, _, _ = QUESTION_PROMPT.partition("{subject}")
+    assert asked.prompt[0]["content"].startswith(f"{start}Lenses\nLenses bend.\n")
     end = (
         "### Syllabus of Lenses\nLenses bend.\n\n### Lessons and key concepts\n- Lesson 0: c0-0\n\n"
     )

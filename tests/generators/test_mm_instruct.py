@@ -61,6 +61,10 @@ def test_a_picture_gives_thirteen_rows_in_five_calls(ask, script) -> None:
     asked = writer.calls[3].prompt[0]["content"]
     assert "### Description\nA red sign.\n\n### What is known besides\nEmpty\n\n" in asked
     assert asked.partition("### What people ask\n")[2].count("What <is/was>") == 3
+    starts = {
+        call.prompt[0]["content"].partition("### What people ask")[0] for call in writer.calls
+    }
+    assert len(starts) == 1, "what the picture shows stands before what is asked about it"
     shown = ["Why is it" in call.prompt[0]["content"] for call in writer.calls]
     assert shown == [False, False, True, False], "a question of people goes with its kind"
     first = rows[0]
