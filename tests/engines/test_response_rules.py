@@ -2,6 +2,7 @@
 
 import pytest
 
+from gristmill.engines import response_rules
 from gristmill.engines.models import locate
 from gristmill.engines.response_rules import CHANGES, LAST, Rules, end_bonus, rules_of
 from gristmill.engines.vllm import Vllm
@@ -47,3 +48,12 @@ def test_an_engine_without_the_rules_is_started_as_ever() -> None:
     assert ruled.arguments() == plain | {
         "logits_processors": ["gristmill.engines.response_rules:ResponseRules"]
     }
+
+
+@pytest.mark.parametrize("at", range(5))
+def test_every_figure_of_the_rules_names_its_answers(monkeypatch, at) -> None:
+    ruled = Vllm(model="demo", response_rules=True)
+    before = ruled.identity
+    rules = response_rules.RULES
+    monkeypatch.setattr(response_rules, "RULES", [*rules[:at], "another", *rules[at + 1 :]])
+    assert ruled.identity != before

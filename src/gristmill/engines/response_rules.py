@@ -21,6 +21,8 @@ CHANGES = {
     **dict.fromkeys(("-", "*", "1", "#", "##", "\n", "!", "\n\n"), MORE),
 }
 """Fifteen tokens: marks of pages and words of who goes on asking; lists, headings, lines, cheer."""
+RULES: list[Any] = [END, GROWS, LAST, SAID, CHANGES]
+"""All that decides which token is next, for the key of an answer."""
 NAME = "response_rules"
 
 

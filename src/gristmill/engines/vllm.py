@@ -70,7 +70,7 @@ class Vllm(VllmModel):
             self.max_model_len,
             self.seed,
             self.max_repeats,
-            *([response_rules.CHANGES] if self.response_rules else []),
+            *(response_rules.RULES if self.response_rules else []),
         ]
         return f"vllm:{digest(fingerprint(self.model, self.revision), made)}"
 
