@@ -46,8 +46,8 @@ def test_the_lock_pins_every_package_as_it_is_here_and_names_no_path(call, place
     lines = file.read_text().splitlines()
     pins = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert {name: metadata.version(name) for name in pins} == pins
-    assert {"pyarrow", "ray", "aiohttp-cors", "pydantic-core"} <= pins.keys()
-    assert not {"pytest", "ruff", "mypy"} & pins.keys()
+    assert {"pyarrow", "ray", "aiohttp-cors", "pydantic-core", "mypy"} <= pins.keys()
+    assert not {"pytest", "ruff", "import-linter"} & pins.keys()
     assert "/" not in "".join(lines)
 
 
