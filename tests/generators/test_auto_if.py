@@ -173,6 +173,16 @@ def _asked(ask, script, sandbox, replies, changes):
     return ask(AutoIfChecks(n=len(replies), **changes), {"instruction": "Use no comma."}, engines)
 
 
+def test_a_constraint_costs_eight_samples_of_one_prompt(ask, script, sandbox) -> None:
+    functions = [NO_COMMA, COUNTS, FINDS, ALWAYS, RAISES, *[NO_COMMA] * 3]
+    generator = script({"### Instruction\nUse no": [written(f, CASES) for f in functions]})
+    stage = AutoIfChecks()
+    ask(stage, {"instruction": "Use no comma."}, {"generator": generator, "sandbox": sandbox})
+    assert len(generator.calls) == 8
+    assert len({str(call.prompt) for call in generator.calls}) == 1
+    assert len({call.draw for call in generator.calls}) == 8
+
+
 @pytest.mark.skipif("GRISTMILL_DATA" not in os.environ, reason="needs the published files")
 def test_the_published_functions_have_their_published_accuracies(sandbox) -> None:
     path = Path(os.environ["GRISTMILL_DATA"]) / "vif_rag" / "cross_validation.jsonl"
@@ -253,6 +263,17 @@ def test_answers_pass_their_functions_and_the_judge(ask, script, sandbox) -> Non
     codes = [one.code for one in (followed, topic, unparsed, empty)]
     assert codes == ["not_followed", "off_topic", "unparsed_judge", "empty"]
     assert followed.detail.startswith("0.25"), "an error is never a pass: one of four"
+
+
+def test_an_answer_costs_one_call_and_one_more_if_its_functions_pass_it(
+    ask, script, sandbox
+) -> None:
+    engine = script({"Answer the request": ["Oak.", "a, b, c"], "### Analysis": ["Score: 9"]})
+    engines = {"generator": engine, "judge": engine, "sandbox": sandbox}
+    ask(AutoIfAnswers(n=2), TASK, engines)
+    first, second, judged = engine.calls
+    assert first.prompt == second.prompt != judged.prompt
+    assert first.draw != second.draw
 
 
 def test_an_alignment_of_eight_is_not_above_eight(ask, script, sandbox) -> None:

@@ -13,10 +13,11 @@ from audit import audit
 from gristmill import Recipe, run
 from gristmill.engines.client import Client
 from gristmill.engines.requests import Completion
+from gristmill.engines.scripted import last
 from gristmill.errors import PromptTooLong
 from gristmill.generators.codec_lm import CodecLm
-from gristmill.generators.codec_lm_metadata import CodecLmMetadata
-from gristmill.generators.codec_lm_tailor import CodecLmTailor
+from gristmill.generators.codec_lm_metadata import ENCODE, CodecLmMetadata
+from gristmill.generators.codec_lm_tailor import RATE, CodecLmTailor
 from gristmill.pipelines import Context, Drop
 from gristmill.selectors.contrastive import Contrastive
 from gristmill.storage.answers import Answers
@@ -163,6 +164,34 @@ def compared(text: str, first: list, second: list) -> dict:
         rating(target, strong): second,
         (text,): [f"{strong}", f"{target}"],
     }
+
+
+def test_a_kept_row_costs_between_four_and_six_calls(ask, script) -> None:
+    encoding, decoding = (
+        script({"Porto": [META]}),
+        script({"### Inst": [DECODED], "### Li": [LISTS]}),
+    )
+    ask(CodecLmMetadata(), SEED, encoding)
+    ask(CodecLm(), ENTRY, decoding)
+    assert (len(encoding.calls), len(decoding.calls)) == (1, 2)
+    assert last(encoding.calls[0].prompt).startswith(ENCODE.partition("{instruction}")[0])
+    at_once = script(compared(BASE["instruction"], ["8 4"], ["3 9"]))
+    ask(CodecLmTailor(), BASE, at_once)
+    later = script(
+        {
+            "### New instruction": [HARDER],
+            **compared(HARDER, ["8 4"], ["3 9"]),
+            **compared(BASE["instruction"], ["6 5"], ["5 6"]),
+        }
+    )
+    assert ask(CodecLmTailor(), BASE, later)["iteration"] == 2
+    assert (len(at_once.calls), len(later.calls)) == (4, 4 + 1 + 4)
+    n = CodecLm().n
+    assert 4 < (1 + 2) / n + len(at_once.calls) < 6, "over seven rows in ten are kept at once"
+    begun = RATE.partition("{instruction}")[0] + BASE["instruction"]
+    rates = [text for call in at_once.calls if (text := last(call.prompt)).endswith("numbers")]
+    assert len(rates) == 2
+    assert all(text.startswith(begun) for text in rates), "both orders share the question"
 
 
 def decide(rated: dict) -> dict:

@@ -8,6 +8,7 @@ from audit import audit
 
 from gristmill import Recipe, run
 from gristmill.engines.requests import Completion
+from gristmill.engines.scripted import last
 from gristmill.errors import PromptTooLong
 from gristmill.generators.corgi import KINDS, OBJECTIVES, SYSTEMS, Corgi
 from gristmill.generators.corgi_concepts import CorgiConcepts
@@ -61,6 +62,9 @@ def test_a_concept_gets_nineteen_questions_on_three_levels(ask, script) -> None:
     assert [part[-2] for part in parts] == [f"Level\n{OBJECTIVES[level]}" for level in levels]
     (system,) = {call.prompt[0]["content"] for call in engine.calls}
     assert system in SYSTEMS
+    assert len(asked) == 19
+    assert len({text.partition("\n\n### Level")[0] for text in asked}) == 1, "the concept first"
+    assert len({text.partition("\n\n### Kind")[0] for text in asked}) == 3, "then the level"
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,12 @@ def test_the_recipe_orders_what_is_related(knowing, tmp_path) -> None:
     assert (lines["corgi"]["in"], lines["corgi"]["made"]) == (10, 30)
     assert set(lines["related_passage"]["codes"]) == {"unrelated", "unparsed_judge"}
     assert lines["bloom_level"]["kept"] == lines["bloom_level"]["in"] > 3
+    texts = [last(one.prompt) for one in engines["judge"].calls if hasattr(one, "prompt")]
+    for stage, ending in (("related_passage", "Related or unrelated"),
+                          ("bloom_level", "Remember, understand or apply")):  # fmt: skip
+        asked = [text for text in texts if text.endswith(ending)]
+        assert len(asked) == lines[stage]["in"], "one call for each row"
+    assert len(engines["teacher"].calls) == 5 + 30, "one for a course, one for a question"
     rows = sorted(result.dataset.to_pylist(), key=lambda row: row["picks"]["interleaved"]["rank"])
     levels = [json.loads(row["meta"])["corgi"]["bloom"] for row in rows]
     ranks = [

@@ -71,6 +71,19 @@ def test_both_prompts_show_two_samples_without_ids(ask, script) -> None:
     assert (engine.calls[0].sampling.temperature, engine.calls[0].sampling.max_tokens) == (0.0, 256)
 
 
+def test_a_dataset_costs_two_calls_that_begin_with_the_examples_of_their_kind(ask, script) -> None:
+    asked = []
+    for name in ("moods", "rivers"):
+        engine = script({"said.": [reply(task())], f'"dataset": "{name}"': ["none"]})
+        ask(Dynosaur(), {**ROW, "task_name": name}, engine)
+        assert len(engine.calls) == 2, "however many rows it makes"
+        asked.append([call.prompt[0]["content"] for call in engine.calls])
+    for one, other in zip(*asked, strict=True):
+        head = one.rpartition("### Dataset\n")[0]
+        assert other.startswith(head)
+        assert head.count("### Dataset\n") == 2
+
+
 @pytest.mark.parametrize(("n_yes", "code"), [(80, "skewed_labels"), (60, None)])
 def test_labels_are_named_unless_they_are_skewed(n_yes, code, ask, script) -> None:
     samples = [{"text": f"t{i}", "label": "yes" if i < n_yes else "no"} for i in range(100)]

@@ -178,6 +178,23 @@ def test_the_prompts_of_a_kind_have_examples_of_that_kind(vote) -> None:
         assert prompt.count("\nInput: ") == (n if task is WITH else 0)
 
 
+def test_a_row_costs_four_calls_on_three_models_and_instances_begin_alike(
+    grow, vote, script
+) -> None:
+    listing = script({"25.": [GOOD]})
+    grow(listing)
+    _, calls = vote(WITHOUT, "Output: b", "b", "b")
+    assert [len(listing.calls), *map(len, calls)] == [1, 1, 1, 1]
+    _, again = vote(
+        {**WITHOUT, "instruction": "Name the capital. Then go on."}, "Output: b", "b", "b"
+    )
+    first, second = calls[0][0].prompt, again[0][0].prompt
+    begun = first.removesuffix("Name the capital.\n")
+    assert begun.endswith("\nInstruction: ")
+    assert second.startswith(f"{begun}Name the capital. Then")
+    assert begun.count("Instruction: ") > 4, "the worked examples are in what they share"
+
+
 def test_a_task_with_its_output_asks_nobody(ask, script) -> None:
     row = ask(EnsembleInstances(), {**WITH, "input": "France", "output": "Paris"}, script({}))
     assert (row["input"], row["output"], row["votes"]) == ("France", "Paris", [])

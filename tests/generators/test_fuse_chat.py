@@ -78,6 +78,19 @@ def test_every_model_answers_and_every_answer_is_rated(ask, script) -> None:
     assert "chosen" not in row
 
 
+def test_four_models_with_five_samples_are_twenty_answers_and_twenty_ratings(ask, script) -> None:
+    roles = ("first", "second", "third", "fourth")
+    engines = {role: script({"": [f"{role} {i}" for i in range(5)]}) for role in roles}
+    rewards = {f"{role} {i}": [Rating(i / 50, 1)] for role in roles for i in range(5)}
+    reward = script(rewards)
+    ask(FuseChat(sources=roles), ROW, {**engines, "reward": reward})
+    assert [len(engine.calls) for engine in engines.values()] == [5] * 4
+    assert len(reward.calls) == 20
+    for engine in engines.values():
+        assert len({str(call.prompt) for call in engine.calls}) == 1
+        assert len({call.draw for call in engine.calls}) == 5
+
+
 def test_of_chinese_there_are_examples_alone(ask, script) -> None:
     rewards = {"Oak": [Rating(0.1, 1)], "Ash": [Rating(0.15, 1)]}
     stage = FuseChat(domain="chinese", samples=1, sft_rate=0.0)

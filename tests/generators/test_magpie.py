@@ -8,10 +8,11 @@ import pytest
 from audit import audit
 
 from gristmill import Recipe, run
+from gristmill.engines.rating import Rating
 from gristmill.engines.requests import Completion, Sampling
 from gristmill.engines.scripted import last
 from gristmill.errors import PromptTooLong
-from gristmill.filters.magpie_tags import MagpieTags
+from gristmill.filters.magpie_tags import PROMPT, MagpieTags
 from gristmill.generators.magpie import Magpie
 from gristmill.pipelines import Drop
 from gristmill.text.pre_query import TEMPLATES, cleaned
@@ -159,6 +160,35 @@ def test_a_tag_that_does_not_exist_is_asked_for_again_with_the_words_that_do(ask
     assert "'very poor', 'poor', 'average', 'good' or 'excellent'" in last(engine.calls[1].prompt)
     words = json.loads(engine.calls[0].schema)["properties"]["quality"]["enum"]
     assert words == ["very poor", "poor", "average", "good", "excellent"]
+
+
+def test_a_row_costs_five_calls_of_which_the_first_is_the_same_for_all(knowing, tmp_path) -> None:
+    letters = iter("aeions")
+
+    def answer(prompt: str, draw: int) -> str:
+        if prompt.endswith("### JSON"):
+            return TAGS
+        asks = prompt.endswith("<|user|>\n")
+        return f"How do I sort {next(letters) * 30}?" if asks else f"With sorted(): {prompt}"
+
+    class Counted(knowing):
+        async def rate(self, request):
+            self.calls.append(request)
+            return Rating(1.0, 5)
+
+    bare = "export={formats: [alpaca], card: false, report: false}"
+    recipe = Recipe.load("magpie", ["seeds.limit=1", "stages.0.n=6", bare])
+    with_reward = [*recipe.stages, {"use": "scorers.reward"}]
+    recipe = recipe.model_copy(update={"stages": with_reward})
+    engines = {role: Counted(answer=answer) for role in (*recipe.engines, "reward")}
+    result = run(recipe, engines=engines, workspace=tmp_path)
+    assert result.ledger[0]["made"] == len(result.dataset) == 6
+    calls = {role: len(engine.calls) for role, engine in engines.items()}
+    assert calls == {"generator": 6 + 6, "judge": 6, "embedder": 6, "reward": 6}
+    samples = [one.prompt for one in engines["generator"].calls if isinstance(one.prompt, str)]
+    assert (len(samples), len({*samples})) == (6, 1), "samples of one prompt"
+    begun = PROMPT.partition("{query}")[0]
+    assert all(last(call.prompt).startswith(begun) for call in engines["judge"].calls)
 
 
 WORDS = ("aaaaaaa", "ooooooo", "nests")

@@ -119,6 +119,17 @@ def test_without_a_description_nothing_is_written(reply, code, ask, script) -> N
     assert ask(MmInstruct(), ROW, engines).code == code
 
 
+@pytest.mark.parametrize("same", ["red", "Red.", " RED "])
+def test_an_item_that_has_an_option_twice_leaves(same, ask, script) -> None:
+    said = replies("choice", ["A", "B", "C"])
+    twice = said.replace("Choices 2: A) red B) blue C) green D) white",
+                         f"Choices 2: A) red B) blue C) green D) {same}")  # fmt: skip
+    assert twice != said
+    engines = {"viewer": script({"": ["A sign."]}), "generator": script({"": [twice]})}
+    rows = ask(MmInstruct(kinds=["choice"]), ROW, engines)
+    assert [getattr(row, "code", None) for row in rows] == [None, "bad_choices", None]
+
+
 def test_what_is_no_picture_is_never_sent(ask, script, tmp_path) -> None:
     (tmp_path / "x.png").write_text("secret")
     for image in ("x.png", "/etc/hostname", "data:text/plain;base64,QUJD"):

@@ -1,6 +1,7 @@
 """P-Aligner: a tree of rewrites, and the pairs that it gives."""
 
 import json
+from collections import Counter
 
 import pytest
 from audit import audit
@@ -8,6 +9,7 @@ from audit import audit
 from gristmill import Recipe, run
 from gristmill.engines.rating import Rating
 from gristmill.engines.requests import Completion, Generate
+from gristmill.engines.scripted import last
 from gristmill.errors import PromptTooLong
 from gristmill.generators.p_aligner import HELPFULNESS, PRINCIPLES, PAligner
 from gristmill.generators.p_aligner_pairs import PAlignerPairs
@@ -97,6 +99,17 @@ def test_the_responder_is_a_base_model_with_plain_roles(ask, script) -> None:
     assert asked[1].prompt == f"User: {better}\nAssistant:"
     assert asked[1].sampling.stop == ("\nUser:", "\nAssistant:")
     assert len({one.draw for one in asked[1:4]}) == 3
+
+
+def test_a_tree_of_twenty_iterations_costs_146_calls(ask, knowing) -> None:
+    engine, calls = searching(knowing, MEANS)
+    row = ask(PAligner(), {"instruction": RAW, "category": "other"}, engine)
+    assert len(row["tree"]) == 21
+    assert (calls["rewrite"], calls["answer"], calls["rate"]) == (20, 3 * 21, 3 * 21)
+    assert calls["rewrite"] + calls["answer"] + calls["rate"] == 146
+    answers = [one for one in engine.calls if last(one.prompt).startswith("User: ")]
+    counts = Counter(str(one.prompt) for one in answers)
+    assert {*counts.values()} == {3}, "three samples of one prompt for each node"
 
 
 BAD = [

@@ -112,6 +112,20 @@ def test_a_later_step_asks_for_samples_that_the_new_prompt_may_miss(ask) -> None
     assert [row["batch"] for row in cases(rows)] == [0] * 5 + [1] * 5
 
 
+def test_a_step_is_thirteen_calls_and_one_for_each_sample_so_far(ask) -> None:
+    texts = [[f"text {i}" for i in range(at, at + 10)] for at in (0, 10, 20)]
+    model = Model(reaches=dict.fromkeys(["P1", "P2", "P3"], 0), texts=texts)
+    ask(PromptCalibration(max_steps=3), TASK, model)
+    starts = [i for i, one in enumerate(model.asked) if " texts that are hard" in one]
+    ends = [*starts[1:], len(model.asked)]
+    steps = [model.asked[start:end] for start, end in zip(starts, ends, strict=True)]
+    assert [len(step) for step in steps] == [10 + 13, 20 + 13, 30 + 11]
+    for prompt, n, step in zip(("P1", "P2", "P3"), (10, 20, 30), steps, strict=True):
+        begun = f"{prompt}\n\nReply with the label alone: yes, no.\n\n### Text\ntext "
+        assert sum(one.startswith(begun) for one in step) == n, "predictions begin with the prompt"
+        assert sum(one.startswith(TASK["description"]) for one in step) == 10
+
+
 def test_samples_that_are_none_say_why(ask) -> None:
     texts = [["text 0", "Text 0!", "text 2, label: yes", "text 7", "text 8"]]
     model = Model([], texts=texts)

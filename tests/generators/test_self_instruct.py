@@ -167,6 +167,20 @@ def test_instances_come_input_first_where_labels_are_many(ask, script) -> None:
     assert "Class label" not in instances.prompt
 
 
+def test_a_task_costs_two_calls_that_share_all_but_the_task(ask, script) -> None:
+    other = {"instruction": "Name a river of Asia."}
+    for said, given in (("No", INPUT_FIRST), ("Yes", "Class label: noun\ntree")):
+        asked = []
+        for task in (TASK, other):
+            engine = script({"Few fixed labels:": [said], task["instruction"]: [given]})
+            ask(SelfInstructInstances(), task, engine)
+            assert len(engine.calls) == 2
+            asked.append([call.prompt.partition(task["instruction"]) for call in engine.calls])
+        (yes_no, instances), (again, instances_again) = asked
+        assert yes_no[0] == again[0] != instances[0] == instances_again[0]
+        assert min(len(yes_no[0]), len(instances[0])) > 500, "rules and worked examples come first"
+
+
 def test_instances_come_label_first_where_labels_are_few(ask, script) -> None:
     said = "Class label: noun\ntree\nClass label: verb\nInput: to run\nand walk\n"
     engine = script({"Few fixed labels:": [" YES"], TASK["instruction"]: [said]})

@@ -100,6 +100,16 @@ def test_full_marks_need_every_point(ask, script) -> None:
     assert len({call.draw for call in engine.calls}) == 3
 
 
+def test_a_row_costs_two_turns_and_three_gradings(ask, script) -> None:
+    writer = script({WRITE: [FIRST], IMPROVE: [LAST]})
+    (row,) = ask(SkillMix(ks=[3], n=1), ROW, writer)
+    told = {f"meta.skill_mix.{name}": row[name] for name in ("skills", "criteria", "limit")}
+    judge = script({"### Grades": [points(1, 1, 1, 1, 1)] * 3})
+    ask(SkillMixGrades(), {"output": row["output"], "topic": "sewing", **told}, judge)
+    assert len(writer.calls) + len(judge.calls) == 5
+    assert len({str(call.prompt) for call in judge.calls}) == 1, "gradings repeat one prompt"
+
+
 def test_sentences_are_counted_whatever_the_judge_says(ask, script) -> None:
     long = f"{TEXT} And it held."
     found, _ = graded(ask, script, [points(1, 1, 1, 1, 1, 1)], text=long)

@@ -41,6 +41,15 @@ def test_an_abstract_that_names_every_pair_stays(ask, script) -> None:
     assert asked.endswith(f"{row['findings']}\nAbstract:")
 
 
+def test_an_article_costs_fourteen_calls_and_abstracts_begin_alike(ask, script) -> None:
+    engine = engine_of(script, [ALL] * 10)
+    ask(SyntheticAbstracts(), ROW, engine)
+    assert len(engine.calls) == 4 + 10 == 14
+    heads = {call.prompt[0]["content"].partition("Main findings: ")[0] for call in engine.calls[4:]}
+    (head,) = heads
+    assert head.endswith("Title: Bitter roots\nKeywords: roots, bitter taste, extraction\n")
+
+
 def test_the_best_ones_stay_and_the_limit_is_a_share(ask, script) -> None:
     rows = ask(
         SyntheticAbstracts(variants=3, top=1, min_coverage=2 / 3),

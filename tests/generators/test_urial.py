@@ -30,6 +30,16 @@ def test_the_query_ends_a_constant_prompt_with_an_open_fence(ask, script) -> Non
     assert "\n# User:" in call.sampling.stop
 
 
+def test_rows_cost_one_call_and_share_all_but_their_query(ask, script) -> None:
+    engine = script({"a tree.\n```": ["An oak."], "a bush.\n```": ["A holly."]})
+    for what in ("tree", "bush"):
+        ask(Urial(), {"instruction": f"Name a {what}."}, engine)
+    tree, bush = (call.prompt for call in engine.calls)
+    assert bush == tree.replace("Name a tree.", "Name a bush.")
+    shared = tree.partition("Name a tree.")[0]
+    assert len(shared) > 0.98 * len(tree), "the query comes last, and nothing of it before"
+
+
 def test_the_input_is_asked_along(ask, script) -> None:
     engine = script({"# Query:\n```\nAdd.\n\n1 2\n```": ["It is 3."]})
     assert ask(Urial(), {"instruction": "Add.", "input": "1 2"}, engine)["output"] == "It is 3."
