@@ -19,9 +19,14 @@ from gristmill.publishing import card
 from gristmill.publishing.pairs import MOST_SOURCES
 from tests.conftest import text_of
 from tests.recipes.test_every_recipe import MAKES, seeds_of, untrained
+from tests.recipes.test_following import answer
 from tests.recipes.traced import Traced
 
-PAIRED = [name for name in MAKES if "preference" in Recipe.load(name).export.formats]
+ASKED = {"auto_if": ["stages.5.makes=pairs", "stages.4.n=2", "stages.5.n=6"]}
+"""What makes pairs only where it is told to, and how."""
+PAIRED = [
+    name for name in MAKES if name in ASKED or "preference" in Recipe.load(name).export.formats
+]
 NOTHING = {"tool_retrieval", "ultra_feedback_pairs"}
 """Where no pair comes of replies without sense."""
 
@@ -38,14 +43,31 @@ class Talks(Traced):
         return Completion(text, "stop", 10, len(text.split()), "talks")
 
 
+class Follows(Traced):
+    """Writes what `auto_if` asks for: functions that agree, answers that they pass or not."""
+
+    async def generate(self, request: Any) -> Completion:
+        """Answer a request at length or, at every second draw, shortly."""
+        prompt, draw = text_of(request), request.draw or 0
+        text = answer(prompt, draw)
+        if "Answer the request" in prompt and draw % 2:
+            text = f"Rain, {draw % 89}."
+        return Completion(text, "stop", 10, len(text.split()), "follows")
+
+
+MODELS = {"optima": Talks, "auto_if": Follows}
+
+
 def built(name: str, place: Path) -> Result:
     """Run a recipe on its first seeds, with the pairs as its only export."""
     export = Export(formats=["preference"], card=True, report=False)
-    recipe = untrained(name).model_copy(update={"export": export})
-    model = Talks() if name == "optima" else Traced(bad_rate=0.0)
+    recipe = Recipe.load(name, ASKED[name]) if name in ASKED else untrained(name)
+    recipe = recipe.model_copy(update={"export": export})
+    model = MODELS.get(name, Traced)(bad_rate=0.0)
+    seeds = [{"atoms": ["Use no comma."]}] if name == "auto_if" else seeds_of(name, 3)
     with Sandbox(1) as sandbox:
         roles = {role: sandbox if role == "sandbox" else model for role in recipe.engines}
-        return run(recipe, seeds_of(name, 3), engines=roles, workspace=place)
+        return run(recipe, seeds, engines=roles, workspace=place)
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.final_score import final_score
+from gristmill.text.pairs import Pair, pair
 from gristmill.text.turns import user
 
 ANSWER = """Answer the request, and keep strictly to what it demands of the form of the answer.
@@ -51,13 +52,9 @@ Row = TypedDict(
 )
 
 
-class Answered(TypedDict, total=False):
-    """What it writes: an output, or a pair."""
+class Answered(Pair, total=False):
+    """What it writes: an output, or a pair whose margin is in functions, as `pass_rate`."""
 
-    output: str
-    prompt: str
-    chosen: str
-    rejected: str
     pass_rate: float
     """Share (0..1) of all functions that the output, or the chosen answer, passes; one that ends by
     an exception or a limit is none of them, and makes no answer a rejected one."""
@@ -69,7 +66,7 @@ class Answered(TypedDict, total=False):
 class AutoIfAnswers(RowStage):
     """Draw answers, run the functions on each, and judge those that pass."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset(
         {"not_followed", "not_checked", "off_topic", "no_pair", *REPLY_CODES}
     )
@@ -145,6 +142,5 @@ class AutoIfAnswers(RowStage):
 
 
 def _pair(prompt: str, good: Answered, bad: str) -> Answered:
-    made = good.copy()
-    chosen = made.pop("output")
-    return {**made, "prompt": prompt, "chosen": chosen, "rejected": bad}
+    writers, rate = ("generator", "generator"), good["pass_rate"]
+    return {**good, **pair(prompt, good["output"] or "", bad, rate, writers)}
