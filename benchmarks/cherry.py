@@ -14,16 +14,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
 from math import sqrt
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.pipelines import Recipe, run
 
@@ -32,7 +30,7 @@ COLUMNS = ("instruction", "input", "output")
 
 def read(name: str) -> list[dict[str, str]]:
     """Return the texts of a file of Alpaca rows."""
-    path = Path(os.environ["GRISTMILL_DATA"]) / "alpaca" / f"{name}.json"
+    path = data_folder() / "alpaca" / f"{name}.json"
     return [{column: row[column] for column in COLUMNS} for row in json.loads(path.read_text())]
 
 

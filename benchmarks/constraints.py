@@ -18,16 +18,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.constraints.catalogue import check, check_ifeval, constraint
 
@@ -116,14 +114,14 @@ def plain() -> Arm:
 
 def read_responses() -> list[str]:
     """Return the responses of all seven models."""
-    files = sorted(Path(os.environ["GRISTMILL_DATA"]).glob("*ifeval/responses_*.jsonl"))
+    files = sorted(data_folder().glob("*ifeval/responses_*.jsonl"))
     rows = [json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()]
     return [row["response"] for row in rows if (row["response"] or "").strip()]
 
 
 def read_own() -> list[tuple[list[str], list[Any], str]]:
     """Return the responses of six models with what they were asked, but for languages."""
-    folder = Path(os.environ["GRISTMILL_DATA"]) / "m_ifeval"
+    folder = data_folder() / "m_ifeval"
     asked = map(json.loads, (folder / "en_input_data.jsonl").read_text("utf-8").splitlines())
     kwargs = {row["key"]: row["kwargs"] for row in asked}
     found = []

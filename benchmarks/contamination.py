@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import statistics
 import tempfile
@@ -20,7 +19,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.formats.benchmarks import add, rows_of
 from gristmill.text.overlaps import NGRAM, Method, Overlaps, Protected
@@ -129,7 +128,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    data = Path(os.environ["GRISTMILL_DATA"])
+    data = data_folder()
     rows = protected(data)
     alpaca = json.loads((data / "alpaca/random_9k.json").read_text())
     texts = [f"{row['instruction']}\n{row['input']}\n{row['output']}" for row in alpaca]

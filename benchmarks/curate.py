@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 LIMITS_S = {"cold": 480.0, "replay": 20.0}
 """For all 9,229 rows."""
@@ -57,7 +57,7 @@ def main() -> None:
     args = parser.parse_args()
     n_rows, replays = (300, 1) if args.quick else (args.rows, 5)
     options = ["--local", "--no-prefect"] if args.quick else []
-    path = Path(os.environ["GRISTMILL_DATA"]) / "alpaca" / "random_9k.json"
+    path = data_folder() / "alpaca" / "random_9k.json"
     rows, k = json.loads(path.read_text())[:n_rows], min(1000, n_rows // 3)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

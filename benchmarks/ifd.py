@@ -30,7 +30,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.engines.client import Client
 from gristmill.engines.lanes import quiet_loading
@@ -48,7 +48,7 @@ GOAL, LIMIT_GOAL = 3.0, 0.6
 
 def read_rows(n: int) -> list[dict[str, Any]]:
     """Return the first rows that have a response."""
-    path = Path(os.environ["GRISTMILL_DATA"]) / "alpaca" / "random_9k.json"
+    path = data_folder() / "alpaca" / "random_9k.json"
     rows = [row for row in json.loads(path.read_text()) if row["output"].strip()]
     return rows[:n]
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import psutil
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.engines import cluster
 from gristmill.engines.base import Engine
@@ -232,6 +232,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one JSON object")
     parser.add_argument("--quick", action="store_true", help="2,000 rows, a small store")
     args = parser.parse_args()
+    tokens = lengths(data_folder())
     rows, arms = (1000, 3) if args.quick else (5000, 5)
     sizes = [100_000] if args.quick else [100_000, 1_000_000, 10_000_000]
     sys.stdout.write(
@@ -250,7 +251,6 @@ def main() -> None:
     }  # fmt: skip
     result |= on_ray(rows)
     result |= dict(store_rates(sizes))
-    tokens = lengths(Path(os.environ["GRISTMILL_DATA"]))
     result["mean_tokens"] = round(statistics.mean(tokens))
     for engines in (1, 8, 64, 512):
         for rate in (1000, 5000, 25_000, 125_000):

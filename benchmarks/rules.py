@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.filters.flagged import Flagged
 from gristmill.filters.injection import Injection
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    rows = rows_of(Path(os.environ["GRISTMILL_DATA"]))[: 2000 if args.quick else None]
+    rows = rows_of(data_folder())[: 2000 if args.quick else None]
     every = {**RULES, "all together": chain(RULES.values()), "language": Language(lang="en")}
     for rule in every.values():
         rate(rule, rows[:50])

@@ -30,6 +30,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from telling import data_folder
+
 from gristmill.engines.sandbox import Program, Sandbox, launcher
 from gristmill.engines.sandbox.backends import Slots
 from gristmill.engines.sandbox.judge import _run, judge
@@ -50,7 +52,7 @@ Judge = Callable[[Program], tuple[str, float]]
 
 def programs(name: str, limit: int) -> list[Program]:
     """Return reference solutions of a public benchmark with their own tests."""
-    folder = Path(os.environ["GRISTMILL_DATA"])
+    folder = data_folder()
     found = []
     if name == "human_eval":
         for line in (folder / name / "HumanEval.jsonl").read_text().splitlines():

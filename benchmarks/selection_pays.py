@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import os
 import statistics
 import sys
 import tempfile
@@ -26,7 +25,7 @@ from random import Random
 from typing import Any
 
 import yaml
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 from gristmill.cli import main as build_dataset
 from gristmill.engines.named import built
@@ -47,11 +46,11 @@ ENGINES: dict[str, dict[str, Any]] = {
 
 def write_rows(folder: Path, n: int) -> None:
     """Write n rows, half from each source, and as many prompts of other rows."""
-    data, rng, other = Path(os.environ["GRISTMILL_DATA"]), Random(0), Random(1)
+    real, rng, other = data_folder(), Random(0), Random(1)
     lines, prompts = [], list[str]()
     for name in ("alpaca/random_9k", "dolly/dolly_3k"):
         source = name.partition("/")[0]
-        rows = json.loads((data / f"{name}.json").read_text())
+        rows = json.loads((real / f"{name}.json").read_text())
         drawn = rng.sample([row for row in rows if row["output"].strip()], n // 2)
         for i, row in enumerate(drawn):
             texts = {column: row[column] for column in ("instruction", "input", "output")}

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from telling import machine, tell
+from telling import data_folder, machine, tell
 
 LIMITS_S = {"help": 0.4, "check_demo": 1.5, "check_curate": 1.5}
 
@@ -29,7 +29,7 @@ LIMITS_S = {"help": 0.4, "check_demo": 1.5, "check_curate": 1.5}
 def arms() -> dict[str, list[str]]:
     """Return the command of every arm."""
     command = [sys.executable, "-m", "gristmill"]
-    rows = Path(os.environ["GRISTMILL_DATA"]).absolute() / "alpaca" / "random_9k.json"
+    rows = data_folder() / "alpaca" / "random_9k.json"
     return {
         "interpreter": [sys.executable, "-c", "pass"],
         "help": [*command, "--help"],

@@ -1,4 +1,4 @@
-"""How benchmarks end: the machine, a line per figure, and with --json one object at the end."""
+"""What benchmarks share: the machine, the data, a line per figure, and with --json one object."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import platform
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 
@@ -17,6 +18,14 @@ def machine(*packages: str) -> str:
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     parts = [platform.machine(), f"{cores} cores", f"load {load:.1f}"]
     return ", ".join([*parts, f"Python {platform.python_version()}", *names])
+
+
+def data_folder() -> Path:
+    """Return the folder of real rows; ends the benchmark with what to do when none is named."""
+    folder = os.environ.get("GRISTMILL_DATA", "")
+    if not Path(folder or "?").is_dir():
+        sys.exit(f"GRISTMILL_DATA must name the folder of the data, but is {folder or 'not set'!r}")
+    return Path(folder).absolute()
 
 
 def tell(result: Mapping[str, Any], *, as_json: bool) -> None:
