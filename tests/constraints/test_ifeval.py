@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gristmill.constraints.catalogue import IFEVAL, check, check_ifeval, constraint, variants
+from gristmill.constraints.catalogue import IFEVAL, check, check_ifeval, constraint
+from gristmill.constraints.judging import variants
 from gristmill.constraints.kinds import Verdict
 from gristmill.errors import InputError
 

@@ -6,21 +6,28 @@ arXiv:2311.07911, section 2.3 (strict and loose).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from itertools import chain
 from typing import Any
 
 from gristmill.constraints import ifeval
 from gristmill.constraints.kinds import Kind, Verdict
 from gristmill.constraints.mul_dim import MUL_DIM
 from gristmill.constraints.names import NAMES, Named
-from gristmill.constraints.parts import Scope, parts_of
+from gristmill.constraints.parts import Scope
 from gristmill.errors import InputError
+from gristmill.limit import Ended, Limited
 
 MAX_CHARS = 1_000_000
 """A longer response is an error: at this length a check takes about a second at most."""
+LIMIT_S = 5.0
+"""Processor time of one check: some twice what the slowest text found takes."""
+MOST_AT_ONCE = 32
+"""Responses that are judged together."""
+HERE_CHARS = 200_000
+"""More of them are judged in a process of its own."""
+_LIMITED = Limited("gristmill.constraints.judging")
 MAX_DETECTED = 100
 """Texts whose language one check tells: up to 20 ms each."""
 
@@ -112,6 +119,9 @@ IFEVAL: dict[str, Kind] = {
     "punctuation:no_comma": Kind(ifeval.no_comma, "Do not use a comma."),
 }
 KINDS = IFEVAL | MUL_DIM
+"""All types. A module of yours may add one when it is imported, and is then judged apart."""
+OURS = frozenset(kind.check.__module__ for kind in KINDS.values())
+"""Whose checks are Python, patterns, and what is linear: a signal ends them."""
 IN_WORDS: dict[Scope, str] = {
     "response": "",
     "reasoning": "For your reasoning, before the answer: ",
@@ -160,42 +170,69 @@ def constraint(cid: str, params: Mapping[str, Any], scope: str | None = None) ->
     return Constraint(named.cid, KINDS[named.cid].params(cid, {**named.params, **params}), part)
 
 
-def check(wanted: Constraint, response: str | None, *, strict: bool = True) -> Verdict:
-    """Judge a response; loosely, it passes when any of its `variants` does.
+def check(
+    wanted: Constraint, response: str | None, *, strict: bool = True, limit_s: float = LIMIT_S
+) -> Verdict:
+    """Judge a response, as `check_all` does."""
+    return check_all([wanted], [response], strict=strict, limit_s=limit_s)[0][0]
+
+
+def check_all(
+    wanted: Sequence[Constraint],
+    responses: Sequence[str | None],
+    *,
+    strict: bool = True,
+    limit_s: float = LIMIT_S,
+) -> list[list[Verdict]]:
+    """Judge every response by every constraint, each within a limit of time.
+
+    A check that goes on and on is ended, in any thread (`gristmill.limit`). Outside of the main
+    one, asking costs 0.05 to 0.3 ms for up to 32 responses: prefer one call to many.
+
+    Args:
+        wanted: Constraints, as `constraint` makes them.
+        responses: What models wrote; one that is missing or blank follows nothing.
+        strict: False counts a constraint as followed when any of the `variants` follows it.
+        limit_s: Seconds of processor time for one check; at its end the verdict is `timeout`.
 
     Raises:
         RequirementError: a language is to be told, and the package that tells it is missing.
     """
-    text = response or ""
+    found = [_without_a_check(text or "", len(wanted)) for text in responses]
+    left = [i for i, verdicts in enumerate(found) if verdicts is None]
+    for first in range(0, len(left), MOST_AT_ONCE):
+        places = left[first : first + MOST_AT_ONCE]
+        told = _told(wanted, [responses[i] or "" for i in places], strict, limit_s)
+        for i, verdicts in zip(places, told, strict=True):
+            found[i] = verdicts
+    return [verdicts or [] for verdicts in found]
+
+
+def _told(
+    wanted: Sequence[Constraint], texts: list[str], strict: bool, limit_s: float
+) -> list[list[Verdict]]:
+    """Ask for all together; when that meets the limit, for one check after the other."""
+    asked = [(one.cid, one.params, one.scope) for one in wanted]
+    modules = {KINDS[one.cid].check.__module__ for one in wanted}
+    apart = not modules <= OURS or sum(map(len, texts)) > HERE_CHARS
+    answer = _LIMITED.ask((asked, texts, strict, modules), limit_s, apart=apart)
+    if not isinstance(answer, Ended):
+        return list(answer)
+    if len(texts) * len(wanted) > 1:
+        return [[_told([one], [text], strict, limit_s)[0][0] for one in wanted] for text in texts]
+    return [[Verdict("timeout" if answer.by_limit else "error", answer.why)]]
+
+
+def _without_a_check(text: str, n: int) -> list[Verdict] | None:
+    """Return the verdicts of `n` constraints where none has to look at the text."""
+    if not n:
+        return []
     if not text or text.isspace():
-        return Verdict("fail", "no response")
+        return [Verdict("fail", "no response")] * n
     if len(text) > MAX_CHARS:
-        return Verdict("error", f"{len(text)} characters, {MAX_CHARS} are judged at most")
-    if strict and wanted.scope == "response":
-        return _judged(wanted, text)
-    verdict = Verdict("fail", f"nothing there for scope {wanted.scope}")
-    seen, most = 0, KINDS[wanted.cid].most
-    for part in parts_of(text, wanted.scope):
-        found = list[Verdict]()
-        for form in [part] if strict else chain([part], variants(part)):
-            if (seen := seen + 1) > most:
-                return Verdict("error", f"more than {most} texts to judge")
-            found.append(_judged(wanted, form))
-            if found[-1].passed:
-                break
-        verdict = found[-1] if found[-1].passed else found[0]
-        if not verdict.passed:
-            break
-    return verdict
-
-
-def variants(text: str) -> Iterator[str]:
-    """Return the other forms that count loosely: without stars, without first or last line."""
-    lines = text.split("\n")
-    parts = ["\n".join(some).strip() for some in (lines[1:], lines[:-1], lines[1:-1])]
-    for part in dict.fromkeys([*parts, *(part.replace("*", "") for part in (text, *parts))]):
-        if part != text and part.strip():
-            yield part
+        why = f"{len(text)} characters, {MAX_CHARS} are judged at most"
+        return [Verdict("error", why)] * n
+    return None
 
 
 def check_ifeval(
@@ -219,12 +256,4 @@ def check_ifeval(
     if len(instruction_ids) != len(kwargs):
         raise InputError(f"{len(instruction_ids)} instruction_ids, but {len(kwargs)} kwargs")
     wanted = [constraint(i, k or {}) for i, k in zip(instruction_ids, kwargs, strict=True)]
-    return [check(each, response, strict=strict).passed for each in wanted]
-
-
-def _judged(wanted: Constraint, text: str) -> Verdict:
-    try:
-        holds, measured = KINDS[wanted.cid].check(text, **wanted.params)
-    except RecursionError:
-        return Verdict("error", "it nests too deep to be read")
-    return Verdict("pass" if holds else "fail", measured)
+    return [verdict.passed for verdict in check_all(wanted, [response], strict=strict)[0]]

@@ -3,13 +3,15 @@
 Source: Zhou et al., "Instruction-Following Evaluation for Large Language Models",
 arXiv:2311.07911, section 2 (verifiable instructions).
 Nothing here reads a text to find out what it asks for. A check is pure and linear in the length of
-the response; whatever goes wrong in one is an `error`, which no caller counts as a pass.
+the response; what cannot be judged is an `error`, what takes too long a `timeout`, and no caller
+counts either as a pass.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
@@ -17,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from gristmill.errors import InputError
 from gristmill.text.mistakes import explain
 
-Outcome = Literal["pass", "fail", "error"]
+Outcome = Literal["pass", "fail", "error", "timeout"]
 Count = Annotated[int, Field(ge=0)]
 Phrase = Annotated[str, Field(pattern=r"\S")]
 """A text that is not blank."""
@@ -34,7 +36,7 @@ class Found(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """What a check said; `error` means that nothing could be told, and never passes."""
+    """What a check said; `error` and `timeout` mean that nothing could be told, and never pass."""
 
     outcome: Outcome
     measured: str
@@ -63,19 +65,21 @@ class Kind:
             refuse: Gives the complaint about parameters, or None.
             most: Texts that one check judges; more of them are an error.
         """
-        hints = get_type_hints(check, include_extras=True)
-        fields: dict[str, Any] = {
-            name: (hints[name], ... if p.default is p.empty else p.default)
-            for name, p in inspect.signature(check).parameters.items()
-            if p.kind is p.KEYWORD_ONLY
-        }
         self.check = check
         self.template = template
         self.refuse = refuse
         self.most = most
-        self.schema: type[BaseModel] = create_model(
-            check.__name__, __config__=ConfigDict(extra="forbid"), **fields
-        )
+
+    @cached_property
+    def schema(self) -> type[BaseModel]:
+        """The parameters, by the signature of the check."""
+        hints = get_type_hints(self.check, include_extras=True)
+        fields: dict[str, Any] = {
+            name: (hints[name], ... if p.default is p.empty else p.default)
+            for name, p in inspect.signature(self.check).parameters.items()
+            if p.kind is p.KEYWORD_ONLY
+        }
+        return create_model(self.check.__name__, __config__=ConfigDict(extra="forbid"), **fields)
 
     def params(self, cid: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the parameters, checked; one that is None is not there.

@@ -32,6 +32,15 @@ def language_of(text: str) -> str | None:
         return None
 
 
+def load() -> None:
+    """Load what tells languages, which takes a second.
+
+    Raises:
+        RequirementError: langdetect is not installed.
+    """
+    _factory()
+
+
 @lru_cache(1)
 def _factory() -> tuple[Any, type[Exception]]:
     """Return what makes detectors, and the error of a text without features."""

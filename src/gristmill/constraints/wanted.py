@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypedDict
 
-from gristmill.constraints.catalogue import Constraint, check, constraint
+from gristmill.constraints.catalogue import LIMIT_S, Constraint, check_all, constraint
 from gristmill.constraints.kinds import Verdict
 from gristmill.constraints.mul_dim import MUL_DIM, SUBCATEGORIES
 from gristmill.constraints.parts import answer_of
@@ -52,15 +52,27 @@ def read(one: Any, params: Any) -> Constraint | Verdict:
         return Verdict("error", str(error))
 
 
-def judge(one: Constraint | Verdict, answer: str | None, *, strict: bool = True) -> Verdict:
-    """Return the verdict on what a model said; what is no constraint has its own already.
+def judge(
+    given: Sequence[Constraint | Verdict],
+    answer: str | None,
+    *,
+    strict: bool = True,
+    limit_s: float = LIMIT_S,
+) -> list[Verdict]:
+    """Return the verdicts on what a model said; what is no constraint has its own already.
 
     Reasoning is there for constraints on it alone.
     """
-    if isinstance(one, Verdict):
-        return one
-    text = answer or ""
-    return check(one, text if one.scope == "reasoning" else answer_of(text), strict=strict)
+    whole = answer or ""
+    texts = {True: whole, False: answer_of(whole)}
+    known = [one for one in given if isinstance(one, Constraint)]
+    found = {}
+    for is_reasoning, text in texts.items():
+        some = [one for one in known if (one.scope == "reasoning") == is_reasoning]
+        found[is_reasoning] = iter(check_all(some, [text], strict=strict, limit_s=limit_s)[0])
+    return [
+        one if isinstance(one, Verdict) else next(found[one.scope == "reasoning"]) for one in given
+    ]
 
 
 def told(column: Iterable[Wanted]) -> str:

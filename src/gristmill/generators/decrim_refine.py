@@ -115,8 +115,10 @@ class DecrimRefine(RowStage):
         self, row: dict[str, Any], text: str, checked: list[Constraint], llm: Llm
     ) -> list[Critique] | Drop:
         """Return what programs and the critic say of a response, by constraint."""
-        seen = [(one.text, judge(one, text)) for one in checked]
-        found = [Critique(constraint=a, satisfied=b.passed, reason=b.measured) for a, b in seen]
+        found = [
+            Critique(constraint=one.text, satisfied=seen.passed, reason=seen.measured)
+            for one, seen in zip(checked, judge(checked, text), strict=True)
+        ]
         same, greedy = {"instruction": row["instruction"], "response": text}, Sampling(0.0)
         asked = (user(CRITIC.format(**same, constraint=one)) for one in row[TOLD])
         calls = [complete(llm, [one], greedy) for one in asked]
@@ -131,4 +133,4 @@ class DecrimRefine(RowStage):
 
 
 def _met(text: str, checked: list[Constraint]) -> int:
-    return sum(judge(one, text.strip()).passed for one in checked)
+    return sum(seen.passed for seen in judge(checked, text.strip()))

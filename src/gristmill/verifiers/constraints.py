@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal, TypedDict
 
-from gristmill.constraints.catalogue import Constraint, check_ifeval
+from pydantic import Field
+
+from gristmill.constraints.catalogue import LIMIT_S, Constraint, check_ifeval
 from gristmill.constraints.kinds import Verdict
 from gristmill.constraints.wanted import judge, listed, read
 from gristmill.pipelines.stage import RowStage
@@ -21,7 +23,8 @@ __all__ = ["Constraints", "check_ifeval"]
 class Judged(TypedDict):
     """What it writes. `passed` is None when a constraint could not be judged and none failed.
 
-    The lists have one value per constraint, in order; there, too, None is what could not be judged.
+    `status` is then `error`, or `timeout` where a check met its limit. The lists have one
+    value per constraint, in order; there, too, None is what could not be judged.
     """
 
     passed: bool | None
@@ -49,6 +52,8 @@ class Constraints(RowStage):
     """Column with their parameters where `of` has ids alone, as in the files of IFEval."""
     mode: Literal["strict", "loose"] = "strict"
     """Which of the two decides `passed`; IFEval reports both."""
+    limit_s: float = Field(default=LIMIT_S, gt=0, le=600)
+    """Seconds of processor time for one check; then its verdict is `timeout`, and no pass."""
 
     def reads(self) -> frozenset[str]:
         """The columns are parameters."""
@@ -62,20 +67,24 @@ class Constraints(RowStage):
             why = f"{len(given)} constraints, {len(params)} of them with parameters"
             return judged("no_constraints", why, [], [], None)
         wanted = [read(one, more) for one, more in zip(given, params, strict=True)]
-        strict = [judge(one, row["output"], strict=True) for one in wanted]
-        loose = [
-            first if first.passed else judge(one, row["output"], strict=False)
-            for one, first in zip(wanted, strict, strict=True)
-        ]
+        strict = judge(wanted, row["output"], limit_s=self.limit_s)
+        left = [one for one, first in zip(wanted, strict, strict=True) if not _is_known(first)]
+        more = iter(judge(left, row["output"], strict=False, limit_s=self.limit_s))
+        loose = [first if _is_known(first) else next(more) for first in strict]
         deciding = strict if self.mode == "strict" else loose
         outcomes = [verdict.outcome for verdict in deciding]
-        status = next((bad for bad in ("fail", "error") if bad in outcomes), "pass")
+        status = next((bad for bad in ("fail", "timeout", "error") if bad in outcomes), "pass")
         why = "; ".join(
             f"{one.cid if isinstance(one, Constraint) else 'none'}: {verdict.measured}"
             for one, verdict in zip(wanted, deciding, strict=True)
             if not verdict.passed
         )
         return judged(status, why, strict, loose, outcomes.count("pass"))
+
+
+def _is_known(strict: Verdict) -> bool:
+    """Say whether the loose verdict is that one, too: it cannot be another, or takes longer."""
+    return strict.outcome in ("pass", "timeout")
 
 
 def judged(

@@ -50,8 +50,9 @@ class DecrimCritic(RowStage):
     async def __call__(self, row: dict[str, Any], ctx: Context) -> Compared:
         """One call for each constraint; they share all but that."""
         given = [read(one, None) for one in listed(row[self.of])] if self.of else []
-        seen = [(one, judge(one, row["output"])) for one in given if isinstance(one, Constraint)]
-        told = [(one.text, verdict.passed) for one, verdict in seen if verdict.outcome != "error"]
+        known = [one for one in given if isinstance(one, Constraint)]
+        seen = zip(known, judge(known, row["output"]), strict=True)
+        told = [(one.text, x.passed) for one, x in seen if x.outcome in ("pass", "fail")]
         same = {"instruction": row["instruction"], "response": row["output"]}
         asks = (user(CRITIC.format(**same, constraint=text)) for text, _ in told)
         calls = [complete(ctx.llm("judge"), [one], Sampling(0.0)) for one in asks]
