@@ -90,7 +90,7 @@ def test_what_was_measured_stands_in_the_card_until_the_judge_changes(
     code, out, err = call(*run, "--set", "seed=1")
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
     assert (code, "was calibrated" in err) == (0, False)
-    assert "| `final_number` | 4 | 75.0% | 0.500 | " in told.partition(title)[2]
+    assert "| `final_number` | 4 | 75.0% | 0.500 | " in unlinked(told.partition(title)[2])
     behind = told.partition(title)[2].partition("\n## ")[0]
     assert re.search(r"- `final_number`, agreed: `\w{12}` \(`(true|false)`, `\1`\), ", behind)
     [gone] = re.findall(r"not agreed: `(\w{12})` \(`false`, `true`\)\.", behind)
@@ -153,6 +153,6 @@ def test_the_card_says_how_far_a_critic_agrees_with_programs(place, call) -> Non
     (place / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     _, out, _ = call("run", "critics.yaml", "--input", "rows.jsonl", "--no-prefect", "--json")
     told = (Path(json.loads(out.splitlines()[-1])["dataset"]) / "README.md").read_text()
-    section = told.partition("## How far critics agree with programs")[2]
+    section = unlinked(told.partition("## How far critics agree with programs")[2])
     assert "| `decrim_critic` | 8 | 50.0% | 0.000 | " in section
     assert "| 50.0% | 50.0% |" in section, "it approves half of them, and half of them hold"

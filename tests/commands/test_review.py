@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from gristmill.publishing.trace import rows
+from tests.publishing.conftest import unlinked
 
 BARE = ("--local", "--no-prefect", "--set", "export={card: true, report: false}")
 
@@ -44,7 +45,7 @@ def test_a_mark_on_the_page_decides_the_next_run_and_the_card_counts_it(call, pl
     assert gone not in kept(place, again)
     [row] = rows(place / again["run_dir"], code="reviewed")
     assert (row["id"], row["end_at"], row["end_detail"]) == (gone, "target", "says | nothing")
-    text = (place / again["run_dir"] / "dataset" / "README.md").read_text()
+    text = unlinked((place / again["run_dir"] / "dataset" / "README.md").read_text())
     assert "- Rows taken out, with the code `reviewed`: 1." in text
     assert "reviewed rejected" not in call("trace", "last", gone)[1]
     assert "rejected  reviewed: says | nothing" in call("trace", "last", gone)[1]

@@ -137,7 +137,7 @@ def test_trainers_read_all_versions_and_only_those_that_came(grow, place) -> Non
     told = yaml.safe_load((exports / "axolotl.yaml").read_text())
     paths = [one["path"] for one in told["datasets"]]
     assert paths == [f"exports/messages/train-v000{n}.jsonl" for n in (1, 2)]
-    card = (GROWN / "dataset" / "README.md").read_text()
+    card = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "`dataset: alpaca_v0001,alpaca_v0002`" in card
     assert {f"exports/{n}" for n in ("axolotl.yaml", "dataset_info.json")} <= {
         name for name, _ in hub._files(RunFiles.open(GROWN))
@@ -154,7 +154,7 @@ def test_marks_that_decided_a_part_are_told_by_the_card_of_the_whole(grow, place
     capfd.readouterr()
     assert grow("my newt", "a cat")[1]["grown"]["rows"] == 1
     grow("my newt", "a cat", "the otter")
-    card = (GROWN / "dataset" / "README.md").read_text()
+    card = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "- Rows taken out, with the code `reviewed`: 1." in card
     assert "Nothing here was checked by hand" not in card
     assert "--import marks.jsonl" not in card
@@ -178,7 +178,7 @@ def test_a_row_dropped_later_leaves_with_the_next_version_and_comes_back_without
     exported = "".join(file.read_text() for file in GROWN.glob("dataset/exports/messages/*.jsonl"))
     assert exported.count("\n") == 3
     assert "newt" not in exported
-    card = (GROWN / "dataset" / "README.md").read_text()
+    card = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "**v3**: 0 rows added, 0 changed, 1 removed; 3 in all. As people marked them." in card
     assert "- Rows taken out, with the code `reviewed`: 1." in card
     assert grow(*names)[1]["grown"]["version"] == 3  # nothing is due
@@ -208,7 +208,7 @@ def test_a_row_kept_later_comes_back_and_what_else_its_seed_gave_stays(grow, pla
     assert not audit(GROWN)
     assert not problems(run)
     assert not (place / ".gristmill" / "marked" / "pets").exists()
-    card = (GROWN / "dataset" / "README.md").read_text()
+    card = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "- Rows brought back that `near_duplicates` had rejected as `near_duplicate`: 1." in card
 
 
@@ -327,7 +327,7 @@ def test_the_lock_is_that_of_the_run_that_last_gave_rows(grow, place) -> None:
     grow(*names[:2])
     assert "environment.txt" not in (GROWN / "dataset" / "README.md").read_text()
     assert grow(*names)[1]["grown"]["version"] == 4
-    card = (GROWN / "dataset" / "README.md").read_text()
+    card = unlinked((GROWN / "dataset" / "README.md").read_text())
     assert "`environment.txt`, the lock of all packages when it last took rows" in card
     assert "pydantic-core==" in lock.read_text()
 
@@ -340,7 +340,7 @@ def test_judges_stand_in_the_card_of_all_versions(grow, monkeypatch) -> None:
         note = (lambda run, _, kin, found=found: save(run, found, kin)) if i == 0 else save
         monkeypatch.setattr("gristmill.commands.judges.calibration.save", note)
         grow(*("the heron", "my newt")[: i + 1])
-        card = (GROWN / "dataset" / "README.md").read_text()
+        card = unlinked((GROWN / "dataset" / "README.md").read_text())
         assert f"- {kin[0]}.\n" in card, name
         assert ("| `rubric` | 9 | 50.0% | 0.250 |" in card) == (i == 0)
     assert "- judge 0 is kin.\n" in card

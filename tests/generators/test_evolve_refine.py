@@ -13,6 +13,7 @@ from gristmill.errors import PromptTooLong
 from gristmill.generators.evolve_refine import REFINE, EvolveRefine
 from gristmill.pipelines import Drop
 from gristmill.publishing import card
+from tests.publishing.conftest import unlinked
 
 ROW = {"instruction": "Name a tree.", "input": "a tall one"}
 ASKED = "Name a tree.\n\na tall one"
@@ -151,7 +152,7 @@ def test_the_recipe_runs_in_rounds_and_exports_pairs_for_trl(result) -> None:
     assert len(learnt) == len(rows) - len(pairs)
     assert {len(line["prompt"]) for line in learnt} == {1, 3}, "a draft is never an answer to learn"
     assert {len(line["completion"]) for line in learnt} == {1}
-    text = card.write(result.path).read_text()
+    text = unlinked(card.write(result.path).read_text())
     assert "## How pairs were made" in text
     assert f"| `generators.evolve_refine` |  | {len(pairs)} |" in text
     assert "`turn 1`" in text

@@ -179,7 +179,7 @@ class Writer:
 
 def unlinked(text: str) -> str:
     """Return a card with its figures as they read: what they lead to left out."""
-    return re.sub(r"\[([^]]*)\]\(#[\w-]+\)", r"\1", text)
+    return re.sub(r"\[([^]]*)\]\((?:#|data/|exports/|marks\.)[^)]*\)", r"\1", text)
 
 
 def hash_float(text: str) -> float:

@@ -27,7 +27,7 @@ def test_the_figures_of_the_card_are_those_of_the_run(finished) -> None:
     gone = next(s["rejected"] for s in ledger["stages"] if s["stage"] == "near_duplicates")
     assert gone
     assert f"Duplicates removed by `near_duplicates`: {gone}." in body
-    assert "could not be read and were left out: 2." in body
+    assert "could not be read and were left out: 2; `malformed.jsonl` of the run" in body
     assert "- `3 functions without a docstring <b>`" in body
     assert "| `stdlib` | `PSF-2.0` | 30 |" in body
     assert "`not judged` 1 (" in body
@@ -191,7 +191,7 @@ def test_what_the_exports_left_out_is_told(finished) -> None:
     told = {"left_out": {"tools": 2, "no answer": 1}, "cut": 4, "without_system": 0}
     (path / "dataset" / "exports").mkdir()
     (path / "dataset" / "exports" / "notes.json").write_text(json.dumps({"exports/a": told}))
-    _, body = front(card.write(path).read_text())
+    _, body = front(unlinked(card.write(path).read_text()))
     assert (
         "|\n\n- Rows that `exports/a` does not have as they are: left out (tools) 2, "
         "left out (no answer) 1, cut after the last answer 4.\n"

@@ -46,7 +46,10 @@ def test_what_was_dropped_is_on_the_card_and_nothing_is_left(ran) -> None:
         {},
     )
     text = unlinked(card.write(path).read_text())
-    assert "Stage `contamination` looked by words, solutions (runs of 13 words)." in text
+    assert (
+        "Stage `contamination` looked by words, solutions (runs of 13 words); of the dataset none "
+        "may have a hit." in text
+    )
     assert "| `tiny` | words | 2 | 0 |" in text
     assert list(above_limit(RunFiles.open(path))) == []
 
@@ -67,7 +70,9 @@ def test_a_stage_that_names_nothing_says_what_was_registered(ran, tmp_path) -> N
 
 def test_flagged_rows_close_the_gate_above_the_limit(ran, monkeypatch) -> None:
     path = ran(use(action="flag", max_rate=0.1))
-    assert "| `tiny` | words | 0 | 2 |" in unlinked(card.write(path).read_text())
+    text = unlinked(card.write(path).read_text())
+    assert "| `tiny` | words | 0 | 2 |" in text
+    assert "of the dataset at most 10.00% may have a hit." in text
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with pytest.raises(GateClosed, match=r"2 of 10 rows repeat tiny \(20.00%, at most 10.00%"):
         hub.publish(path, "someone/rows")

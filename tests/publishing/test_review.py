@@ -17,6 +17,7 @@ from gristmill.publishing import argilla, card
 from gristmill.publishing.review import Query, Review
 from gristmill.publishing.review_server import Server
 from tests.formats.test_exports import LONG, TOOLED
+from tests.publishing.conftest import unlinked
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_the_card_counts_marks_by_what_became_of_them(review) -> None:
     kept, *_ = all_of(review, end="kept")
     lost, *_ = all_of(review, code="failed_tests")
     review.mark({kept["id"]: ("keep", ""), lost["id"]: ("keep", "")})
-    text = card.write(review.run.path).read_text()
+    text = unlinked(card.write(review.run.path).read_text())
     assert "checked by hand" not in text
     assert "- Rows looked at and left in: 1." in text
     assert "- Marks without effect: 1." in text  # before the run is run again

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from gristmill.publishing.charts import leading, number
+from gristmill.publishing.charts import LABELLED, leading, linked, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.shards import write_text
@@ -76,11 +76,11 @@ def section(run: RunFiles) -> Iterator[str]:
     yield "|---|--:|--:|--:|---|--:|"
     for label, one in found.items():
         order = one["order_bias_rate"]
-        yield (
-            f"| {code_span(label)} | {number(one['compared'])} | {one['agreement_rate']:.1%} "
-            f"| {one['kappa']:.3f} | {one['low']:.3f} to {one['high']:.3f} "
-            f"| {'' if order is None else f'{order:.1%}'} |"
-        )
+        figures = [number(one["compared"]), f"{one['agreement_rate']:.1%}", f"{one['kappa']:.3f}"]
+        figures += [f"{one['low']:.3f} to {one['high']:.3f}"]
+        figures += [] if order is None else [f"{order:.1%}"]
+        cells = [linked(figure, LABELLED) for figure in figures]
+        yield f"| {' | '.join([code_span(label), *cells, *([''] if order is None else [])])} |"
     some = [
         f"- {code_span(label)}, {what}: {', '.join(map(_said, rows))}."
         for label, one in found.items()
@@ -109,9 +109,9 @@ def by_lengths(run: RunFiles) -> list[tuple[str, LengthRange]]:
 def lengths(run: RunFiles) -> Iterator[str]:
     """Yield a line for every judge of pairs and range of lengths, over all pairs that it judged."""
     lines = [
-        f"| {code_span(label)} | {one['difference']} | {leading(one['pairs'])} "
-        f"| {one['longer_wins']:.0%} |"
+        f"| {code_span(label)} | {one['difference']} | {leading(one['pairs'])} | {linked(share)} |"
         for label, one in by_lengths(run)
+        for share in [f"{one['longer_wins']:.0%}"]
     ]
     if lines:
         yield "| judge | the other answer is shorter by | pairs | the longer one wins |"
@@ -125,22 +125,30 @@ def programs(run: RunFiles) -> Iterator[str]:
     from gristmill.geometry.agreement import agreement
 
     lines = list[str]()
-    for label, fields in run.fields("verdicts").items():
-        if {*KNOWN} <= {*fields}:
-            found = run.marks(label, KNOWN).select(pl.col(KNOWN).list.explode()).drop_nulls()
-            said, known = (found[name].cast(pl.String).to_list() for name in KNOWN)
-            if said:
-                one = agreement(said, known)
-                approves, hold = (some.count("true") / len(some) for some in (said, known))
-                lines.append(
-                    f"| {code_span(label)} | {number(len(said))} | {one.rate:.1%} "
-                    f"| {one.kappa.mean:.3f} | {one.kappa.low:.3f} to {one.kappa.high:.3f} "
-                    f"| {approves:.1%} | {hold:.1%} |"
-                )
+    for label, found in critics(run).items():
+        said, known = (found[name].cast(pl.String).to_list() for name in KNOWN)
+        one = agreement(said, known)
+        approves, hold = (some.count("true") / len(some) for some in (said, known))
+        kappa = f"{one.kappa.mean:.3f}", f"{one.kappa.low:.3f} to {one.kappa.high:.3f}"
+        figures = number(len(said)), f"{one.rate:.1%}", *kappa, f"{approves:.1%}", f"{hold:.1%}"
+        lines.append(f"| {' | '.join([code_span(label), *map(linked, figures)])} |")
     if lines:
         yield "| critic | constraints | agreement | Cohen's kappa | 95 % | it approves | hold |"
         yield "|---|--:|--:|--:|---|--:|--:|"
         yield from lines
+
+
+def critics(run: RunFiles) -> dict[str, pl.DataFrame]:
+    """Return what critics and programs said of the same constraints: a row's id and both, by label.
+
+    A row has a line for each of its constraints.
+    """
+    found = {
+        label: run.marks(label, KNOWN).explode(KNOWN).drop_nulls()
+        for label, fields in run.fields("verdicts").items()
+        if {*KNOWN} <= {*fields}
+    }
+    return {label: rows for label, rows in found.items() if len(rows)}
 
 
 def kin(run: RunFiles) -> Iterator[str]:

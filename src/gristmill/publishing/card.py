@@ -15,6 +15,7 @@ import yaml
 
 from gristmill.errors import InputError
 from gristmill.formats import marks
+from gristmill.formats.exports import NOTES
 from gristmill.publishing import (
     behind,
     calibration,
@@ -33,7 +34,7 @@ from gristmill.publishing import (
     training,
     verified,
 )
-from gristmill.publishing.charts import LOST, PAID, ROWS, leading, number
+from gristmill.publishing.charts import LOST, PAID, ROWS, leading, linked, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.files import RunFiles
 from gristmill.publishing.seal import seal
@@ -193,7 +194,7 @@ def _files(run: RunFiles) -> Iterator[str]:
         return
     yield "| file | rows |"
     yield "|---|--:|"
-    yield from (f"| {code_span(name, 200)} | {number(n)} |" for name, n in files.items())
+    yield from (f"| {code_span(name, 200)} | {leading(n, name)} |" for name, n in files.items())
     if run.left_out:
         yield ""
     for name, note in run.left_out.items():
@@ -202,7 +203,7 @@ def _files(run: RunFiles) -> Iterator[str]:
             "cut after the last answer": note["cut"],
             "without the system prompt": note["without_system"],
         }
-        said = ", ".join(f"{why} {number(n)}" for why, n in counts.items() if n)
+        said = ", ".join(f"{why} {leading(n, NOTES)}" for why, n in counts.items() if n)
         yield f"- Rows that {code_span(name, 200)} does not have as they are: {said}."
 
 
@@ -232,8 +233,9 @@ def _verification(run: RunFiles) -> Iterator[str]:
     yield "|---|---|--:|---|"
     for label, column, counts in found:
         total = sum(n for _, n in counts)
-        said = ", ".join(f"{code_span(w)} {leading(n)} ({n / total:.1%})" for w, n in counts if n)
-        yield f"| {label} | {column} | {number(total)} | {said} |"
+        shares = ((w, n, linked(f"{n / total:.1%}")) for w, n in counts if n)
+        said = ", ".join(f"{code_span(w)} {leading(n)} ({share})" for w, n, share in shares)
+        yield f"| {label} | {column} | {leading(total)} | {said} |"
 
 
 def _rejected(run: RunFiles) -> Iterator[str]:
@@ -256,7 +258,8 @@ def _sources(run: RunFiles) -> Iterator[str]:
     for source, licence, n in facts.first_sources(run):
         yield f"| {code_span(source, 100)} | {code_span(licence, 80)} | {leading(n)} |"
     if (bad := facts.malformed(run)) is not None:
-        yield f"\nLines of the input that could not be read and were left out: {number(bad)}."
+        told = f"{number(bad)}; `malformed.jsonl` of the run has them" if bad else "0"
+        yield f"\nLines of the input that could not be read and were left out: {told}."
     yield from (f"\n- {code_span(remark, 300)}" for remark in facts.remarks(run))
     yield from licences.section(run)
 

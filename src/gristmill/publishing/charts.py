@@ -13,6 +13,7 @@ from gristmill.text.plurals import counted
 Array = np.ndarray
 ROWS, LOST = "#rows-behind-the-figures", "#examples-of-what-was-rejected"
 PAID = "#what-each-command-paid"
+LABELLED = "#how-far-the-judges-agree-with-people"
 """Sections of the card that figures lead to."""
 NOTHING = "\u2013"
 """Stands where there is no number."""
@@ -37,7 +38,12 @@ def number(value: float) -> str:
 
 def leading(n: float, link: str = ROWS) -> str:
     """Return a figure of the card as a link to rows that it counts; none leads nowhere."""
-    return f"[{number(n)}]({link})" if n else number(n)
+    return linked(number(n), link) if n else number(n)
+
+
+def linked(text: str, link: str = ROWS) -> str:
+    """Return a figure that is written already as a link of the card."""
+    return f"[{text}]({link})"
 
 
 def short(value: float) -> str:

@@ -79,7 +79,8 @@ def section(run: RunFiles) -> Iterator[str]:
             continue
         runs = f"{use.params.get('ngram', NGRAM)} words" if "words" in use.methods else ""
         how = ", ".join(use.methods) + (runs and f" (runs of {runs})")
-        yield f"Stage `{use.label}` looked by {how}."
+        limit = f"at most {use.max_rate:.2%}" if use.max_rate else "none"
+        yield f"Stage `{use.label}` looked by {how}; of the dataset {limit} may have a hit."
         yield "\n| benchmark | found by | rows dropped | rows in the dataset |\n|---|---|--:|--:|"
         yield from _table(use)
         if late := _written_later(run, use.label):

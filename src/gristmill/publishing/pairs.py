@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from statistics import median
 from typing import Any
@@ -10,26 +9,20 @@ from typing import Any
 import polars as pl
 
 from gristmill.formats.lines import pair_notes
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import leading, linked
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 from gristmill.storage.ledger import label_of
 from gristmill.text.plurals import counted
 
-READ = ["chosen", "rejected", "meta"]
+READ = ["id", "chosen", "rejected", "meta"]
 MOST_SOURCES = 12
 """Combinations of writers that are named."""
 
 
 def section(run: RunFiles) -> Iterator[str]:
     """Yield a line per stage that made pairs, and who wrote the two answers."""
-    by_label: dict[str, list[dict[str, Any]]] = {}
-    sources = Counter[tuple[str, str]]()
-    for row in _pairs(run):
-        label, told = pair_notes(row["meta"])
-        by_label.setdefault(label, []).append({**row, **told})
-        if label:
-            sources[str(told["chosen_from"]), str(told["rejected_from"])] += 1
+    by_label, writers = of(run)
     if not by_label:
         return
     params = {label_of(stage): stage for stage in run.recipe.get("stages") or []}
@@ -42,14 +35,32 @@ def section(run: RunFiles) -> Iterator[str]:
         cells = [
             code_span(run.uses.get(label, "seeds"), 80),
             code_span(_params(params.get(label, {})), 200),
-            number(len(rows)),
-            ", ".join(f"{margin:.3g}" for margin in spread) or "none given",
-            f"{longer:.0%}",
+            leading(len(rows)),
+            ", ".join(linked(f"{margin:.3g}") for margin in spread) or "none given",
+            linked(f"{longer:.0%}"),
         ]
         yield f"| {' | '.join(cells)} |"
     yield "\nA row with `chosen` and `rejected` is a pair; the margin is in the units of its stage."
-    for (chosen, rejected), n in sources.most_common(MOST_SOURCES):
-        yield f"- {code_span(chosen, 80)} over {code_span(rejected, 80)}: {counted(n, 'pair')}."
+    for (chosen, rejected), ids in writers.items():
+        n = linked(counted(len(ids), "pair"))
+        yield f"- {code_span(chosen, 80)} over {code_span(rejected, 80)}: {n}."
+
+
+def of(run: RunFiles) -> tuple[dict[str, list[dict[str, Any]]], dict[tuple[str, str], list[str]]]:
+    """Return the pairs by the stage that made them, and ids by the commonest who wrote both.
+
+    Pairs that came with the seeds have no stage: their label is empty.
+    """
+    by_label: dict[str, list[dict[str, Any]]] = {}
+    writers: dict[tuple[str, str], list[str]] = {}
+    for row in _pairs(run):
+        label, told = pair_notes(row["meta"])
+        by_label.setdefault(label, []).append({**row, **told, "id": row["id"]})
+        if label:
+            both = str(told["chosen_from"]), str(told["rejected_from"])
+            writers.setdefault(both, []).append(row["id"])
+    most = sorted(writers.items(), key=lambda one: -len(one[1]))[:MOST_SOURCES]
+    return by_label, dict(most)
 
 
 def _params(entry: dict[str, Any]) -> str:

@@ -17,6 +17,8 @@ from gristmill.publishing import (
     behind,
     calibration,
     charts,
+    contamination,
+    counting,
     facts,
     maps,
     rebuilding,
@@ -80,7 +82,7 @@ def environment() -> SandboxedEnvironment:
 
 def _page(run: RunFiles, against: Diff | None) -> dict[str, Any]:
     lines, note = facts.lines(run), run.note
-    scores, drawn = [*facts.scores(run), *trainee.scores(run)], maps.embeddings(run)
+    drawn = maps.embeddings(run)
     found = behind.behind(run, BEHIND, _on_map(drawn))
     found |= _unread(run)
     return {
@@ -100,8 +102,10 @@ def _page(run: RunFiles, against: Diff | None) -> dict[str, Any]:
         "lines": lines,
         "widest": max((line.handled for line in lines), default=1) or 1,
         "verdicts": _bars(run),
-        "verified": verified.counts(run)[0],
-        "scores": [(s, charts.histogram(s.every, s.kept, s.name), _middle(s)) for s in scores],
+        "verified": verified.counts(run),
+        "scores": _scores(run),
+        "trainee": trainee.kept(run),
+        "contamination": contamination.compared(run),
         "map": _map(drawn),
         "rates": _rates(run),
         "n_bills": (n := len(run.bills)),
@@ -121,12 +125,12 @@ def _page(run: RunFiles, against: Diff | None) -> dict[str, Any]:
     }
 
 
-def _tiles(run: RunFiles) -> list[tuple[str, str, str, behind.Key]]:
+def _tiles(run: RunFiles) -> list[tuple[str, str, str, counting.Key]]:
     """Return the figures at the top: name, value, remark, and the rows behind; else its bills."""
     note, kept = run.note, len(run.kept)
     target = run.recipe.get("target")
     first = run.stages[0]["in"] if run.stages else 0
-    tiles: list[tuple[str, str, str, behind.Key]] = [
+    tiles: list[tuple[str, str, str, counting.Key]] = [
         ("Rows kept", _number(kept), f"target {_number(target)}" if target else "no target set",
          ("kept", "dataset")),
         ("Seeds used", _number(first), f"{_per(kept, first)} rows kept per seed",
@@ -155,8 +159,9 @@ def _compared(against: Diff | None) -> dict[str, Any]:
     name = against.names[0] if against else ""
     is_run = against is not None and against.funnel is not None  # then its name is its path
     older = behind.before(RunFiles.open(Path(name)), BEFORE) if is_run else {}
+    last = ("kept", against.funnel[-1]["stage"]) if against and against.funnel else ()
     told = {"older": older, "older_groups": _groups(older), "older_name": _folder(name)}
-    return {"against": against, **told}
+    return {"against": against, "older_kept": last, **told}
 
 
 def _folder(name: str) -> str:
@@ -164,7 +169,7 @@ def _folder(name: str) -> str:
     return name if name.startswith(HUB) else "/".join(Path(name).parts[-2:])
 
 
-def _facts(run: RunFiles) -> dict[str, behind.Key]:
+def _facts(run: RunFiles) -> dict[str, counting.Key]:
     """Return what those facts beside a forecast are about that count rows."""
     kept = {f"kept by {label}": ("kept", label) for label in run.places}
     last = run.stages[-1]["stage"] if run.stages else ""
@@ -183,6 +188,18 @@ def _bars(run: RunFiles) -> list[tuple[str, str, int, list[tuple[str, int, str]]
     return result
 
 
+def _scores(run: RunFiles) -> list[tuple[str, Markup, tuple[str, str, int], counting.Key]]:
+    """Return name, histogram, medians and the rows behind of every score and of token lengths."""
+    found: list[tuple[facts.Score, counting.Key]] = [
+        *((score, ("score", score.name)) for score in facts.scores(run)),
+        *((score, ("tokens", "rows")) for score in trainee.scores(run)),
+    ]
+    return [
+        (one.name, charts.histogram(one.every, one.kept, one.name), _middle(one), key)
+        for one, key in found
+    ]
+
+
 def _middle(score: facts.Score) -> tuple[str, str, int]:
     """Return the medians of all rows and of the dataset's, and the number of rows."""
     kept = charts.number(float(np.median(score.kept))) if len(score.kept) else charts.NOTHING
@@ -199,23 +216,23 @@ def _map(found: maps.Map | None) -> dict[str, Any] | None:
     return {**told, "shown": _share(found.shown)}
 
 
-def _on_map(found: maps.Map | None) -> dict[behind.Key, behind.Counted]:
+def _on_map(found: maps.Map | None) -> dict[counting.Key, counting.Counted]:
     """Return the rows that the map and its topics count."""
     if not found:
         return {}
     places = range(len(found.ids))
-    which: dict[behind.Key, Iterable[int]] = {
+    which: dict[counting.Key, Iterable[int]] = {
         ("map", "in the dataset"): [i for i in places if found.is_kept[i]],
         ("map", "not selected"): [i for i in places if not found.is_kept[i]],
     }
     for nth, topic in enumerate(found.topics, 1):
         which["topic", f"{nth}"] = topic.rows
         which["topic", f"{nth}", "in the dataset"] = [i for i in topic.rows if found.is_kept[i]]
-    counted = {key: behind.some((found.ids[i] for i in of), BEHIND) for key, of in which.items()}
+    counted = {key: counting.some((found.ids[i] for i in of), BEHIND) for key, of in which.items()}
     return {key: one for key, one in counted.items() if one.n}
 
 
-def _unread(run: RunFiles) -> dict[behind.Key, behind.Behind]:
+def _unread(run: RunFiles) -> dict[counting.Key, behind.Behind]:
     """Return the lines of the input that could not be read, as rows: where each is, and why."""
     path = run.path / "malformed.jsonl"
     if not path.exists():
@@ -227,7 +244,7 @@ def _unread(run: RunFiles) -> dict[behind.Key, behind.Behind]:
     return {("malformed", "lines"): made}
 
 
-def _groups(found: Mapping[behind.Key, behind.Behind]) -> dict[str, list[behind.Behind]]:
+def _groups(found: Mapping[counting.Key, behind.Behind]) -> dict[str, list[behind.Behind]]:
     """Return them by what they are of; those of reject codes stand among the examples."""
     groups: dict[str, list[behind.Behind]] = {}
     for key, one in found.items():

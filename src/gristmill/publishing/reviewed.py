@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gristmill.formats import marks
 from gristmill.publishing import changelog
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import leading
 from gristmill.publishing.escape import code_span
 from gristmill.publishing.files import RunFiles
 
@@ -53,14 +53,17 @@ def section(run: RunFiles) -> Iterator[str]:
     found = counts(run)
     if found is None:
         return
-    yield f"- Rows taken out, with the code `{marks.DROPPED}`: {number(found.dropped)}."
-    yield f"- Rows looked at and left in: {number(found.confirmed)}."
+    out, left = (leading(n, marks.FILE) for n in (found.dropped, found.confirmed))
+    yield f"- Rows taken out, with the code `{marks.DROPPED}`: {out}."
+    yield f"- Rows looked at and left in: {left}."
     for (stage, code), n in sorted(found.brought_back.items()):
-        yield f"- Rows brought back that `{stage}` had rejected as {code_span(code, 60)}: {n}."
+        why = f"`{stage}` had rejected as {code_span(code, 60)}"
+        yield f"- Rows brought back that {why}: {leading(n, marks.FILE)}."
     if found.idle:
         yield (
-            f"- Marks without effect: {number(found.idle)}. Their rows read otherwise by now, were "
-            "rejected again by a later stage, were never in, or were marked after this was built."
+            f"- Marks without effect: {leading(found.idle, marks.FILE)}. Their rows read otherwise "
+            "by now, were rejected again by a later stage, were never in, or were marked after "
+            "this was built."
         )
     # A dataset that grows has no run of all its seeds that could be reviewed as it was.
     again = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from gristmill.publishing.calls import measured, store_of
 from gristmill.publishing.charts import ROWS, number
@@ -35,10 +36,8 @@ class Compared:
 
 def compare(run: RunFiles) -> tuple[list[Compared], str] | None:
     """Return forecast and fact of a finished run, and a remark; None where nobody forecast it."""
-    path = forecast_of(run.path.absolute().parents[1], run.path.name)
-    if not path.exists() or run.is_stopped:
+    if not (told := forecast(run)):
         return None
-    told = json.loads(path.read_text(encoding="utf-8"))
     aim = {name: run.recipe.get(name) for name in ("target", "budget")}
     if told["aim"] != aim:
         return [], f"The forecast was for {told['aim']}, this run for {aim}: not compared."
@@ -51,6 +50,13 @@ def compare(run: RunFiles) -> tuple[list[Compared], str] | None:
     n = sum(line.is_inside for line in lines)
     sample, figures = counted(told["sampled"], "seed"), counted(len(lines), "figure")
     return lines, f"From a sample of {sample}; {n} of {figures} inside."
+
+
+def forecast(run: RunFiles) -> dict[str, Any]:
+    """Return what was forecast of a finished run; nothing where nobody did."""
+    path = forecast_of(run.path.absolute().parents[1], run.path.name)
+    is_told = path.exists() and not run.is_stopped
+    return json.loads(path.read_text(encoding="utf-8")) if is_told else {}
 
 
 def fact(run: RunFiles, devices: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left, insort
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import polars as pl
 from jinja2 import TemplateError
 
 from gristmill.formats.lines import WRITERS, pair, talk
-from gristmill.publishing.charts import number
+from gristmill.publishing.charts import leading, linked, number
 from gristmill.publishing.escape import code_span, line
 from gristmill.publishing.facts import Score
 from gristmill.publishing.files import RunFiles
@@ -34,7 +34,7 @@ SIZES = (512, 1024, 2048, 4096, 8192, 16384, 32768)
 TEXTS = ("instruction", "input", "output", "messages", "prompt", "chosen", "rejected")
 READ = ("id", *TEXTS, "tools", "meta")
 SHOWN = 12
-"""Rows whose lengths are kept by their ids, from the shortest to the longest."""
+"""Rows of each kind that are kept by their ids; of lengths, from the shortest to the longest."""
 Said = tuple[list[dict[str, Any]], Any]
 """The turns of a row with what they carry, and the functions that may be called; None without."""
 NO_TEMPLATE = "no chat template: question and answer were joined"
@@ -55,22 +55,30 @@ def measure(run: RunFiles, tokenizer: Any, name: str) -> dict[str, Any]:
     for row in _rows(run):
         if said := _said(row):
             n += 1
-            if text := reader.text(said):
+            if text := reader.text(said, row["id"]):
                 found.append((reader.count(text), row["id"]))
     lengths = [count for count, _ in found]
     limit = int(tokenizer.model_max_length)
+    packed = list(packing(lengths, limit))
+    cut = {at["size"]: [one for one in sorted(found) if one[0] > at["size"]] for at in packed}
     told = {
         "tokenizer": name,
         "of": _dataset(run),
         "rows": n,
         "max_length": limit if limit <= SIZES[-1] * 64 else None,
-        "found": dict(reader.found),
+        "found": {what: len(ids) for what, ids in reader.found.items()},
         "lengths": sorted(lengths),
-        "some": {row_id: count for count, row_id in spread(sorted(found), SHOWN)},
-        "packing": list(packing(lengths, limit)),
+        "some": _by_id(sorted(found)),
+        "cut": {str(size): _by_id(longer) for size, longer in cut.items()},
+        "wrong": {what: sorted(ids)[:SHOWN] for what, ids in reader.found.items()},
+        "packing": packed,
     }
     write_text(run.path / FILE, json.dumps(told))
     return told
+
+
+def _by_id(found: Sequence[tuple[int, str]]) -> dict[str, int]:
+    return {row_id: count for count, row_id in spread(found, SHOWN)}
 
 
 def packing(lengths: Sequence[int], limit: int) -> Iterator[dict[str, Any]]:
@@ -135,23 +143,25 @@ def section(run: RunFiles) -> Iterator[str]:
         return
     yield (
         f"Measured with the tokenizer of {code_span(told['tokenizer'], 100)} on "
-        f"{counted(told['rows'])}.\n"
+        f"{linked(counted(told['rows']))}.\n"
     )
     for what, n in told["found"].items():
-        yield f"- {what[0].upper()}{what[1:]}: {counted(n)}."
+        yield f"- {what[0].upper()}{what[1:]}: {linked(counted(n))}."
     if not told["found"]:
         yield "- The chat template renders every row whole, begins as the question does, and ends."
     if told["lengths"]:
         parts = np.quantile(told["lengths"], [0.5, 0.9, 0.99, 1])
         names = ("median", "90 %", "99 %", "longest")
-        said = ", ".join(f"{name} {number(round(n))}" for name, n in zip(names, parts, strict=True))
-        yield f"- Tokens of a row: {said}; {number(sum(told['lengths']))} in all.\n"
+        said = ", ".join(
+            f"{name} {leading(round(n))}" for name, n in zip(names, parts, strict=True)
+        )
+        yield f"- Tokens of a row: {said}; {leading(sum(told['lengths']))} in all.\n"
         yield "| sequence length | rows cut | packs | filled when packed | filled by a row each |"
         yield "|--:|--:|--:|--:|--:|"
     for at in told["packing"]:
-        counts = (number(at[name]) for name in ("size", "cut", "packs"))
-        shares = (f"{at[name]:.0%}" for name in ("packed", "alone"))
-        yield f"| {' | '.join([*counts, *shares])} |"
+        counts = (leading(at[name]) for name in ("cut", "packs"))
+        shares = (linked(f"{at[name]:.0%}") for name in ("packed", "alone"))
+        yield f"| {' | '.join([number(at['size']), *counts, *shares])} |"
 
 
 def _dataset(run: RunFiles) -> str:
@@ -193,7 +203,8 @@ class _Reader:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.found = Counter[str]()
+        self.found = defaultdict[str, list[str]](list)
+        """Ids of rows, by what is wrong with them."""
         self.first = tokenizer.bos_token or ""
         adds_first = tokenizer("")["input_ids"][:1] == [tokenizer.bos_token_id]
         self.twice = self.first if self.first and adds_first else None
@@ -203,12 +214,12 @@ class _Reader:
         is_plain = not self.tokenizer.chat_template
         return len(self.tokenizer(text, add_special_tokens=is_plain)["input_ids"])
 
-    def text(self, said: Said) -> str | None:
+    def text(self, said: Said, row_id: str) -> str | None:
         """Return what is read of a row; None where the template refuses it."""
         end = self.tokenizer.eos_token or ""
         turns, tools = said
         if not self.tokenizer.chat_template:
-            self.found[NO_TEMPLATE] += 1
+            self.found[NO_TEMPLATE].append(row_id)
             parts = ((turn.get("content"), turn.get("tool_calls")) for turn in turns)
             return "\n\n".join(_plain(part) for both in parts for part in both if part) + end
         render = partial(self.tokenizer.apply_chat_template, tools=tools, tokenize=False)
@@ -216,7 +227,7 @@ class _Reader:
             text: str = render(turns)
             start: str = render(turns[:-1], add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError, LookupError) as error:
-            self.found[f"{REFUSED} ({line(str(error), 80)})"] += 1
+            self.found[f"{REFUSED} ({line(str(error), 80)})"].append(row_id)
             return None
         wrong = {
             LOST: any(_is_lost(turn, text) for turn in turns),
@@ -225,7 +236,8 @@ class _Reader:
             TWICE: self.twice is not None and text.startswith(self.twice),
             NO_END: not text.rstrip().endswith(end),
         }
-        self.found.update(what for what, is_so in wrong.items() if is_so)
+        for what in (what for what, is_so in wrong.items() if is_so):
+            self.found[what].append(row_id)
         return text
 
 

@@ -14,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 
 from gristmill.publishing import calibration, contamination, facts
-from gristmill.publishing.charts import leading, number
+from gristmill.publishing.charts import leading
 from gristmill.publishing.files import RunFiles
 
 OUTSIDE = ("values", "stdio")
@@ -28,18 +28,21 @@ def counts(run: RunFiles) -> tuple[int, Counter[str]]:
 
     A row with several verdicts is verified if one of them is enough, and counted by each.
     """
-    kinds, n = Counter[str](), 0
-    for found in _found(run):
-        n += int(found["verdicts"].list.eval(pl.element().is_in(ENOUGH)).list.any().sum())
-        kinds.update(dict(found["verdicts"].explode().drop_nulls().value_counts().iter_rows()))
-    return n, kinds
+    kinds = Counter({kind: len(ids) for kind, ids in by_kind(run).items()})
+    return len(which(run)), kinds
 
 
 def which(run: RunFiles) -> pl.Series:
     """Return the ids of the dataset's rows that are verified."""
-    is_enough = pl.col("verdicts").list.eval(pl.element().is_in(ENOUGH)).list.any()
-    found = (rows.filter(is_enough)["id"] for rows in _found(run))
-    return pl.concat([pl.Series("id", [], pl.String), *found])
+    found = [ids for kind, ids in by_kind(run).items() if kind in ENOUGH]
+    return pl.concat([pl.Series("id", [], pl.String), *found]).unique()
+
+
+def by_kind(run: RunFiles) -> dict[str, pl.Series]:
+    """Return the ids of the dataset's rows that pass, by how that was found."""
+    found = [rows.explode("verdicts").drop_nulls("verdicts") for rows in _found(run)]
+    kinds = pl.concat(found).partition_by("verdicts", as_dict=True) if found else {}
+    return {str(kind): rows["id"] for (kind,), rows in sorted(kinds.items())}
 
 
 def _found(run: RunFiles) -> Iterator[pl.DataFrame]:
@@ -62,7 +65,7 @@ def section(run: RunFiles) -> Iterator[str]:
     )
     for kind, count in sorted(kinds.items()):
         is_enough = "" if kind in ENOUGH else " (not counted)"
-        yield f"- {kind}: {number(count)}{is_enough}"
+        yield f"- {kind}: {leading(count)}{is_enough}"
 
 
 def limits(run: RunFiles) -> Iterator[str]:
@@ -70,7 +73,7 @@ def limits(run: RunFiles) -> Iterator[str]:
     uses = set(run.uses.values())
     n, _ = counts(run)
     if n < len(run.kept):
-        yield f"- No program bears out {number(len(run.kept) - n)} of the rows: they may be wrong."
+        yield f"- No program bears out {leading(len(run.kept) - n)} of the rows: they may be wrong."
     if not uses & set(contamination.METHODS_OF):
         yield "- Nobody looked for benchmarks in the rows."
     for what, stages in LOOKED.items():
