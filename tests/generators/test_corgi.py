@@ -95,6 +95,8 @@ def test_both_parts_may_have_lines_and_marks(reply, asked, answer, ask, script) 
         ("The question: what? The answer: that.", "no_marker"),
         ("I'm sorry, but I can't help with that.", "no_marker"),
         ("Question: What is the kind of it?\nAnswer: A.", "template_leak"),
+        ("Question: What is it?\n### Concept\nAnswer: A.", "template_leak"),
+        (f"{REPLY}\n\n### Kind\nIt asks why.", "template_leak"),
         ("Question: What is it?\nAnswer: I'm sorry.", "refusal"),
         ("Question: What is it?\nAnswer: I cannot provide that.", "refusal"),
         ("Question: What is it?\nAnswer: It is.", "no_content"),

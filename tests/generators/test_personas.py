@@ -42,6 +42,7 @@ def test_a_label_may_be_marked_up(ask, script) -> None:
         ("instruction", "Math problem: 1 + 1?", "no_marker"),
         ("instruction", "I'm sorry, but I can't help with that.", "refusal"),
         ("instruction", "User prompt:  ", "empty"),
+        ("instruction", f"User prompt: {ASK}\n\n### Reply\nAs before.", "template_leak"),
         ("instruction", " ", "empty"),
         ("instruction", Completion("User prompt: How", "length", 9, 3), "cut_off"),
         ("instruction", PromptTooLong("9 > 8"), "prompt_too_long"),

@@ -19,7 +19,7 @@ WORD = re.compile(r"\bzv(?:[aeiou][bdfgklmnprst]){4}\b")
 HEADING = re.compile(r"(?m)^#{2,} .+$")
 LABEL = re.compile(r"(?m)^(?:\d+\. )?[A-Z]\w{3,15}:(?=\n| |$)")
 WISH = re.compile(r"### (?:(\w+), )?(\w+) or (\w+)$")
-GOOD = ("yes", "toxic", "different", "same")
+GOOD = ("yes", "toxic", "different", "same", "related")
 FORMS = tuple(
     (re.compile(pattern), form)
     for pattern, form in {
@@ -43,6 +43,8 @@ FORMS = tuple(
         r"(?s)<noinput>.*(\d+)\. Instruction:$": "PHRASE\n" + r"\1. Input:" + "\n<noinput>\n"
         r"\1. Output:" + "\nPHRASE",
         r"(?s)### Request\n.*### Answer 1": "PHRASE",
+        r'(?s)"User:" or "Assistant:".*### Facts\n.*?(\d+)': "User: Say how banyans from "
+        r"\1 differ." + "\nAssistant: See how roots from " + r"\1 differ.",
         r"(?s)\nConstraints: .*Instruction:$": "PHRASE\nInput: PHRASE\nConstraints: none",
     }.items()
 )
@@ -84,7 +86,9 @@ class Traced(Obliging):
             return text
         heading = fate.choice(found)
         self.leaked.add(heading)
-        return f"{heading}\n{text}" if fate.random() < 0.5 else f"{text}\n\n{heading}\nAs before."
+        first, end, rest = text.partition("\n")
+        forms = [f"{heading}\n{text}", f"{text}\n\n{heading}\nAs before."]
+        return fate.choice([*forms, f"{first}\n{heading}\n{rest}"] if end else forms)
 
     def known(self, said: set[str]) -> set[str]:
         """Return the words that stood before whoever wrote words, they themselves among them."""

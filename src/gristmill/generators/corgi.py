@@ -4,7 +4,8 @@ Source: Lee et al., "Instruction Tuning with Human Curriculum", arXiv:2310.09518
 the lower three levels, because the higher ones are a matter of opinion. `selectors.interleaved`
 puts the rows in the order in which they are trained on; the trainer must keep it.
 Differs from the paper: our own prompt and kinds of questions; the system text is drawn once per
-concept, so that its requests begin alike.
+concept, so that its requests begin alike. A row costs three calls in the recipe, not two, as
+a judge also has to agree on the level.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
 from gristmill.text.headed import headed
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import heads, leak, markers
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 
 PROMPT = """Write one question for students about the concept below, on the given level and of the \
@@ -69,7 +70,7 @@ SYSTEMS = (
     "You prepare exercises for students who work alone: nothing may stay unclear.",
 )
 HEADS = tuple(re.compile(rf"(?im)^[ \t*#]*{name}[\s*]*:[\s*]*") for name in ("question", "answer"))
-MARKERS = markers([PROMPT])
+MARKERS, HEADINGS = markers([PROMPT]), heads([PROMPT])
 
 
 class Concept(TypedDict):
@@ -95,6 +96,7 @@ class Question(TypedDict):
 class Corgi(RowStage):
     """Make a row per kind of question."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {"no_marker", "template_leak"}
 
     kinds: int = Field(default=7, ge=1)
@@ -129,8 +131,8 @@ class Corgi(RowStage):
         asked, answer = (part.removesuffix("**").strip() for part in parts[1:])
         if not asked:
             return Drop("no_marker", reply.text)
-        if mark := leak(asked, MARKERS):
-            return Drop("template_leak", f"'{mark}' in: {asked}")
+        if mark := leak(asked, MARKERS) or leak(answer, HEADINGS):
+            return Drop("template_leak", f"'{mark}' in: {reply.text}")
         if code := non_answer(answer) or ("refusal" if detectors.declines(answer) else None):
             return Drop(code, answer)
         return Question(

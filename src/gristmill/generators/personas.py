@@ -19,6 +19,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text import detectors
+from gristmill.text.leaks import heads, leak
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.turns import user
 from gristmill.text.words import words
@@ -52,6 +53,7 @@ reply with "Logic problem:", and write nothing after the problem.""",
 )
 PRODUCTS = {"instruction": INSTRUCTION, "math": MATH, "logic": LOGIC}
 ENDING = "\n\n### Person\n{persona}\n\n### Reply"
+MARKS = heads([ENDING])
 SOLVED = re.compile(r"(?im)^[^\w\n]*(?:solution|answer|hint)[^\w\n]*:|\bthe (?:final )?answer is\b")
 RUN = 6
 """Words in a row that a prompt may not share with its persona: a role and its article are fewer."""
@@ -75,8 +77,11 @@ class Asked(TypedDict):
 class Personas(RowStage):
     """Turn a persona into one prompt of the product, and answer it in a second call."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = (
-        REPLY_CODES | NON_ANSWERS | {"no_marker", "contains_answer", "quotes_persona"}
+        REPLY_CODES
+        | NON_ANSWERS
+        | {"no_marker", "contains_answer", "quotes_persona", "template_leak"}
     )
 
     product: Literal["instruction", "math", "logic"] = "instruction"
@@ -114,6 +119,8 @@ class Personas(RowStage):
         text = reply[opening.end() :].strip()
         if not text:
             return Drop("empty", reply)
+        if mark := leak(text, MARKS):
+            return Drop("template_leak", f"{mark}: {text}")
         if self.product != "instruction" and (found := SOLVED.search(text)):
             return Drop("contains_answer", f"'{found[0]}' in: {text}")
         if shared := _runs(text) & _runs(persona):
