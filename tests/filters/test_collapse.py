@@ -57,6 +57,15 @@ def test_a_word_that_begins_too_many_instructions_is_thinned_out() -> None:
     assert found[2]["detail"] == "entropy of first words 1.50 -> 0.81; 'write' again"
 
 
+def test_a_small_round_is_compared_with_what_so_few_rows_can_have() -> None:
+    every = ["Write a", "Name b", "Tell c", "Sort d", "Plan e", "Find f", "Join g", "Say h"]
+    before = rows(range(0, 80, 10), every, 0)  # 3 bits, which three rows cannot reach
+    assert all(line["keep"] for line in lines(rows((0, 40, 80), ["Go a", "Try b", "Do c"]), before))
+    assert lines(rows((0,), ["Go on."]), before)[0]["keep"]
+    found = lines(rows((0, 30, 60, 90), ["Go a", "Go b", "Go c", "Try d"]), before)
+    assert [line["keep"] for line in found] == [True, False, False, True]
+
+
 def test_rows_without_vector_or_text_stay() -> None:
     table = rows((0, 1)).set_column(
         1, "scores.embedding.vector", pa.nulls(2, pa.list_(pa.float32()))

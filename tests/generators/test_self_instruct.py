@@ -296,6 +296,29 @@ def test_the_recipe_grows_its_pool_round_by_round(engine, tmp_path) -> None:
     assert again.note["calls"]["made"] == 0
 
 
+def test_of_the_four_items_of_the_sheet_one_joins_a_pool_of_eight(engine, tmp_path) -> None:
+    tasks = [f"{verb} the {i}-sided {i + 10} in {i + 20} ways." for i, verb in enumerate(VERBS[:8])]
+    items = [GOOD, "Describe what you see in the picture below.", "Do it again", tasks[3]]
+    listed = "\n".join(f"{i}. {item}" for i, item in enumerate(items, 9)).removeprefix("9.")
+
+    def answer(prompt: str, draw: int) -> str:
+        if prompt.endswith("labels:"):
+            return "No"
+        return listed if prompt.endswith("\n9.") else f"Output: It takes {len(prompt)} steps."
+
+    recipe = Recipe.load("self_instruct", ["rounds.n=2", BARE])
+    seeds = [{"instruction": task, "output": f"It is {i}."} for i, task in enumerate(tasks)]
+    model = engine(answer=answer)
+    result = run(recipe, seeds, engines=both(model), workspace=tmp_path)
+    assert audit(result.path) == []
+    (new,) = [row for row in result.dataset.to_pylist() if row["round"] == 1]
+    assert new["instruction"] == GOOD
+    assert len(json.loads(new["meta"])["rouge_novelty"]["most_similar"]) == 8
+    listing, novelty = result.ledger[:2]
+    assert listing["codes"] == {"modality": 8, "wrong_length": 8}, "each seed asks once"
+    assert novelty["codes"] == {"not_novel": 7 + 8}
+
+
 def test_a_target_is_of_new_rows_not_of_the_seeds_that_open_the_pool(engine, tmp_path) -> None:
     recipe = Recipe.load("self_instruct", ["target=5", BARE])
     result = run(recipe, engines=both(engine(answer=replies)), workspace=tmp_path)

@@ -37,11 +37,12 @@ class Collapse(VectorStage):
 
     Where the median distance to the nearest row has fallen too far, rows leave that are closer
     than that to a row that stays. Where the entropy of first words has, rows leave whose word
-    begins more than any word did. The detail says what fell, from where to where. Equal vectors
-    and equal instructions count once: a task may have several rows. O(n^2 d).
+    begins more than any word did; few rows are compared with what so few can have. The detail says
+    what fell, from where to where. Equal vectors and equal instructions count once: a task may have
+    several rows. O(n^2 d).
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     codes: ClassVar[frozenset[str]] = frozenset({"collapsed"})
     pools: ClassVar[bool] = True
@@ -95,9 +96,9 @@ class Collapse(VectorStage):
         """Return the places of rows that begin as too many before them in the round do."""
         words, old = _firsts(texts), Counter(_firsts(before).values())
         was, now = _entropy(old), _entropy(Counter(words.values()))
-        if not old or now >= (1 - self.max_fall) * was:
+        if not old or not words or now >= (1 - self.max_fall) * min(was, log2(len(words))):
             return {}
-        most = max(old.values()) / old.total() * len(words)
+        most = max(1, max(old.values()) / old.total() * len(words))
         seen, gone = Counter[str](), dict[str | None, str]()
         for text, word in words.items():
             seen[word] += 1
