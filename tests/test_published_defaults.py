@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gristmill.engines.attention import Attention
+from gristmill.engines.requests import Sampling
 from gristmill.geometry import k_means, spectral
 from gristmill.pipelines import Recipe, Stage
 
@@ -46,6 +47,69 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "selectors.mixture": {"temperature": 1.0, "epochs": 1.0, "cap": None, "k": None},
     "selectors.deita": {"threshold": 0.9, "turns": "sum"},
     "selectors.threshold": {"min": 4.5},
+    "generators.alpaca_style": {"n": 20, "shots": 3},
+    "generators.codec_lm_tailor": {"iterations": 4, "margin": 3.0},
+    "generators.dynosaur": {"sampling": Sampling(temperature=0.0, max_tokens=256)},
+    "generators.ensemble_instruct": {"shots_with_input": 24, "shots": 10, "machine_shots": 4},
+    "generators.evol_small": {
+        "rounds": 3,
+        "evolving": Sampling(temperature=0.7, max_tokens=2048),
+        "answering": Sampling(temperature=0.0, max_tokens=2048),
+    },
+    "generators.auto_evol": {"evolving": Sampling(0.7, 0.95, 2048)},
+    "generators.evolve_refine": {"turns": 4, "min_reward_gap": 0.5},
+    "generators.fellowship": {"answers": 3, "reviewers": ("reviewer",)},
+    "generators.fuse_chat": {
+        "samples": 5,
+        "sft_rate": 0.4,
+        "window": (0.01, 0.1),
+        "sampling": Sampling(0.8, 0.95, 2048),
+    },
+    "generators.glan": {
+        "asking": Sampling(1.0, 0.95, 1024),
+        "answering": Sampling(0.7, 0.95, 2048),
+    },
+    "generators.glan_syllabus": {"queries": 10, "sampling": Sampling(1.0, 0.95, 4096)},
+    "generators.infinity_subject": {"calls": 8, "n": 5},
+    "generators.instinct": {"queries": 165, "initial": 40},
+    "generators.magpie": {
+        "n": 200,
+        "early_stop": True,
+        "asking": Sampling(1.0, 1.0, 2048),
+        "answering": Sampling(0.0, 1.0, 4096),
+    },
+    "generators.non_instructional": {"min_words": 64, "max_words": 1024},
+    "generators.okapi": {"weights": (52, 42, 64)},
+    "generators.okapi_ranks": {"n": 4},
+    "generators.optima": {
+        "explorations": 8,
+        "runs": 3,
+        "tokens_weight": -0.6,
+        "loss_weight": 1.0,
+        "min_value": 0.15,
+        "min_gap": 0.3,
+    },
+    "generators.p_aligner": {"iterations": 20, "c": 0.1, "answers": 3, "tries": 4},
+    "generators.prompt_calibration": {
+        "samples": 10,
+        "max_samples": 50,
+        "warm_up": 4,
+        "patience": 10,
+    },
+    "generators.r_tuning": {"sampling": Sampling(temperature=0.0, max_tokens=15)},
+    "generators.sami": {"sampling": Sampling(temperature=0.0, max_tokens=350)},
+    "generators.self_instruct": {"shots": 8, "machine_shots": 2},
+    "generators.self_instruct_instances": {"k": 5},
+    "generators.skill_mix": {"ks": (1, 2, 3)},
+    "generators.synthetic_abstracts": {
+        "variants": 10,
+        "keywords": 10,
+        "min_coverage": 0.9,
+        "class_rate": 0.2,
+    },
+    "filters.skill_mix_grades": {"gradings": 3},
+    "filters.very_hard": {"max_rate": 0.4},
+    "scorers.answer_entropy": {"samples": 10},
 }
 RECIPES: dict[str, dict[str, Any]] = {
     "cherry": {"engines.scorer.max_model_len": 512, "stages.-1.below": 1.0, "stages.-1.rate": 0.05},
@@ -56,6 +120,12 @@ RECIPES: dict[str, dict[str, Any]] = {
     "select2reason": {"stages.-1.rate": 0.1},
     "stat_syn": {"stages.2.n": 3, "stages.3.min_votes": 2, "stages.3.every": True},
     "sftmix": {"engines.trainer.checkpoints": 3},
+    "corgi": {"stages.2.threshold": 0.67},
+    "magpie": {"stages.4.threshold": 0.95, "stages.6.of": "scores.word_count.words"},
+    "evol_small": {"stages.-1.rate": 0.25, "stages.-1.of": "scores.ic_ifd.score"},
+    "auto_evol": {"stages.-1.rate": 0.25, "stages.-1.of": "scores.ic_ifd.score"},
+    "infinity_subject": {"stages.4.several": 5, "stages.4.deviations": 1.96},
+    "personas": {"stages.2.threshold": 0.9},
 }
 
 

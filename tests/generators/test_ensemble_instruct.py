@@ -203,6 +203,16 @@ def test_a_task_with_its_output_asks_nobody(ask, script) -> None:
 DATA = Path(os.environ.get("GRISTMILL_DATA", "nowhere")) / "self_instruct" / "seed_tasks.jsonl"
 
 
+@pytest.mark.skipif(not DATA.exists(), reason="GRISTMILL_DATA names no folder")
+def test_of_the_published_seeds_125_have_an_input_and_50_have_none() -> None:
+    async def go() -> list:
+        ctx, stage = Context({}, 0, "label", "id"), EnsembleInstruct()
+        return [await stage(json.loads(line), ctx) for line in DATA.read_text("utf-8").splitlines()]
+
+    made = [one for (one,) in asyncio.run(go())]
+    assert Counter(one["kind"] for one in made) == {"input": 125, "output": 50}
+
+
 @pytest.mark.parametrize("path", ["shipped:seed_tasks.seeds.jsonl", DATA])
 def test_the_recipe_keeps_what_two_of_three_agree_on(path, engine, tmp_path) -> None:
     if path == DATA and not DATA.exists():

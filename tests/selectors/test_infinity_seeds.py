@@ -79,6 +79,10 @@ def test_the_worked_losses_and_depth_of_the_subject_sheet() -> None:
     losses = [1.0, 1.1, 0.9, 1.0, 1.2, 0.8, 1.0, 1.05, 0.95, 3.0]  # bound 2.393
     lines = decided(InfinitySeeds(loss="b", deviations=1.96), [[]] * 10, b=losses)
     assert [line["reasons"] for line in lines] == [[]] * 9 + [["high_loss"]]
+    # mean 1.2, population deviation 0.6087: 3.0 is 2.957 of them above it
+    for deviations, reasons in ((2.95, ["high_loss"]), (2.96, [])):
+        stage = InfinitySeeds(loss="b", deviations=deviations)
+        assert decided(stage, [[]] * 10, b=losses)[9]["reasons"] == reasons
     near = [*losses[:9], 2.9]  # bound 2.32; and just below theirs
     assert decided(InfinitySeeds(loss="b", deviations=3.1), [[]] * 10, b=near)[9]["reasons"] == []
     lines = decided(InfinitySeeds(loss="b"), [[*"abcdef"], ["a"], []], b=[1.8, 9.0, 1.0])

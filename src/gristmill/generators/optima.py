@@ -3,7 +3,8 @@
 Source: Chen et al., "Optima: Optimizing Effectiveness and Efficiency for LLM-Based Multi-Agent
 System", arXiv:2410.08115, section 2.4 (pairs from Monte-Carlo trees); `thunlp/Optima` for numbers.
 Differs from the paper: our own prompt; the tokens that a run is measured by are those of the first
-runs of the same task, unless they are given; a run that breaks off is no run.
+runs of its task, unless given; a run that breaks off is no run; an edit distance is a share of the
+longer text's characters: "The answer is 4." and "The answer is 4!" are 1/16 apart, not 1/17.
 """
 
 from __future__ import annotations
@@ -103,9 +104,8 @@ class Optima(RowStage):
                 return next((one for one in made if isinstance(one, Drop)), Drop("unscored"))
         pairs = talk.ranked(root, self.min_value, self.min_gap)
         tree = talk.told(root)
-        return [_pair(row, *one, tree) for one in pairs] or Drop(
-            "no_pair", f"{len(tree) - 1} nodes"
-        )
+        none = Drop("no_pair", f"{len(tree) - 1} nodes")
+        return [_pair(row, *one, tree) for one in pairs] or none
 
     async def _run(self, row: Task, start: Run, ctx: Context) -> Run | Drop:
         """Talk until both say the same answer."""

@@ -4,7 +4,7 @@ Source: Wang et al., "Self-Instruct: Aligning Language Models with Self-Generate
 arXiv:2212.10560, section 2.2 (classification task identification, instance generation);
 `yizhongw/self-instruct` (Apache-2.0) for the rules of parsing.
 Differs from the paper: our own worked examples; no presence penalty; what is no instance is kept
-among the rejected rows.
+among the rejected rows. Layouts of a row for training are the trainer's.
 """
 
 from __future__ import annotations
