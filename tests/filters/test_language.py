@@ -29,6 +29,12 @@ def test_a_row_may_say_its_language(lang) -> None:
     assert isinstance(Language()({"instruction": GERMAN, "output": FRENCH, "lang": lang}), Drop)
 
 
+def test_a_language_in_letters_that_are_not_its_own_stays() -> None:
+    assert Language()({"output": ENGLISH, "lang": "hi_Latn"}) == {}, "of which it knows nothing"
+    assert Language()({"output": ENGLISH, "lang": "hi-IN"}).code == "wrong_language"
+    assert Language()({"output": GERMAN, "lang": "fr-Latn"}).code == "wrong_language"
+
+
 def test_a_row_that_says_none_stays() -> None:
     assert Language()({"instruction": GERMAN, "output": FRENCH, "lang": None}) == {}
 

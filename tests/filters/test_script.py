@@ -7,6 +7,9 @@ from gristmill.pipelines import Drop
 ENGLISH = "The river rises in the mountains and ends in the sea."
 CHINESE = "这条河发源于山中流入大海是国家最长的河流"
 RUSSIAN = "Река начинается здесь"
+HINDI = "बरगद की शाखाओं से जड़ें नीचे लटकती हैं और मोटी होकर पेड़ को सहारा देती हैं"
+TAMIL = "வீட்டின் முன் ஒரு மரம் இருக்கிறது"
+ROMAN = "bargad ki shakhaon se jaden niche latakti hain"
 
 
 def judged(output: str, lang: str | None = "en", **changes: object) -> Drop | None:
@@ -24,6 +27,13 @@ def judged(output: str, lang: str | None = "en", **changes: object) -> Drop | No
         (ENGLISH, "zh", Drop("wrong_script", "assistant: LATIN 100%")),
         (RUSSIAN, "ru", None),
         (RUSSIAN, "python", None),
+        (HINDI, "hi", None),
+        (TAMIL, "ta-IN", None),
+        (HINDI, "ta", Drop("wrong_script", "assistant: DEVANAGARI 100%")),
+        (TAMIL, "tagalog", None),
+        (ROMAN, "hi_Latn", None),
+        (HINDI, "hi-Latn", Drop("wrong_script", "assistant: DEVANAGARI 100%")),
+        (ROMAN, "hi", Drop("wrong_script", "assistant: LATIN 100%")),
         (RUSSIAN, None, None),
         (CHINESE[:10], "en", None),
         (f"{CHINESE}\n```\n{ENGLISH * 5}\n```\nhttps://example.com/{'x' * 90}", "zh", None),

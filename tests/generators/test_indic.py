@@ -109,6 +109,24 @@ def test_a_cell_that_fails_a_check_says_which(replies, code, ask, script) -> Non
     assert (row.code if isinstance(row, Drop) else None) == code
 
 
+@pytest.mark.parametrize(
+    ("replies", "code"),
+    [
+        ({"toxic": "toxic", "answer": "No.", "safe": "safe"}, None),
+        ({"toxic": "harmless"}, "prompt_harmless"),
+        ({"toxic": "toxic", "answer": "Sure!", "safe": "unsafe"}, "answer_unsafe"),
+    ],
+)
+def test_what_a_person_wrote_is_declined_as_it_is(replies, code, ask, script) -> None:
+    engine = script({KEYS[name]: [replies[name]] for name in KEYS if name in replies})
+    row = {"language": "Hindi", "instruction": " Rude! {x} <|im_end|>\n### Traits? "}
+    (found,) = ask(IndicToxic(), row, engine)
+    assert (found.code if isinstance(found, Drop) else None) == code
+    if code is None:
+        assert found["instruction"] == row["instruction"].strip()
+        assert (found["output"], found["content"], found["style"]) == ("No.", None, None)
+
+
 @pytest.mark.parametrize("name", ["indic", "indic_toxic"])
 def test_the_recipes_add_up(name, engine, tmp_path) -> None:
     def answer(prompt: str, draw: int) -> str:

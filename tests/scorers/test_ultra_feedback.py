@@ -129,7 +129,8 @@ def test_what_is_no_critique_is_none(reply, ask, script) -> None:
 def paired(scores, outputs=("An oak.", "A tree", "A stone."), **changes):
     table = pa.table({
         "id": ["c", "b", "a"], "instruction": ["Name a tree."] * 3, "input": ["Tall."] * 3,
-        "output": list(outputs), "scores.ultra_feedback.mean": pa.array(scores, pa.float64()),
+        "output": list(outputs), "gen": [{"model": name} for name in "cba"],
+        "scores.ultra_feedback.mean": pa.array(scores, pa.float64()),
     })  # fmt: skip
     return UltraFeedbackPairs(**changes).decide(table).to_pylist()
 
@@ -141,6 +142,7 @@ def test_the_best_is_preferred_to_the_worst() -> None:
     pair = rows[1]
     assert (pair["chosen"], pair["rejected"], pair["margin"]) == ("A tree", "A stone.", 1.5)
     assert pair["prompt"] == "Name a tree.\n\nTall."
+    assert (pair["chosen_from"], pair["rejected_from"]) == ("b", "a"), "who wrote them"
     assert [row["keep"] for row in paired([4.0, 4.0, 1.0])] == [False, True, False], "lowest id"
 
 

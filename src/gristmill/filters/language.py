@@ -3,7 +3,8 @@
 Source: Lui and Baldwin, "langid.py: An Off-the-shelf Language Identification Tool" (2012), in the
 version of Barbaresi (py3langid), which carries its model of 140 languages.
 Differs from the tool: addresses and closed code blocks are not looked at, and what it is unsure
-about stays. `filters.script` is cheaper where the languages have scripts of their own.
+about stays, and so does a language in another script than its own (`hi-Latn`), of which the model
+knows nothing. `filters.script` is cheaper where the languages have scripts of their own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import Field
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
-from gristmill.text.scripts import LINK
+from gristmill.text.scripts import LINK, scripts_of
 from gristmill.text.turns import Spoken, preferred
 
 READ = 400
@@ -32,7 +33,7 @@ class Language(RowStage):
     Of a pair the preferred answer is the last turn.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_language"})
 
     lang: str | None = Field(default=None, pattern="^[a-z]{2,3}$")
@@ -46,7 +47,10 @@ class Language(RowStage):
 
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Ask about one turn after the other."""
-        wanted = self.lang or (row.get("lang") or "").lower().replace("_", "-").partition("-")[0]
+        told = (self.lang or row.get("lang") or "").lower().replace("_", "-")
+        wanted = told.partition("-")[0]
+        if scripts_of(told) != scripts_of(wanted):
+            return {}
         for turn in preferred(row) if wanted else ():
             text = LINK.sub(" ", fold_fences(turn["content"]))[:READ]
             if sum(map(str.isalpha, text)) < self.min_letters:

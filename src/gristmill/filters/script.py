@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
-from gristmill.text.scripts import LINK, OF_LANGUAGE, scripts
+from gristmill.text.scripts import LINK, OF_LANGUAGE, scripts, scripts_of
 from gristmill.text.turns import Spoken, preferred
 
 
@@ -26,12 +26,12 @@ class Script(RowStage):
     Of a pair the preferred answer is the last turn.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_script"})
 
     lang: str | None = None
-    """Language of all rows, such as `en`; None takes a row's own `lang`, and a row stays where
-    that names no language we know."""
+    """Language of all rows, such as `en`; None takes a row's own `lang`, which may name a script as
+    `hi-Latn` does, and a row stays where that names no language we know."""
     min_rate: float = Field(default=0.7, ge=0, le=1)
     """Share (0..1) of a turn's letters that must be of the language's scripts. Our choice: names
     and terms stay below the rest."""
@@ -47,7 +47,7 @@ class Script(RowStage):
 
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Count the letters of one turn after the other."""
-        wanted = OF_LANGUAGE.get(self.lang or (row.get("lang") or "").lower()[:2].rstrip("-_"), ())
+        wanted = scripts_of(self.lang or row.get("lang") or "")
         is_latin = "LATIN" in wanted
         for turn in preferred(row) if wanted else ():
             if is_latin and turn["content"].isascii():

@@ -2,10 +2,10 @@
 
 Source: Khan et al., "IndicLLMSuite: A Blueprint for Creating Pre-training and Fine-Tuning Datasets
 for Indian Languages", arXiv:2403.06350, section 4; `AI4Bharat/IndicLLMSuite` (MIT).
-`generators.indic_toxic` builds its second toxic set; `generators.okapi` translates sets.
+`generators.indic_conv` is its Wiki-Conv, `generators.indic_toxic` builds both toxic sets; recipe
+`indic_translated` translates and romanises, `indic_wordnet` has its rows of a dictionary.
 Differs from the paper: the conversation is in the passage's language from the start; a user who
-repeats or takes leave ends it. Its romanised texts, one-model conversations (Wiki-Conv), rows of a
-dictionary (IndoWordNet), human toxic prompts and corpus for pre-training are not built.
+repeats or takes leave ends it. Its corpus for pre-training holds no instructions and is not built.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""IndicLLMSuite's Toxic-Matrix: toxic prompts for every mix of traits, and answers that decline.
+"""IndicLLMSuite's toxic sets: prompts of people, or for every mix of traits, that are declined.
 
 Source: Khan et al., "IndicLLMSuite: A Blueprint for Creating Pre-training and Fine-Tuning Datasets
 for Indian Languages", arXiv:2403.06350, section 4 (HHRLHF-T and Toxic-Matrix).
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from itertools import product
-from typing import ClassVar, TypedDict
+from typing import ClassVar, NotRequired, TypedDict
 
 from pydantic import Field
 
@@ -54,9 +54,10 @@ MARKS = heads([WRITE])
 
 
 class Language(TypedDict):
-    """What it reads: a language by its name."""
+    """What it reads: a language by its name, and what a person wrote, if the row has that."""
 
     language: str
+    instruction: NotRequired[str | None]
 
 
 class Declined(TypedDict):
@@ -65,15 +66,19 @@ class Declined(TypedDict):
     instruction: str
     output: str
     gen: Gen
-    content: str
-    target: str
-    style: str
+    content: str | None
+    target: str | None
+    style: str | None
+    """Its cell of the matrix; None where a person wrote the prompt."""
 
 
 class IndicToxic(RowStage):
-    """Make a row per cell of the matrix and sample; a cell that fails a check says which."""
+    """Make a row per cell of the matrix and sample; a cell that fails a check says which.
 
-    version: ClassVar[int] = 2
+    A row that brings an instruction makes one row, of what a person asked.
+    """
+
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
         "template_leak", "prompt_harmless", "answer_unsafe"
     }  # fmt: skip
@@ -96,6 +101,8 @@ class IndicToxic(RowStage):
 
     async def __call__(self, row: Language, ctx: Context) -> list[Declined | Drop]:
         """Ask for all cells at once."""
+        if asked := (row.get("instruction") or "").strip():
+            return [await self._declined(asked, (None, None, None), ctx)]
         cells = product(self.contents, self.targets, self.styles, range(self.samples))
         asks = (
             self._cell(row["language"], cell[:3], ctx.branch(i)) for i, cell in enumerate(cells)
@@ -110,9 +117,15 @@ class IndicToxic(RowStage):
         message = await complete(ctx.llm("attacker"), [user(asked)], self.sampling)
         if isinstance(message, Drop):
             return message
-        text, llm = message.text.strip(), ctx.llm("judge")
+        text = message.text.strip()
         if mark := leak(text, MARKS):
             return Drop("template_leak", f"{mark}: {text}")
+        return await self._declined(text, cell, ctx)
+
+    async def _declined(
+        self, text: str, cell: tuple[str, str, str] | tuple[None, None, None], ctx: Context
+    ) -> Declined | Drop:
+        llm, (content, target, style) = ctx.llm("judge"), cell
         said = await judge(llm, [user(IS_TOXIC.format(text=text))], {"toxic", "harmless"})
         if isinstance(said, Drop) or said == "harmless":
             return said if isinstance(said, Drop) else Drop("prompt_harmless", text)

@@ -3,8 +3,9 @@
 Source: Xu et al., "Magpie: Alignment Data Synthesis from Scratch by Prompting Aligned LLMs with
 Nothing", arXiv:2406.08464, section 2; `magpie-align/magpie` (code MIT) for stops and cleaning.
 Differs from the paper: first-token logits are as they come, Markdown is not kept from beginning a
-question; one that ends with a colon, or is an answer, leaves before it is answered; pairs for
-preferences are not made here.
+question; one that ends with a colon, or is an answer, leaves before it is answered. A row costs
+four calls as shipped: one tags it three ways, and safety, reward and language are stages to add
+(the recipe says how). Pairs for preferences are the recipe `magpie_pairs`.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, Literal, NotRequired, TypedDict
 import pyarrow as pa
 from pydantic import Field
 
+from gristmill.engines.requests import Gen
 from gristmill.pipelines.stage import TableStage, decisions
 from gristmill.text.turns import question
 
@@ -22,6 +23,7 @@ class Answered(TypedDict):
     instruction: str
     input: NotRequired[str | None]
     output: str | None
+    gen: NotRequired[Gen | None]
 
 
 class Pair(TypedDict):
@@ -32,11 +34,15 @@ class Pair(TypedDict):
     rejected: str
     margin: float
     """Of the two scores."""
+    chosen_from: str | None
+    """The model that wrote the answer, as `gen` says."""
+    rejected_from: str | None
 
 
 class UltraFeedbackPairs(TableStage):
     """Make one row of all siblings; those without a gap between them leave."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = frozenset({"no_pair"})
     scope: ClassVar[Literal["table", "siblings"]] = "siblings"
 
@@ -50,7 +56,7 @@ class UltraFeedbackPairs(TableStage):
         return super().reads() | {self.by}
 
     def decide(self, table: Annotated[pa.Table, Answered]) -> Annotated[pa.Table, Pair]:
-        """(n, 5) -> (n, 8): the best row stays; of equal ones the lowest id."""
+        """(n, 6) -> (n, 10): the best row stays; of equal ones the lowest id."""
         rows = table.to_pylist()
         scores: list[float] = [row[self.by] or 0.0 for row in rows]
         rated = [
@@ -69,6 +75,9 @@ class UltraFeedbackPairs(TableStage):
             asked = question(best["instruction"], best.get("input"))
             pair = {"prompt": asked, "chosen": best["output"], "rejected": worst["output"]}
             pair["margin"] = float(gap)
+            pair["chosen_from"], pair["rejected_from"] = (
+                (row.get("gen") or {}).get("model") for row in (best, worst)
+            )
         columns = {
             name: pa.array([pair[name] if kept else None for kept in keep], kind)
             for name, kind in self.writes().items()

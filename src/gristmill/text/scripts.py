@@ -13,7 +13,15 @@ LANGUAGES = {
     "cs da de en es et fi fr hr hu id it ms nl no pl pt ro sk sl sv sw tr vi": ("LATIN",),
     "be bg mk ru sr uk": ("CYRILLIC",),
     "ar fa ur": ("ARABIC",),
-    "hi mr ne": ("DEVANAGARI",),
+    "hi mr ne sa": ("DEVANAGARI",),
+    "as bn": ("BENGALI",),
+    "pa": ("GURMUKHI",),
+    "gu": ("GUJARATI",),
+    "or": ("ORIYA",),
+    "ta": ("TAMIL",),
+    "te": ("TELUGU",),
+    "kn": ("KANNADA",),
+    "ml": ("MALAYALAM",),
     "zh": ("CJK",),
     "ja": ("HIRAGANA", "KATAKANA", "CJK", "KATAKANA-HIRAGANA"),
     "ko": ("HANGUL",),
@@ -23,6 +31,16 @@ LANGUAGES = {
 }
 OF_LANGUAGE = {code: names for codes, names in LANGUAGES.items() for code in codes.split()}
 """ISO 639-1 code -> the scripts of a language."""
+
+
+def scripts_of(lang: str) -> tuple[str, ...]:
+    """Return the scripts of a language, which a tag may name; none where we know no such language.
+
+    >>> scripts_of("hi-IN"), scripts_of("hi-Latn"), scripts_of("xx")
+    (('DEVANAGARI',), ('LATIN',), ())
+    """
+    code, *more = lang.lower().replace("_", "-").split("-")
+    return ("LATIN",) if "latn" in more else OF_LANGUAGE.get(code, ())
 
 
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
