@@ -3,15 +3,16 @@
 Goals: at least 3 times the public scripts' way (Cherry_LLM, Superfiltering: `model(ids, labels)`
 once with the instruction and once without) with a random model of 1.3M parameters, same rows, same
 precision, values equal to 1e-3; and at least 0.6 of what the machine's matrix products allow with
-the demo model. On two quiet cores it was 3.4 and 0.67; 3.8 and 0.69 by processor time.
+the demo model. `README.md` says what was found.
 
 Our arm is the stage with everything behind it: templates, tokens, batches, one durable answer per
 pass. The baseline may use the number of threads that serves it best. Arms alternate; processor time
 is told beside wall time, because it says more on a busy machine. The limit is the multiply-adds of
 all passes (weights at every position, but behind the last attention at response positions only, as
-for the vocabulary; attention) over the rate of a large float32 product, measured before each arm.
-`--vllm` also times the same stage with vLLM, which scores by `prompt_logprobs`; its start does not
-count. The rows are Alpaca's, from the folder that GRISTMILL_DATA names.
+for the vocabulary; attention; not what the first layer looks up) over the rate of a large float32
+product, measured before each arm. Both arms have a run's patient collector of garbage, which else
+stops all threads for 0.4 to 0.7 of our 6 seconds. `--vllm` also times the same stage with vLLM,
+which scores by `prompt_logprobs`. The rows are Alpaca's, from the folder that GRISTMILL_DATA names.
 
     python benchmarks/ifd.py [--quick] [--json] [--vllm] [--rows 1000]
 """
@@ -35,6 +36,7 @@ from telling import data_folder, machine, tell
 from gristmill.engines.client import Client
 from gristmill.engines.lanes import quiet_loading
 from gristmill.engines.logprobs import Logprobs
+from gristmill.engines.loop import patient_collector
 from gristmill.engines.models import locate
 from gristmill.engines.requests import Score
 from gristmill.engines.vllm import Vllm
@@ -173,7 +175,10 @@ def work(engine: Logprobs, rows: Sequence[dict[str, Any]]) -> float:
     wide = n_heads * (getattr(config, "head_dim", None) or config.hidden_size // n_heads)
     inner = sum(p.numel() for name, p in model.named_parameters() if ".layers." in name)
     behind = inner / config.num_hidden_layers
-    behind -= 2 * config.hidden_size * wide * config.num_key_value_heads / n_heads
+    keys = 2 * config.hidden_size * wide * config.num_key_value_heads / n_heads
+    behind -= keys
+    if getattr(engine._live.quick, "first", None) is not None:
+        inner -= config.hidden_size * wide + keys
     head = config.hidden_size * config.vocab_size
     total = 0.0
     for row in rows:
@@ -217,8 +222,7 @@ async def compare(name: str, model: str, rows: list[Any], arms: int, *, vllm: bo
     trials = {n: reference(n, engine, plain, rows[:30])[0][0] for n in sorted({1, cores})}
     threads = min(trials, key=trials.__getitem__)
     await score_all(engine, rows[:200])
-    ours, theirs, rates = list[Took](), list[Took](), list[Took]()
-    far = 0.0
+    ours, theirs, rates, far = list[Took](), list[Took](), list[Took](), 0.0
     for _ in range(arms):
         rates.append(product_rate(cores))
         took, found = await score_all(engine, rows)
@@ -229,14 +233,10 @@ async def compare(name: str, model: str, rows: list[Any], arms: int, *, vllm: bo
     flops = work(engine, rows)
     await engine.stop()
     beside = await with_vllm(model, rows, found) if vllm else {}
-    ratios, by_processor = (
-        [ours[i][clock] / theirs[i][clock] for i in range(arms)] for clock in (0, 1)
-    )
-    limits = [[rate[clock] / (flops / len(rows)) for rate in rates] for clock in (0, 1)]
-    shares = [
-        [mine[clock] / limit for mine, limit in zip(ours, limits[clock], strict=True)]
-        for clock in (0, 1)
-    ]
+    both = (0, 1)
+    ratios, by_processor = ([ours[i][c] / theirs[i][c] for i in range(arms)] for c in both)
+    limits = [[rate[c] / (flops / len(rows)) for rate in rates] for c in both]
+    shares = [[ours[i][c] / limits[c][i] for i in range(arms)] for c in both]
     return {
         "model": name,
         "parameters": sum(p.numel() for p in plain.parameters()),
@@ -274,7 +274,7 @@ def main() -> None:
     rows, arms = read_rows(200 if args.quick else args.rows), 5
     print(f"{machine('torch', 'transformers')}, {len(rows)} rows, {arms} alternating arms")
     told = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, patient_collector():
         models = [("random", str(make_model(Path(folder) / "random", rows))), ("demo", "demo")]
         for name, model in models[: 1 if args.quick else 2]:
             told.append(asyncio.run(compare(name, model, rows, arms, vllm=args.vllm)))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from gristmill.engines.plain_llama import plain_llama
+from gristmill.engines.plain_llama import LOOKED_UP, plain_llama
 
 
 def llama(**changes: Any) -> Any:
@@ -47,7 +47,8 @@ def test_the_logits_are_those_of_transformers(changes) -> None:
     rows, places = torch.tensor([0, 0, 2, 1]), torch.tensor([0, 39, 17, 5])
     with torch.inference_mode():
         wanted = model(input_ids=ids).logits[rows, places]
-        torch.testing.assert_close(quick(ids, rows, places), wanted, atol=1e-5, rtol=1e-4)
+        found = quick.logits(quick(ids, rows, places))
+        torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -74,3 +75,20 @@ def test_a_config_that_tells_no_turning_is_left_to_transformers() -> None:
     model = llama()
     del model.config.rope_parameters  # as in transformers 4
     assert plain_llama(model, 64) is None
+
+
+def test_a_large_vocabulary_is_not_looked_up_and_gives_the_same() -> None:
+    import torch
+
+    model, ids = llama(), torch.tensor([[5, 96, 0, 31]])
+    rows, places = torch.zeros(4, dtype=torch.long), torch.arange(4)
+    quick = plain_llama(model, 64)
+    large = plain_llama(llama(vocab_size=LOOKED_UP // 96 + 1), 64)
+    assert quick
+    assert large
+    assert large.first is None
+    assert quick.first.shape == (97, 96)
+    with torch.inference_mode():
+        known = quick(ids, rows, places)
+        quick.first = None
+        torch.testing.assert_close(quick(ids, rows, places), known)

@@ -23,7 +23,7 @@ from gristmill.engines.loaded import Loaded, window_of
 from gristmill.engines.logprobs import MAX_LOGITS
 from gristmill.engines.models import fingerprint, locate
 from gristmill.engines.provenance import origin
-from gristmill.engines.reader import NOT_FINITE, Reader, Span, parts, split
+from gristmill.engines.reader import NOT_FINITE, Reader, Span, split
 from gristmill.engines.requests import Answer, LogProbs, Op
 from gristmill.engines.spans import Spans
 from gristmill.errors import EngineError, RecipeError
@@ -107,8 +107,8 @@ class Divergence(Loaded):
         import torch
 
         with torch.inference_mode():
-            first, second = (reader.read(spans)[0] for reader in self._readers)
-            found = torch.cat([jensen_shannon(*pair) for pair in parts(first, second)])
+            pairs = zip(*(reader.read(spans) for reader in self._readers), strict=True)
+            found = torch.cat([jensen_shannon(a, b) for (a, _), (b, _) in pairs])
             by_span = split(found, spans)
         return [
             Divergences(values.tolist(), span.start, span.n_response)
