@@ -22,10 +22,8 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
-from gristmill.text.numbered import numbered
 from gristmill.text.pools import rows_where
-from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.rouge import rouge_l
+from gristmill.text.rewrites import REWRITE_FLAWS, listed
 
 TARGETED = """A model fails at instructions of one label. Write new ones of the same label, at \
 least as complex as the examples, but about other things than they and each other are, so that it \
@@ -43,8 +41,6 @@ list of instructions, without answers.
 
 ### New instructions"""
 MARKERS = markers([TARGETED]) - {"How many", "Label"}  # which instructions have as well
-COPIED = 0.7
-"""ROUGE-L above which a new instruction is one of the examples."""
 
 
 class Weak(NamedTuple):
@@ -134,17 +130,12 @@ class InfinitySubject(RowStage):
         said = TARGETED.format(n=self.n, label=label, examples=shown)
         ask: list[Message] = [{"role": "user", "content": said}]
         reply = await complete(ctx.llm("generator"), ask, self.sampling, whole=False)
-        if isinstance(reply, Drop) or not (items := numbered(reply.text)):
-            return [reply if isinstance(reply, Drop) else Drop("no_list", reply.text)]
-        made = [self._task(text, label, examples, reply.gen) for text in items]
-        made[self.n :] = [Drop("over_limit", text) for text in items[self.n :]]
-        if reply.finish_reason == "length":
-            made[-1] = Drop("cut_off", items[-1])
-        return made
-
-    def _task(self, text: str, label: str, examples: list[str], gen: Gen) -> Task | Drop:
-        if flaw := rewrite_flaw(text, "", MARKERS):
-            return Drop(*flaw)
-        if copied := next((one for one in examples if rouge_l(text, one) > COPIED), None):
-            return Drop("copied_example", f"{text} is like: {copied}")
-        return Task(instruction=text, input=None, labels=[label], gen=gen)
+        if isinstance(reply, Drop):
+            return [reply]
+        is_cut = reply.finish_reason == "length"
+        return [
+            Drop(flaw, text)
+            if flaw
+            else Task(instruction=text, input=None, labels=[label], gen=reply.gen)
+            for flaw, text in listed(reply.text, examples, MARKERS, self.n, is_cut=is_cut)
+        ]

@@ -24,9 +24,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.leaks import markers
-from gristmill.text.numbered import numbered
-from gristmill.text.rewrites import REWRITE_FLAWS, rewrite_flaw
-from gristmill.text.rouge import rouge_l
+from gristmill.text.rewrites import REWRITE_FLAWS, listed
 
 PROMPT = """A student lacks a skill. Write new questions by which it can be learned. Each takes the
 skill, is complete in itself, has one short final answer, and is about other things than the
@@ -43,8 +41,6 @@ examples and each other are. Reply with a numbered list of questions, without an
 
 ### New questions"""
 MARKERS = markers([PROMPT]) - {"Skill", "Examples"}
-COPIED = 0.7
-"""ROUGE-L above which a new question is one of the examples."""
 BANK = Path(__file__).with_suffix(".examples.jsonl")
 
 
@@ -102,25 +98,17 @@ class StatSyn(RowStage):
         if not pool:
             return [Drop("no_example", f"the bank has no question of '{skill}'")]
         shown = ctx.rng.sample(pool, min(self.shots, len(pool)))
-        listed = "\n".join(f"- {text}" for text in shown)
-        said = PROMPT.format(n=self.n, skill=skill, examples=listed)
+        examples = "\n".join(f"- {text}" for text in shown)
+        said = PROMPT.format(n=self.n, skill=skill, examples=examples)
         ask: list[Message] = [{"role": "user", "content": said}]
         reply = await complete(ctx.llm("teacher"), ask, self.sampling, whole=False)
-        if isinstance(reply, Drop) or not (items := numbered(reply.text)):
-            return [reply if isinstance(reply, Drop) else Drop("no_list", reply.text)]
-        made = [_question(text, skill, shown, reply.gen) for text in items]
-        made[self.n :] = [Drop("over_limit", text) for text in items[self.n :]]
-        if reply.finish_reason == "length":
-            made[-1] = Drop("cut_off", items[-1])
-        return made
-
-
-def _question(text: str, skill: str, shown: list[str], gen: Gen) -> Question | Drop:
-    if flaw := rewrite_flaw(text, "", MARKERS):
-        return Drop(*flaw)
-    if copied := next((one for one in shown if rouge_l(text, one) > COPIED), None):
-        return Drop("copied_example", f"{text} is like: {copied}")
-    return Question(instruction=text, gen=gen, skill=skill)
+        if isinstance(reply, Drop):
+            return [reply]
+        is_cut = reply.finish_reason == "length"
+        return [
+            Drop(flaw, text) if flaw else Question(instruction=text, gen=reply.gen, skill=skill)
+            for flaw, text in listed(reply.text, shown, MARKERS, self.n, is_cut=is_cut)
+        ]
 
 
 @lru_cache(maxsize=4)
