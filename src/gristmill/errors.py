@@ -10,6 +10,7 @@ GristmillError              1  a bug of a stage or of gristmill
 ├── LedgerError             1  rows are lost or counted twice
 ├── EngineError             1  a machine failed: the model or sandbox could not be called at all
 │   ├── EngineLost             the engine itself is gone: it is started again, then asked again
+│   ├── EngineExhausted        it was asked as often as one request may be
 │   └── EngineRefused          it will not answer this request: asking again cannot help
 │       └── PromptRefused      the model's template cannot write this conversation
 ├── ToolFailed              1  a server gave no answer to a call; the row is rejected
@@ -64,6 +65,10 @@ class EngineError(GristmillError):
 
 class EngineLost(EngineError):
     """The engine behind a request is gone, and every request that it held with it."""
+
+
+class EngineExhausted(EngineError):
+    """The engine was asked as often as one request may be; another run may ask again."""
 
 
 class EngineRefused(EngineError):

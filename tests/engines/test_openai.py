@@ -14,6 +14,7 @@ import httpx
 import pytest
 from pydantic import BaseModel, PrivateAttr, ValidationError, field_validator
 
+from gristmill.engines.client import Client
 from gristmill.engines.named import build_engines
 from gristmill.engines.openai import OpenAI
 from gristmill.engines.requests import Choice, Completion, Generate, Message, Sampling
@@ -29,6 +30,7 @@ from gristmill.errors import (
 from gristmill.generators.responses import Responses
 from gristmill.pipelines import Context
 from gristmill.pipelines.replies import complete, fill
+from gristmill.storage.answers import Answers
 
 ASK: list[Message] = [{"role": "user", "content": "Hi"}]
 HOT = Sampling(0.7, max_tokens=9, stop=("END",))
@@ -182,6 +184,39 @@ def test_a_server_that_stays_away_fails_after_its_attempts(using: Any) -> None:
     with pytest.raises(EngineError, match="did not answer in 3 attempts: ConnectError refused"):
         using(refuse, Generate(ASK, HOT), attempts=3)
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(503),
+        httpx.Response(200, text="<html>"),
+        httpx.Response(200, json={"choices": "none"}),
+        httpx.Response(200, json={"choices": []}),
+    ],
+)
+def test_no_reply_is_posted_for_more_often_than_attempts_say(
+    reply: httpx.Response, tmp_path: Path
+) -> None:
+    posts = []
+
+    def serve(asked: httpx.Request) -> httpx.Response:
+        posts.append(asked.method)
+        return reply
+
+    engine, answers = OpenAI(model="m", backoff_s=0, attempts=4), Answers(tmp_path / "a.sqlite")
+    engine._transport = httpx.MockTransport(serve)
+
+    async def go() -> None:
+        try:
+            await Client(engine, answers).ask(Generate(ASK, HOT))
+        finally:
+            await engine.stop()
+
+    with pytest.raises(EngineError, match=r"did not answer in 4 attempts|without choices"):
+        asyncio.run(go())
+    answers.close()
+    assert posts.count("POST") <= 4
 
 
 @pytest.mark.parametrize(

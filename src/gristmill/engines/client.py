@@ -16,6 +16,7 @@ from gristmill.engines.requests import Answer, Request
 from gristmill.engines.suspects import Suspects
 from gristmill.errors import (
     EngineError,
+    EngineExhausted,
     EngineLost,
     EngineRefused,
     GristmillError,
@@ -228,7 +229,8 @@ class Client:
                 tries.losses += 1
             except EngineError as error:
                 tries.errors += 1
-                if tries.errors >= self.attempts or isinstance(error, EngineRefused):
+                is_final = isinstance(error, EngineRefused | EngineExhausted)
+                if tries.errors >= self.attempts or is_final:
                     raise
             else:
                 return made

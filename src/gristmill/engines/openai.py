@@ -21,7 +21,7 @@ from gristmill.engines.http_replies import FILTERED, first, likeliest, names, re
 from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
 from gristmill.engines.schemas import response_format, unwrapped
 from gristmill.engines.seeing import with_images
-from gristmill.errors import EngineError, EngineRefused, RequirementError
+from gristmill.errors import EngineError, EngineExhausted, EngineRefused, RequirementError
 from gristmill.storage.ids import digest
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ class OpenAI(Engine):
     """Requests on the wire at once."""
     timeout_s: float = Field(default=600.0, gt=0)
     """For one answer."""
-    attempts: int = Field(default=6, ge=1)
-    """Tries before the request fails."""
+    attempts: int = Field(default=8, ge=1)
+    """Posts before the request fails: two minutes in which a server may start again."""
     backoff_s: float = Field(default=1.0, ge=0)
     """Wait before the second try; doubled each time, 60 at most."""
     top_logprobs: int = Field(default=20, ge=1)
@@ -288,7 +288,7 @@ class OpenAI(Engine):
                 raise
             except EngineError as error:  # no answer: a page of something in between, or half of it
                 why = str(error).removeprefix(f"{url} ")
-        raise EngineError(f"{url} did not answer in {self.attempts} attempts: {why}")
+        raise EngineExhausted(f"{url} did not answer in {self.attempts} attempts: {why}")
 
     async def _post(self, url: str, body: dict[str, Any], key: str) -> httpx.Response:
         """Post as soon as a client is free."""
