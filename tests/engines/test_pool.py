@@ -18,9 +18,11 @@ from gristmill.engines.base import Engine
 from gristmill.engines.host import Host
 from gristmill.engines.planner import Waiting
 from gristmill.engines.pool import Pool
+from gristmill.engines.remote import Remote
 from gristmill.engines.replica import Replica
 from gristmill.engines.requests import Completion, Generate, Op, Sampling
-from gristmill.errors import EngineError, EngineLost, InputError, RequirementError
+from gristmill.engines.suspects import WORD, Suspects
+from gristmill.errors import EngineError, EngineLost, EngineRefused, InputError, RequirementError
 from tests.engines.test_leases import fast
 
 
@@ -225,6 +227,45 @@ def test_who_is_asked_alone_goes_to_an_engine_that_did_not_just_die() -> None:
         replica.actor.end()
 
     assert fast(go()) == [False, True]
+
+
+class Deadly(Frail):
+    """Kills the actor that it is in, whatever it is asked but the harmless word."""
+
+    replicas: Any = Field(default_factory=list)
+
+    async def generate(self, request: Generate) -> Completion:
+        me, actors = asyncio.current_task(), [actor for one in self.replicas for actor in one.made]
+        if request != WORD:
+            next(actor for actor in actors if me in actor.host._tasks.values()).end()
+        return await super().generate(request)
+
+
+@pytest.mark.parametrize(("n", "at_once"), [(1, 80), (2, 80), (3, 1), (3, 20)])
+def test_nothing_but_killers_gives_no_actor_up_and_fails_each_with_its_reason(n, at_once) -> None:
+    async def go() -> list[Any]:
+        engine = Deadly()
+        pool, replicas = await opened(engine, n)
+        engine.replicas.extend(replicas)
+        remote = Remote(engine=engine)
+        remote._pool, suspects = pool, Suspects(remote)
+
+        async def ask(i: int) -> Any:
+            for losses in range(4):
+                try:
+                    return await suspects.ask(request(str(i)), losses)
+                except EngineLost:
+                    continue
+
+        found = []
+        for first in range(0, 80, at_once):
+            some = map(ask, range(first, first + at_once))
+            found += await asyncio.gather(*some, return_exceptions=True)
+        assert not any(replica.is_given_up for replica in replicas)
+        await pool.stop()
+        return found
+
+    assert {type(one) for one in fast(go())} == {EngineRefused}
 
 
 def test_a_bug_on_the_way_leaves_nobody_waiting_and_no_actor() -> None:

@@ -96,6 +96,9 @@ class Engine(BaseModel, ABC):
     def withdraw(self) -> None:
         """Let requests that are not begun raise `leases.Withdrawn`: they are asked again later."""
 
+    def acquit(self) -> None:
+        """Count no death so far against it: a request was to blame."""
+
     async def pids(self) -> list[list[int]]:
         """Return the processes that it runs in besides this one, of every actor its own first."""
         return []

@@ -108,6 +108,12 @@ class Pool:
         """Give up what no actor has yet."""
         fail([future for _, future in self._waiting.clear()], Withdrawn())
 
+    def acquit(self) -> None:
+        """Begin to count deaths anew: an actor that nothing is sent to cannot answer for itself."""
+        for replica in self.replicas:
+            if not replica.is_given_up:
+                replica.deaths = 0
+
     def ask(self, request: Request) -> asyncio.Future[Any]:
         """Queue one request; it leaves in its turn."""
         loop = asyncio.get_running_loop()
@@ -222,9 +228,11 @@ class Pool:
         lost, replica.in_hand, replica.is_ready = replica.in_hand, {}, False
         self._said = await replica.last_words() or why
         log.error("engine=%s lost_requests=%d said=%s", replica.name, len(lost), self._said)
-        for _, future in lost.values():
-            if not future.done():
-                future.set_exception(EngineLost(f"the engine's process is gone: {self._said}"))
+        held = [future for _, future in lost.values()]
+        if all(one.deaths for one in self.replicas if not one.is_given_up):
+            # None has answered since it died: what waits may kill them all, a window each time.
+            held += [future for _, future in self._waiting.clear()]
+        fail(held, EngineLost(f"the engine's process is gone: {self._said}"))
         try:
             await replica.restart()
         except GristmillError as error:

@@ -119,6 +119,11 @@ class Remote(Engine):
         if self._pool is not None:
             self._pool.withdraw()
 
+    def acquit(self) -> None:
+        """Let no actor be given up for deaths so far."""
+        if self._pool is not None:
+            self._pool.acquit()
+
     async def metrics(self) -> dict[str, float]:
         """Return the counters of all actors, added up."""
         now = await self._pool.metrics() if self._pool else {}

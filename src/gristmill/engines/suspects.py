@@ -91,6 +91,7 @@ class Suspects:
             self._lone_deaths += 1
             await self._prove(error)
             self._killers[_name(request)] = str(error)
+            self.engine.acquit()
             log.error("engine_died_of=%s said=%s", _name(request), error)  # noqa: TRY400
             raise _refused(str(error)) from error
         self._lone_deaths = 0

@@ -40,6 +40,10 @@ class Turns:
         """Give up what waits for room."""
         fail([future for _, future in self._waiting.clear()], Withdrawn())
 
+    def acquit(self) -> None:
+        """Say so to the engine."""
+        self.engine.acquit()
+
     def ask(self, request: Request) -> asyncio.Future[Any]:
         """Queue one request; it leaves in its turn."""
         loop = asyncio.get_running_loop()
