@@ -48,7 +48,7 @@ from gristmill.pipelines.stage import Drop, RowStage
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import slow_server
-from slow_server import BUSY_RATE, MEDIAN_S, SIGMA, free_port, get, in_flight, server
+from slow_server import BUSY_RATE, MEDIAN_S, SIGMA, free_port, get, in_flight, server, watching
 
 EVOLUTIONS = 2
 MAX_TOKENS = 64
@@ -192,14 +192,20 @@ def distilabel() -> Iterator[tuple[Path, str]]:
 Arm = Callable[[], tuple[float, int]]
 
 
-def taking_turns(arms: dict[str, Arm], rounds: int, n: int, log: str = "") -> dict[str, Any]:
-    """Run every arm so many times, alternating; return what each did."""
+def taking_turns(
+    arms: dict[str, Arm], rounds: int, n: int, log: Callable[[], list[tuple[float, int]]]
+) -> dict[str, Any]:
+    """Run every arm so many times, alternating; return what each did, and its requests in flight.
+
+    `log` gives what the server held since it was called last: (seconds, requests).
+    """
     found: dict[str, list[dict[str, Any]]] = {name: [] for name in arms}
     for _ in range(rounds):
         for name, arm in arms.items():
+            log()
             took, rows = arm()
             one = {"wall_s": round(took, 2), "rows_lost": n * EVOLUTIONS - rows}
-            found[name].append(one | (in_flight(json.loads(get(log))) if log else {}))
+            found[name].append(one | in_flight(log()))
             print(f"{name}: {one}", flush=True)
     walls = {name: statistics.median(one["wall_s"] for one in found[name]) for name in arms}
     ratios = {name: round(walls[name] / walls["gristmill"], 2) for name in arms}
@@ -217,8 +223,8 @@ def latency(python: Path, n: int, rounds: int) -> dict[str, Any]:
             "gristmill": lambda: ours(engine(), n),
             "gristmill, 512 in flight": lambda: ours(engine(max_in_flight=512), n),
         }
-        get(f"http://127.0.0.1:{port}/log")
-        return taking_turns(arms, rounds, n, f"http://127.0.0.1:{port}/log")
+        log = f"http://127.0.0.1:{port}/log"
+        return taking_turns(arms, rounds, n, lambda: json.loads(get(log)))
 
 
 def compute(python: Path, n: int, rounds: int, model: str) -> dict[str, Any]:
@@ -236,7 +242,8 @@ def compute(python: Path, n: int, rounds: int, model: str) -> dict[str, Any]:
             "distilabel, one batch": lambda: theirs(python, url, model, n, n),
             "gristmill": lambda: ours(OpenAI(base_url=url, model=model), n),
         }
-        found = taking_turns(arms, rounds, n)
+        with watching(f"http://127.0.0.1:{port}/metrics") as log:
+            found = taking_turns(arms, rounds, n, log)
     took, rows = ours(Vllm(model=model, max_model_len=512), n)
     own = {"wall_s_with_its_start": round(took, 2), "rows_lost": n * EVOLUTIONS - rows}
     return {**found, "gristmill, its own engine": own}

@@ -11,13 +11,15 @@ import json
 import math
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -25,6 +27,9 @@ from gristmill.engines.vllm_start import QUIET
 
 MEDIAN_S, SIGMA, BUSY_RATE = 0.5, 0.7, 0.01
 """Of the delays: their median, the deviation of their logarithm; how often the server is busy."""
+
+HELD = r"(?m)^vllm:num_requests_(?:running|waiting)\{.* (\S+)$"
+"""What vLLM counts of requests that have no answer yet."""
 
 
 class Slow:
@@ -110,6 +115,33 @@ def get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=5) as found:
         text: str = found.read().decode()
         return text
+
+
+@contextmanager
+def watching(url: str, every_s: float = 0.25) -> Iterator[Callable[[], list[tuple[float, int]]]]:
+    """Look at a vLLM server's own count until the body ends; yield what takes the looks so far."""
+    log, is_over = list[tuple[float, int]](), threading.Event()
+
+    def look() -> None:
+        while not is_over.wait(every_s):
+            with suppress(OSError):  # too busy to tell
+                held = re.findall(
+                    r"(?m)^vllm:num_requests_(?:running|waiting)\{.* (\S+)$", get(url)
+                )
+                log.append((time.monotonic(), round(sum(map(float, held)))))
+
+    def take() -> list[tuple[float, int]]:
+        taken = log[:]
+        del log[: len(taken)]
+        return taken
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield take
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def in_flight(log: list[tuple[float, int]]) -> dict[str, Any]:
