@@ -19,6 +19,9 @@ HEAD = """# Systems
 Every stage with the publication that it implements, where it differs, the recipes that use it and
 the tests that hold it. `python tools/systems.py` writes this page from the docstrings and the
 recipes; `build-dataset list systems` prints the same.
+
+Two things hold for all: prompts are our own words, so they are as long as they are, whatever the
+length of a publication's; and figures of trained models are no part of a stage.
 """
 
 

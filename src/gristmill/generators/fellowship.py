@@ -4,8 +4,9 @@ Source: Arif et al., "The Fellowship of the LLMs: Multi-Agent Workflows for Synt
 Optimization Dataset Generation", arXiv:2408.08688, sections 3.2 and 3.3 (the feedback loop; its
 last answer against its first). `verifiers.fellowship` compares evaluators.
 Differs from the paper: our own prompts; a score that cannot be read is asked for once more, and an
-equal one makes no pair; which answer is A is left to chance, as judges favour a place. Its pairs of
-one model's answers without a loop, and its single rows, good or bad, are not made here.
+equal one makes no pair; which answer is A is left to chance, as judges favour a place. Pairs of one
+model's answers without a loop are recipe `ultra_feedback_pairs`; its single rows, good or bad, are
+the two sides of these pairs.
 """
 
 from __future__ import annotations

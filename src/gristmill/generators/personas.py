@@ -2,11 +2,11 @@
 
 Source: Ge et al., "Scaling Synthetic Data Creation with 1,000,000,000 Personas", arXiv:2406.20094,
 section 4; `tencent-ailab/persona-hub` (code MIT) for labels and products.
-Differs from the paper: our own prompts, the persona at their end, so that rows share the rules;
-personas are given, not drawn from web text or from each other; three of its products, and no texts
-of knowledge, characters or tools; what quotes its persona leaves. People alike in meaning are taken
-once; no further limit is set per occupation, and as each is asked once, no round can grow like the
-one before.
+Differs from the paper: our own prompts, the persona at their end, so that rows share the rules; of
+its products the three that are questions, not its texts of knowledge, characters and tools; what
+quotes its persona leaves. Personas are given, or come from `generators.persona_hub`. People alike
+in meaning are taken once; no further limit is set per occupation, and as each is asked once, no
+round can grow like the one before.
 """
 
 from __future__ import annotations
