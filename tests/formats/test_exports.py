@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,21 @@ TOOLED = [
     {"role": "tool", "content": "42", "tool_call_id": "1"},
     {"role": "assistant", "content": "42."},
 ]
+BOTH = [
+    {"role": "user", "content": "f(1) and f(2)?"},
+    {
+        "role": "assistant",
+        "content": "",
+        "tool_calls": [
+            {"id": name, "type": "function", "function": {"name": "f", "arguments": {"x": x}}}
+            for name, x in (("a", 1001), ("b", 1002))
+        ],
+    },
+    {"role": "tool", "tool_call_id": "b", "name": "f", "content": "22"},
+    {"role": "tool", "tool_call_id": "a", "name": "f", "content": "11"},
+    {"role": "assistant", "content": "11 and 22."},
+]
+"""Two calls at once, answered in the other order."""
 LONG = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Hi"},
@@ -436,3 +452,36 @@ def test_calls_and_functions_that_a_stage_wrote_render_through_a_chat_template(t
     for form in ("sharegpt", "prompt-completion"):
         (line,) = (line for line in lines(tmp_path, form) if "tools" in line)
         assert line["tools"] == tools
+
+
+def one_by_one(tmp_path: Path, *formats: Any) -> None:
+    wanted = Export(formats=list(formats), calls="one_by_one")
+    write_dataset(table_of(from_rows([{"messages": BOTH}])), tmp_path, wanted)
+
+
+def test_calls_of_one_turn_may_be_written_one_by_one(tmp_path) -> None:
+    export([{"messages": BOTH}], tmp_path, "messages")
+    assert lines(tmp_path, "messages")[0]["messages"] == BOTH
+    one_by_one(tmp_path, "messages", "sharegpt", "prompt-completion")
+    asked, called, second, first, answered = BOTH
+    one, two = called["tool_calls"]
+    alone = [{**called, "tool_calls": [call]} for call in (one, two)]
+    wanted = [asked, alone[0], first, alone[1], second, answered]
+    assert lines(tmp_path, "messages")[0]["messages"] == wanted
+    whole = lines(tmp_path, "prompt-completion")[0]
+    assert [*whole["prompt"], *whole["completion"]] == wanted
+    assert len(lines(tmp_path, "sharegpt")[0]["conversations"]) == 6
+
+
+@pytest.mark.parametrize(
+    "name", ["llama3_1", "llama3_2", "gptoss", "qwen2_5", "qwen3", "glm4moe", "gemma4"]
+)
+def test_calls_one_by_one_are_whole_in_the_templates_of_models(name, tmp_path) -> None:
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    folder = Path(pytest.importorskip("trl").__file__).parent / "chat_templates"
+    one_by_one(tmp_path, "messages")
+    turns = lines(tmp_path, "messages")[0]["messages"]
+    source = (folder / f"{name}.jinja").read_text(encoding="utf-8")
+    text = render_jinja_template([turns], chat_template=source)[0][0].partition("f(2)?")[2]
+    assert re.findall(r"\b(?:1001|1002|11|22)\b", text) == ["1001", "11", "1002", "22", "11", "22"]

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from gristmill import Recipe, run
 from gristmill.publishing import card, report, trainee
 from gristmill.publishing.files import RunFiles
-from tests.formats.test_exports import TOOLED
+from tests.formats.test_exports import BOTH, TOOLED
 
 WHOLE = (
     "{% for m in messages %}<u> {{ m.content }} </s>{% endfor %}"
@@ -96,3 +96,22 @@ def test_calls_of_tools_and_the_tools_are_read_too(template, tokens, found, tmp_
     files = RunFiles.open(run(recipe, [row], workspace=tmp_path).path)
     told = trainee.measure(files, tokenizer(template), "tiny")
     assert (told["lengths"], [*told["found"]]) == ([tokens], found)
+
+
+ONE_CALL = CALLING.replace("{% for m in messages %}", (
+    "{% for m in messages %}{% if (m.tool_calls or [])|length > 1 %}"
+    "{{ raise_exception('one call at once') }}{% endif %}"
+))  # fmt: skip
+FIRST_CALL = CALLING.replace("m.tool_calls or []", "(m.tool_calls or [])[:1]")
+
+
+@pytest.mark.parametrize("template", [ONE_CALL, FIRST_CALL])
+def test_a_template_for_one_call_a_turn_is_told_with_what_helps(template, tmp_path) -> None:
+    def found(calls: str) -> list[str]:
+        stages = [{"use": "filters.length", "min_chars": 1}]
+        recipe = Recipe(name="calls", stages=stages, export={"calls": calls})
+        files = RunFiles.open(run(recipe, [{"messages": BOTH}], workspace=tmp_path / calls).path)
+        return [*trainee.measure(files, tokenizer(template), "tiny")["found"]]
+
+    assert found("together") == [trainee.SEVERAL]
+    assert found("one_by_one") == []

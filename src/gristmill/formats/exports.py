@@ -47,6 +47,7 @@ from gristmill.formats.lines import WRITERS, is_more, misfit, pair, ranking, tal
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import replacing, write_parquet, write_text
+from gristmill.text.chat import one_by_one
 from gristmill.text.turns import question
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,9 @@ class Export(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     formats: list[Format] = []
+    calls: Literal["together", "one_by_one"] = "together"
+    """Several calls of one turn: as they were made, or each in a turn with its answer behind it.
+    Templates such as Llama 3's take no more than one, GPT-OSS's leaves out the others."""
     validation_rate: float = Field(default=0.0, ge=0, lt=1)
     """Share of the roots (0..1) whose rows are held out; no text is on both sides."""
     card: bool = True
@@ -109,7 +113,9 @@ def write_dataset(table: pa.Table, folder: Path, export: Export) -> dict[str, in
             name = f"exports/{form}/{split}.{'csv' if form == 'csv' else 'jsonl'}"
             note = notes[name] = Note()
             lines = (
-                _csv_lines(part, note) if form == "csv" else _json_lines(form, part, note, is_plain)
+                _csv_lines(part, note)
+                if form == "csv"
+                else _json_lines(form, part, note, is_plain, export.calls == "one_by_one")
             )
             if n := _write(folder / name, lines):
                 files[name] = n
@@ -168,9 +174,13 @@ def _rows(table: pa.Table, names: Iterable[str]) -> Iterator[Row]:
         yield from batch.to_pylist()
 
 
-def _json_lines(form: str, table: pa.Table, note: Note, is_plain: bool) -> Iterator[str]:
+def _json_lines(
+    form: str, table: pa.Table, note: Note, is_plain: bool, is_split: bool
+) -> Iterator[str]:
     for row in _rows(table, [name for name in table.column_names if name in READ]):
         turns, n_after = ([], 0) if form in PAIRS else talk(row)
+        if is_split:
+            turns, row["messages"] = one_by_one(turns), one_by_one(row.get("messages") or [])
         if form in PAIRS:
             line = PAIRS[form](row)
         else:

@@ -25,6 +25,7 @@ from gristmill.publishing.files import RunFiles
 from gristmill.storage.ids import digest
 from gristmill.storage.rows import Row
 from gristmill.storage.shards import write_text
+from gristmill.text.chat import one_by_one
 from gristmill.text.plurals import counted
 
 FILE = "trainee.json"
@@ -40,6 +41,7 @@ Said = tuple[list[dict[str, Any]], Any]
 NO_TEMPLATE = "no chat template: question and answer were joined"
 REFUSED = "the template refuses the row"
 LOST = "the template loses what a turn says"
+SEVERAL = "the template takes one call a turn, see `calls: one_by_one` of `export`"
 NONE = "the template writes 'None' for a turn without words"
 OTHER_START = "the template writes the question another way once it is answered"
 TWICE = "the tokenizer adds a first token that the template has written"
@@ -51,11 +53,12 @@ def measure(run: RunFiles, tokenizer: Any, name: str) -> dict[str, Any]:
 
     Of a pair the better answer counts. `found` counts the rows by what is wrong with them.
     """
+    is_split = (run.recipe.get("export") or {}).get("calls") == "one_by_one"
     reader, found, n = _Reader(tokenizer), list[tuple[int, str]](), 0
     for row in _rows(run):
-        if said := _said(row):
+        if said := _said(row, is_split=is_split):
             n += 1
-            if text := reader.text(said, row["id"]):
+            if text := reader.text(said, row["id"], _said(row, is_split=True)):
                 found.append((reader.count(text), row["id"]))
     lengths = [count for count, _ in found]
     limit = int(tokenizer.model_max_length)
@@ -176,10 +179,11 @@ def _rows(run: RunFiles) -> Iterator[Row]:
             yield from (row for row in part.to_dicts() if row["id"] in ids)
 
 
-def _said(row: Row) -> Said | None:
+def _said(row: Row, *, is_split: bool) -> Said | None:
     """Return what is trained on, as the export `messages` has it; of a pair the better answer."""
     turns, _ = talk(row)
     if turns:
+        turns = one_by_one(turns) if is_split else turns
         line = WRITERS["messages"](row, turns, False)
         assert not isinstance(line, str)
         return line["messages"], line.get("tools") or None
@@ -214,8 +218,11 @@ class _Reader:
         is_plain = not self.tokenizer.chat_template
         return len(self.tokenizer(text, add_special_tokens=is_plain)["input_ids"])
 
-    def text(self, said: Said, row_id: str) -> str | None:
-        """Return what is read of a row; None where the template refuses it."""
+    def text(self, said: Said, row_id: str, split: Said | None = None) -> str | None:
+        """Return what is read of a row; None where the template refuses it.
+
+        Where it refuses or loses something, it is tried with the calls `split`, one in a turn.
+        """
         end = self.tokenizer.eos_token or ""
         turns, tools = said
         if not self.tokenizer.chat_template:
@@ -227,10 +234,14 @@ class _Reader:
             text: str = render(turns)
             start: str = render(turns[:-1], add_generation_prompt=True)
         except (TemplateError, TypeError, ValueError, LookupError) as error:
-            self.found[f"{REFUSED} ({line(str(error), 80)})"].append(row_id)
+            why = SEVERAL if self._takes(split, said) else f"{REFUSED} ({line(str(error), 80)})"
+            self.found[why].append(row_id)
             return None
+        is_lost = self._loses(said, text)
+        is_several = is_lost and self._takes(split, said)
         wrong = {
-            LOST: any(_is_lost(turn, text) for turn in turns),
+            SEVERAL: is_several,
+            LOST: is_lost and not is_several,
             NONE: text.count("None") > render([*map(_worded, turns)]).count("None"),
             OTHER_START: not text.startswith(start),
             TWICE: self.twice is not None and text.startswith(self.twice),
@@ -239,6 +250,29 @@ class _Reader:
         for what in (what for what, is_so in wrong.items() if is_so):
             self.found[what].append(row_id)
         return text
+
+    def _loses(self, said: Said, text: str) -> bool:
+        """Say whether a text lacks something: also calls without which it would be the same."""
+        turns, tools = said
+        first = [
+            {**turn, "tool_calls": calls[:1]} if (calls := turn.get("tool_calls")) else turn
+            for turn in turns
+        ]
+        lacks = first != turns and text == self.tokenizer.apply_chat_template(
+            first, tools=tools, tokenize=False
+        )
+        return lacks or any(_is_lost(turn, text) for turn in turns)
+
+    def _takes(self, split: Said | None, said: Said) -> bool:
+        """Say whether a row is rendered whole once its calls are split."""
+        if split is None or split == said:
+            return False
+        turns, tools = split
+        try:
+            text = self.tokenizer.apply_chat_template(turns, tools=tools, tokenize=False)
+        except (TemplateError, TypeError, ValueError, LookupError):
+            return False
+        return not self._loses(split, text)
 
 
 def _plain(part: Any) -> str:

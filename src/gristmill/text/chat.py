@@ -7,7 +7,7 @@ content parts (the text of which is `content`), and a label that has no role of 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Turn = dict[str, Any]
@@ -80,6 +80,44 @@ def calls_tools(turn: Mapping[str, object]) -> bool:
     """Say whether a turn calls a tool: it may do so without a word."""
     extra = json.loads(str(turn["extra"])) if turn.get("extra") else {}
     return bool(extra.get("tool_calls") or extra.get("function_call"))
+
+
+def one_by_one(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns with one call each, and behind it what answered it.
+
+    What was said beside several calls stays with the first. An answer belongs to the call that it
+    names, else to the one in its place.
+    """
+    made, at = list[Turn](), 0
+    while at < len(turns):
+        turn, at = turns[at], at + 1
+        calls = _extra(turn).get("tool_calls")
+        if not isinstance(calls, list) or len(calls) < 2:
+            made.append(turn)
+            continue
+        answers = list[Turn]()
+        while at < len(turns) and turns[at]["role"] == "tool":
+            answers, at = [*answers, turns[at]], at + 1
+        made += _alone(turn, calls, answers)
+    return made
+
+
+def _alone(turn: Turn, calls: list[Any], answers: list[Turn]) -> Iterator[Turn]:
+    ids = [one.get("id") if isinstance(one, dict) else None for one in calls]
+    named = [_extra(answer).get("tool_call_id") for answer in answers]
+    places = [ids.index(name) if name in ids and name else i for i, name in enumerate(named)]
+    for i, call in enumerate(calls):
+        extra = {**(_extra(turn) if i == 0 else {}), "tool_calls": [call]}
+        told = json.dumps(extra, ensure_ascii=False)
+        yield {**turn, "content": turn["content"] if i == 0 else "", "extra": told}
+        last = i == len(calls) - 1
+        for place, answer in zip(places, answers, strict=True):
+            if place == i or (last and place > i):
+                yield answer
+
+
+def _extra(turn: Turn) -> dict[str, Any]:
+    return json.loads(turn["extra"]) if turn.get("extra") else {}
 
 
 def _is_extra(value: Any) -> bool:
