@@ -1,8 +1,8 @@
 """A causal language model that reads: ids, one padded forward pass, and what is taken from it.
 
 Only the positions that a request is about meet the vocabulary, which is what memory and half of
-the time go to otherwise; in the quick way through a model some at a time, so that the logits of a
-whole pass never exist.
+the time go to otherwise; in the quick way through a model some at a time, so that not all logits
+of a pass exist where they are many.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ NOT_FINITE = "log-probs are not finite; set dtype to float32"
 NEAR, MANY = 2**18, 2**26
 """Logits looked at together, on a CPU few enough to stay near its cache: for a vocabulary of 4,096
 that took 3.5 ms where all 600 positions at once took 4.6, and `logsumexp` 6.0."""
-MET, FEWEST = 2**21, 64
-"""Logits made together, and positions at least: fewer read the matrix of the vocabulary too often.
-Near the cache alone (64 of 4,096) cost a tenth more of the processor on a busy machine."""
+MET, FEWEST = 2**22, 64
+"""Logits made together at most (16 MiB), and positions at least: fewer read the vocabulary's matrix
+too often. 64 of 4,096 cost a tenth more of a busy machine's processor; so did 512, for whose memory
+the system was asked again each time.
+"""
 
 
 @dataclass(frozen=True, slots=True)
