@@ -3,13 +3,17 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gristmill import Recipe
-from gristmill.forecasting.forecasting import larger
-from gristmill.forecasting.predicting import Sample, draw_runs, range_of
+from gristmill.engines.progress import Progress
+from gristmill.forecasting.forecasting import START, _engines_s, _own_s, is_narrow, larger
+from gristmill.forecasting.measuring import Clock, slowness
+from gristmill.forecasting.predicting import Crowd, Sample, _thinned, draw_runs, range_of
 from gristmill.forecasting.sampling import Found, find
 from gristmill.pipelines.recipe import Budget
 from gristmill.pipelines.runners import LocalRunner
@@ -101,6 +105,55 @@ def test_a_sample_doubles_within_five_percent(aim, n_seeds, most) -> None:
     assert larger(small(**aim), Found([], constant(10)), n_seeds) == most
 
 
+@pytest.mark.parametrize(
+    ("kept", "aim", "is_enough"),
+    [([1.0, 1.0], {}, True), ([0.0, 1.0], {}, False), ([0.0, 0.0], {}, False),
+     ([0.0, 1.0], {"target": 100}, True)],
+)  # fmt: skip
+def test_a_sample_is_large_enough_when_it_tells_tokens_and_rows(kept, aim, is_enough) -> None:
+    figures = np.tile([2.0, 10.0, 1.0, 1.0], (1, 40, 1))
+    figures[0, :, 2] = kept * 20
+    assert is_narrow(small(**aim), Found([], Sample(figures, 1, 2)), 10_000) is is_enough
+
+
+def test_the_machine_may_become_as_idle_or_as_busy_as_it_was() -> None:
+    assert slowness((3.0, 3.0, 3.0), 2) == (1, 1)
+    assert slowness((6.0, 2.0, 14.0), 2) == (0.5, 2.0)
+
+
+def test_what_a_replay_asked_again_is_no_time_of_our_own() -> None:
+    """Of 100 s an engine loaded for 70 and worked for 20: it is in the engines' time."""
+    told = {"sandbox": {"waiting": 1.0, "busy_s": 20.0}}
+    one = Progress("", 1, 0, 0, 0, 0, 1, 0, 70.0, engines=told)
+    own = Clock(10)
+    own(replace(one, starting=["sandbox"]))
+    own(replace(one, wall_s=100.0))
+    none: Any = SimpleNamespace(plan=SimpleNamespace(uses=[]))
+    found = _own_s(np.zeros(3), own, np.ones(3), np.ones(3), none)
+    assert found == pytest.approx(10.0)
+
+
+def test_engines_work_as_fast_as_the_largest_command_or_with_more_in_flight() -> None:
+    """Of 10 seeds 100 tokens/s while warming up, of 40 then 400 with a fifth of the room used."""
+    clocks = []
+    for n, made in ((10, 1000), (40, 4000)):
+        told = {"generator": {"waiting": float(n), "busy_s": 10.0}}
+        one = Progress("", 1, 0, 0, 0, made, n, 0, 8.0, engines=told)
+        clocks.append(Clock(n))
+        clocks[-1](replace(one, starting=["generator"]))
+        clocks[-1](replace(one, wall_s=18.0))
+    engine = SimpleNamespace(window=200)
+    what: Any = SimpleNamespace(
+        engines={"generator": engine}, seeds=SimpleNamespace(rows=range(4000))
+    )
+    worked = _engines_s(np.full(400, 40_000.0), clocks, what)
+    assert worked is not None
+    found = range_of(worked)
+    fast, slow = 40_000 / (400 * 5), 40_000 / 400
+    assert fast + 8 * START[0] < found.low < found.high < slow + 8 * START[1]
+    assert found.high / found.low > 0.8 * (slow + 8 * START[1]) / (fast + 8 * START[0])
+
+
 LIKE = ["engines={}", "seeds={}", "export={card: false, report: false}"]
 RECIPES = {
     "evol_instruct": ["stages.0.rounds=2", "stages.5={use: scorers.word_count}",
@@ -140,3 +193,33 @@ def test_of_ten_facts_eight_lie_in_the_ranges_of_ten_seeds(name, engine, tmp_pat
     rates = np.mean(held, axis=0)[told]
     assert rates.mean() >= 0.8, dict(zip(at, rates, strict=False))
     assert rates.min() < 1, "ranges that hold everything say nothing"
+
+
+@pytest.mark.parametrize(("n_texts", "heavy"), [(150, False), (3000, False), (400, True)])
+def test_what_is_lost_to_the_rows_of_other_seeds_is_foreseen_to_grow(n_texts, heavy) -> None:
+    """Forty of 800 seeds, each with one text of a pool, of equal or of very different texts."""
+    rng = np.random.default_rng(5)
+    weights = 1 / np.arange(1, n_texts + 1) if heavy else np.ones(n_texts)
+    held = []
+    for _ in range(40):
+        texts = rng.choice(n_texts, 800, p=weights / weights.sum()).tolist()
+        seen, fact = len({*texts[:40]}), len({*texts})
+        sample = Sample(np.zeros((1, 40, 4)), 1, 2, (Crowd(3, 40, 40 - seen),))
+        rows = range_of(np.array([seen * 20 * _thinned(sample, rng)(800)[2] for _ in range(200)]))
+        held.append(rows.low <= fact <= rows.high)
+    least = 0.95 if heavy or n_texts > 1000 else 0.7  # a pool of equal texts is the model's edge
+    assert np.mean(held) >= least, np.mean(held)
+
+
+def test_only_likes_of_other_seeds_grow_with_the_rows() -> None:
+    found = Found(["rows", "kept by same"], Sample(np.zeros((1, 2, 2)), 0, 0))
+    found.crowd("kept by same", [
+        {"id": "a", "root": "a", "end_detail": ""},
+        {"id": "b", "root": "a", "end_detail": "of a"},
+        {"id": "c", "root": "c", "end_detail": "0.93 of b"},
+        {"id": "d", "root": "c", "end_detail": "too short"},
+    ])  # fmt: skip
+    assert [*found.sample.crowds] == [Crowd(1, 4, 1)]
+    found.names.append("kept by like")
+    found.crowd("kept by like", [{"id": "a", "root": "a", "end_detail": None}])
+    assert [*found.sample.crowds] == [Crowd(1, 4, 1), Crowd(2, 2, 1)]

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from gristmill.engines.host import WINDOW
+from gristmill.engines.lanes import available_cpus
 from gristmill.engines.progress import Progress
-from gristmill.forecasting.measuring import Clock, grows
+from gristmill.forecasting.measuring import Clock, grows, slowness
 from gristmill.forecasting.predicting import Numbers, Range, between, draw_runs, range_of
 from gristmill.forecasting.sampling import Found, find, first
 from gristmill.pipelines.outcome import Result
@@ -30,6 +32,8 @@ SAME = (0.95, 1.25)
 """Of the sample's memory, before rows: runs of the demo model held 1.07 and 1.17 times as much."""
 FILES = (0.92, 1.02)
 """Of what lines and rows take in files: 1,500 rows held 0.95 to 0.97 of what 40 to 300 foretold."""
+START = (0.25, 1.5)
+"""Of what engines took to load: with their libraries in memory 7 s, and 63 s from a busy disk."""
 MEMORY = (0.5, 2.0)
 """Of what all lines take as rows: a pass holds those of some units, and some of them twice."""
 
@@ -55,6 +59,8 @@ class Sampler:
     workspace: Path
     runner: Callable[[], LocalRunner]
     tell: Callable[[Progress], None] | None = None
+    loads: tuple[float, ...] = field(default_factory=os.getloadavg)
+    """Processes that others keep busy, on average of the last 1, 5 and 15 minutes."""
 
     @property
     def file(self) -> Path:
@@ -72,7 +78,7 @@ class Sampler:
         return execute(few, runner, self.workspace, folder=folder, step=clock.step, progress=clock)
 
     def grow(self) -> tuple[Found, list[Clock]]:
-        """Run more and more seeds until the range of the total is narrow, or enough is spent."""
+        """Run more and more seeds until rows and tokens have narrow ranges, or enough is spent."""
         recipe, seeds = self.prepared.recipe, self.prepared.seeds
         store = self.workspace / ".gristmill" / "answers.sqlite"
         n, clocks = min(FIRST, len(seeds.rows)), list[Clock]()
@@ -80,17 +86,23 @@ class Sampler:
             clocks.append(Clock(n, self.tell))
             note = self.run(clocks[-1], self.file.parent, rows_per_shard=1).note
             found = find(self.file.parent, note, self.prepared.plan, sorted(seeds.ids)[:n], store)
-            totals = draw_runs(recipe, found.sample, len(seeds.rows)).totals
-            has_tokens = totals[:, found.sample.tokens].any()
-            total = totals[:, found.sample.tokens if has_tokens else found.sample.rows]
-            more = larger(recipe, found, len(seeds.rows))
-            if range_of(total).half_width < ENOUGH:
-                more = n
+            n_seeds = len(seeds.rows)
+            is_enough = is_narrow(recipe, found, n_seeds)
+            more = n if is_enough else larger(recipe, found, n_seeds)
             if sum(note["calls"].values()) and not any(clock.rate for clock in clocks):
-                more = max(more, min(n + FIRST, len(seeds.rows)))  # all was stored: how fast is it?
+                more = max(more, min(n + FIRST, n_seeds))  # all was stored: how fast is it?
             if more <= n:
                 return found, clocks
             n = more
+
+
+def is_narrow(recipe: Recipe, found: Found, n_seeds: int) -> bool:
+    """Say whether the ranges of tokens and rows are; of what none was seen nothing is known."""
+    totals, sample = draw_runs(recipe, found.sample, n_seeds).totals, found.sample
+    rows = np.minimum(totals[:, sample.rows], recipe.target or np.inf)
+    tokens = totals[:, sample.tokens]
+    ranges = [range_of(rows), *([range_of(tokens)] if tokens.any() else [])]
+    return all(one.expected and one.half_width < ENOUGH for one in ranges)
 
 
 def larger(recipe: Recipe, found: Found, n_seeds: int) -> int:
@@ -142,6 +154,8 @@ def forecast(sampler: Sampler) -> Forecast:
     engines = _engines_s(whole[work] - part[work], clocks, prepared)
     if engines is not None:
         wall = engines + _own_s(whole["answers"], own, scale, drawn.waves, prepared)
+        edges = slowness(sampler.loads, available_cpus())
+        wall *= between(*(np.full(len(wall), edge) for edge in edges))
         figures["wall_s"] = range_of(wall), "s"
         figures["engine_hours"] = range_of(wall * held / 3600), "h"
     return Forecast(n, len(prepared.seeds.rows), figures, list(_notes(prepared, found)), held)
@@ -162,7 +176,8 @@ def _own_s(
     """
     tables = [use.label for use in prepared.plan.uses if use.is_barrier]
     table_s = np.full(len(answers), sum(own.unit_s[name] for name in tables))
-    fixed_s = np.maximum(0.0, own.wall_s - table_s)
+    idle_s = own.wall_s - own.start_s - own.busy_s  # what is never stored is asked again
+    fixed_s = np.maximum(0.0, idle_s - table_s)
     parts = between(fixed_s, fixed_s * waves) + between(table_s, table_s * scale)
     total: Numbers = parts + between(*(answers / rate for rate in PATH_RATE))
     return total
@@ -171,8 +186,9 @@ def _own_s(
 def _engines_s(left: Numbers, clocks: list[Clock], prepared: Prepared) -> Numbers | None:
     """Return the seconds in which engines load and make what the sample has not; None unknown.
 
-    As slow as the slowest command on the sample, or as fast as the fastest with its requests in
-    flight raised to what the run will have: how much that gains only the run itself can tell.
+    As slow as the largest command on the sample that asked at all (smaller ones mostly warm up), or
+    as fast as the fastest with its requests in flight raised to what the run will have: how much
+    that gains only the run itself can tell.
     """
     paces = [(rate, clock) for clock in clocks if (rate := clock.rate)]
     if not paces:
@@ -183,9 +199,10 @@ def _engines_s(left: Numbers, clocks: list[Clock], prepared: Prepared) -> Number
         rate * max(1.0, min(room, clock.in_flight * more) / clock.in_flight)
         for rate, clock in paces
     )
-    slow = min(rate for rate, _ in paces)
+    slow = min(fast, paces[-1][0])
     starts = [clock.start_s for _, clock in paces]
-    start = between(*(np.full(len(left), edge) for edge in (min(starts), max(starts))))
+    edges = min(starts) * START[0], max(starts) * START[1]
+    start = between(*(np.full(len(left), edge) for edge in edges))
     total: Numbers = start + between(left / fast, left / slow)
     return total
 
@@ -228,7 +245,8 @@ def _notes(prepared: Prepared, found: Found) -> Iterator[str]:
     if tables := [use.label for use in uses if use.is_barrier]:
         yield (
             f"{', '.join(tables)}: they see all rows at once; the share that they keep of a sample "
-            "is taken for theirs of all, and their time as growing with the rows at most"
+            "is taken for theirs of all, less what filters find like other seeds' rows, and their "
+            "time as growing with the rows at most"
         )
     if any(found.table.values()):
         asked = counted(found.table["answers"], "answer")
@@ -240,4 +258,7 @@ def _notes(prepared: Prepared, found: Found) -> Iterator[str]:
         yield "rounds: their pools grow with all seeds, those of the sample with its own"
     if not found.sample.figures[:, :, found.sample.rows].any():
         yield "no row of the sample was kept: its yield is a guess"
-    yield "wall time leaves out other work on this machine; memory is the driver's, not engines'"
+    yield (
+        "wall time takes this machine for as busy as it was in the last quarter of an hour; memory "
+        "is the driver's, not engines'"
+    )

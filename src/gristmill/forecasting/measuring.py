@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -57,6 +57,12 @@ class Clock:
         return self.last.wall_s if self.last else 0.0
 
     @property
+    def busy_s(self) -> float:
+        """Seconds in which engines worked."""
+        told = self.last.engines.values() if self.last else ()
+        return min(sum(one["busy_s"] for one in told), self.wall_s - self.start_s)
+
+    @property
     def in_flight(self) -> float:
         """Requests that waited at a time; each seed has one where no look was lucky."""
         return sum(self._waits) / len(self._waits) if self._waits else float(self.n)
@@ -66,9 +72,17 @@ class Clock:
         """Tokens per second of engines at work, answers where none counts tokens; None idle."""
         if self.last is None or not self.last.made:
             return None
-        busy_s = sum(told["busy_s"] for told in self.last.engines.values())
-        busy_s = max(min(busy_s, self.wall_s - self.start_s), 1e-3)
-        return (self.last.tokens or self.last.made) / busy_s
+        return (self.last.tokens or self.last.made) / max(self.busy_s, 1e-3)
+
+
+def slowness(loads: Sequence[float], cores: int) -> tuple[float, float]:
+    """Return how long the same work may take, at least and at most, where it takes 1 now.
+
+    The machine may become as idle, or as busy, as it was on the longer averages of its load: who
+    shares `cores` with `load` other processes gets `cores / (cores + load)` of them.
+    """
+    now, *_ = shares = [cores + load for load in loads]
+    return min(shares) / now, max(shares) / now
 
 
 def grows(run: Path) -> tuple[int, float, float]:

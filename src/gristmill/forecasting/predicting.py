@@ -7,7 +7,9 @@ are smoothed by Silverman's bandwidth (Silverman and Young, Biometrika 74, 1987)
 costs what none of ten did.
 Differs from it: the Dirichlet's weight is so small that few seeds give the range of Student's t;
 and where every seed of the sample kept as many rows, half of the runs also meet seeds that do not
-(Jeffreys' prior for their share), because ten of ten do not prove all.
+(Jeffreys' prior for their share), because ten of ten do not prove all. What a table loses because
+it holds rows of other seeds grows with them: as if texts were drawn from a pool whose size the
+sample tells (the more seeds, the rarer a new text), or as little as not at all.
 """
 
 from __future__ import annotations
@@ -45,6 +47,18 @@ class Range:
 
 
 @dataclass(frozen=True)
+class Crowd:
+    """What of a sample was lost to the rows of other seeds, up to a stage that sees all at once."""
+
+    column: int
+    """Its column, the first that the loss shows in."""
+    entered: int
+    """Rows that came to it, and those lost before."""
+    lost: int
+    """Rows of which another seed's was named as their like."""
+
+
+@dataclass(frozen=True)
 class Sample:
     """What the first seeds cost and gave."""
 
@@ -54,6 +68,8 @@ class Sample:
     """The column that a budget looks at."""
     rows: int
     """The column that a target looks at; those after it count a stage's rows each, in order."""
+    crowds: tuple[Crowd, ...] = ()
+    """In the order of their stages."""
 
 
 @dataclass(frozen=True)
@@ -78,12 +94,18 @@ def draw_runs(recipe: Recipe, sample: Sample, n_seeds: int) -> Draws:
     drawn = Draws(np.empty((DRAWS, figures.shape[2])), np.empty(DRAWS), np.empty(DRAWS))
     for i in range(DRAWS):
         part = _one_world(sample, _unseen(sample, rng) if i % 2 else None, rng)
-        drawn.totals[i], drawn.seeds[i], drawn.waves[i] = _one_run(recipe, sample, n_seeds, part)
+        left = _thinned(sample, rng)
+        run = _one_run(recipe, sample, n_seeds, part, left)
+        drawn.totals[i], drawn.seeds[i], drawn.waves[i] = run
     return drawn
 
 
 Part = Callable[[int, int, int], Numbers]
 """(round, first seed, end) -> (f,) float64, the sums of these seeds' figures."""
+Left = Callable[[int], Numbers]
+"""(seeds) -> (f,) float64, what more seeds than the sample's leave of each figure's sum."""
+FEW = 0.25
+"""Likes that a sample without any counts as: less than Jeffreys' half, since most seeds differ."""
 
 
 def _one_world(sample: Sample, unseen: Numbers | None, rng: np.random.Generator) -> Part:
@@ -109,7 +131,42 @@ def _one_world(sample: Sample, unseen: Numbers | None, rng: np.random.Generator)
     return part
 
 
-def _one_run(recipe: Recipe, sample: Sample, n_seeds: int, part: Part) -> tuple[Numbers, int, int]:
+def _new(drawn: Any) -> Any:
+    """Return the share of new ones among texts drawn from a pool, `drawn` of each on average."""
+    return -np.expm1(-drawn) / drawn
+
+
+POOL = np.geomspace(1e-9, 1e9, 2000)
+"""Texts drawn per text that there is; in `KNOWN`, the share of them that was there already."""
+KNOWN = 1 - _new(POOL)
+
+
+def _thinned(sample: Sample, rng: np.random.Generator) -> Left:
+    """Return what tables leave, if the likes that they found across seeds become more like this.
+
+    The growth lies between none (a few texts that everybody writes) and a pool of equal texts.
+    """
+    from scipy.special import betaincinv
+
+    known, power = sample.figures.shape[1], min(1.0, max(0.0, rng.uniform(-1.5, 2.5)))
+    found, luck = [], rng.uniform()
+    for crowd in sample.crowds:
+        share = betaincinv(crowd.lost + FEW, crowd.entered - crowd.lost + 0.5, luck)
+        found.append((crowd.column, np.interp(share, KNOWN, POOL)))
+
+    def left(seeds: int) -> Numbers:
+        shares = np.ones(sample.figures.shape[2])
+        for column, drawn in found:
+            rest = _new(drawn * max(1.0, seeds / known) ** power) / _new(drawn)
+            shares[[sample.rows, *range(column, len(shares))]] = rest
+        return shares
+
+    return left
+
+
+def _one_run(
+    recipe: Recipe, sample: Sample, n_seeds: int, part: Part, left: Left
+) -> tuple[Numbers, int, int]:
     """Return the sums of one run, its seeds and waves: it goes on and stops as `Run` does."""
 
     def stops(total: Numbers, *, is_last: bool) -> bool:
@@ -119,7 +176,7 @@ def _one_run(recipe: Recipe, sample: Sample, n_seeds: int, part: Part) -> tuple[
     total, end, waves = part(0, 0, 0), 0, 1
     if recipe.rounds:
         for number in range(recipe.rounds.n):
-            found = part(number, 0, n_seeds)
+            found = part(number, 0, n_seeds) * left(n_seeds)
             total = total + found
             if stops(total, is_last=False) or stop_for_yield(
                 recipe, n_seeds, round(found[sample.rows])
@@ -127,11 +184,11 @@ def _one_run(recipe: Recipe, sample: Sample, n_seeds: int, part: Part) -> tuple[
                 break
         return total, n_seeds, waves
     while True:
-        so_far = round(total[sample.rows]), round(total[sample.tokens])
-        more = next_wave(recipe, end, n_seeds, *so_far)
+        seen = total * left(end)
+        more = next_wave(recipe, end, n_seeds, round(seen[sample.rows]), round(seen[sample.tokens]))
         total, end = total + part(0, end, more), more
-        if stops(total, is_last=end == n_seeds):
-            return total, end, waves
+        if stops(total * left(end), is_last=end == n_seeds):
+            return total * left(end), end, waves
         waves += 1
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from gristmill.forecasting.predicting import Sample
+from gristmill.forecasting.predicting import Crowd, Sample
 from gristmill.formats.readers import Seeds
 from gristmill.pipelines.plan import Plan
 from gristmill.publishing.calls import measured
@@ -42,6 +43,10 @@ class Found:
     """What stages asked that see all rows at once: it is no seed's."""
     memory_bytes: int = 0
     """Of all lines, as rows in memory."""
+    _entered: Counter[str] = field(default_factory=Counter)
+    """Rows that came to each filter that sees all rows at once."""
+    _lost: Counter[str] = field(default_factory=Counter)
+    """Those of which it named another seed's row as their like."""
     _keys: dict[str, set[str]] = field(default_factory=dict)
     """By seed, the answers that only it needs."""
     _shared: set[str] = field(default_factory=set)
@@ -59,6 +64,17 @@ class Found:
         if row["end"] == "kept" and label in self.names:
             figures[self.names.index(label)] += 1
 
+    def crowd(self, label: str, rows: Sequence[Row]) -> None:
+        """Count what a filter lost that saw all these rows at once."""
+        root = {row["id"]: row["root"] for row in rows}
+        likes = ((row["root"], root.get((row["end_detail"] or "").split(" ")[-1])) for row in rows)
+        self._entered[label] += len(rows)
+        self._lost[label] += sum(like not in (None, own) for own, like in likes)
+        lost, crowds = 0, list[Crowd]()
+        for at, n in self._entered.items():
+            crowds.append(Crowd(self.names.index(at), n + lost, lost := lost + self._lost[at]))
+        self.sample = replace(self.sample, crowds=tuple(crowds))
+
     def weigh(self, store: Path, place: Mapping[str, int]) -> None:
         """Look up what the answers take and how much was written for each; rounds share it."""
         sizes = measured(store, set().union(*self._keys.values()))
@@ -73,6 +89,8 @@ def find(run: Path, note: Mapping[str, Any], plan: Plan, ids: Sequence[str], sto
     """Read the run of a sample: `ids` are its seeds in order, `note` its ledger."""
     labels = [use.label for unit in plan.units for use in unit]
     barriers = {use.label for use in plan.uses if use.is_barrier}
+    filters = {use.label for use in plan.uses if use.folder == "filters"}
+    crowded = {f"kept by {label}" for label in barriers & filters & {*labels}}
     names = [*COSTS, "rows", *(f"kept by {label}" for label in labels)]
     n_rounds = 1 + max(unit["round"] or 0 for unit in note["units"])
     figures = np.zeros((n_rounds, len(ids), len(names)))
@@ -91,6 +109,8 @@ def find(run: Path, note: Mapping[str, Any], plan: Plan, ids: Sequence[str], sto
         for row in rows:
             found.add(row, row["round"] if unit["round"] is None else unit["round"], label, place)
         if label:
+            if label in crowded:
+                found.crowd(label, rows)
             found.table["answers"] += asked
             found.table["tokens"] += foot["tokens"]
             continue
