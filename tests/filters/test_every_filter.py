@@ -41,13 +41,15 @@ GIVEN: dict[str, dict[str, Any]] = {
     "related_passage": {"passages": ("Primes are odd but for two.", "Geese live on grass.")},
     "rewritten": {"made_from": "parent"},
     "score_range": {"of": "number", "below": 2.0},
+    "second_look": {"rate": 1.0},
     "semantic_contamination": {"benchmarks": ("tiny",), "registry": str(TINY)},
     "where": {"where": "number < 2"},
 }
-"""Settings that a filter has no default of."""
+"""Settings that a filter has no default of, or one by which it would look at few rows."""
 MORE = {
     "code": "import json\n\n\ndef load(text):\n    return json.loads(text)\n",
     "gen": None,
+    "image": "data:image/png;base64,QUJD",
     "meta.auto_if_checks.functions": ["def evaluate(response):\n    return True"],
     "meta.glan.concepts": ["prime", "sieve of Eratosthenes"],
     "meta.skill_mix.criteria": ["The text is a metaphor."],
@@ -86,6 +88,8 @@ class Ruled(Engine):
         self._fit(last(request.prompt))
         words = ("easy", "very hard", "related", "unrelated", "")
         return Completion(words[len(last(request.prompt)) % 5], "stop", 1, 1, "ruled")
+
+    see = generate
 
     async def choice(self, request: Choice) -> Probs:
         self._fit(last(request.prompt))

@@ -150,6 +150,8 @@ def test_hostile_texts_are_text(ask, script) -> None:
 
 def test_the_recipe_keeps_the_pictures(engine, tmp_path) -> None:
     def answer(prompt: str, draw: int) -> str:
+        if prompt.endswith("### Yes or no"):
+            return "Yes."
         kind = next((kind for kind in KINDS if prompt.endswith(KINDS[kind])), None)
         return GOOD[kind] if kind else f"A picture, {len(prompt)}."
 
@@ -165,6 +167,8 @@ def test_the_recipe_keeps_the_pictures(engine, tmp_path) -> None:
     model = Seeing(answer=answer)
     result = run(recipe, engines=dict.fromkeys(recipe.engines, model), workspace=tmp_path)
     assert audit(result.path) == []
+    looked = sum("### Yes or no" in str(call.prompt) for call in model.calls)
+    assert 0 < looked < len(result.dataset) / 2, "the second look is at a part"
     lines = (result.path / "dataset" / "exports" / "messages" / "train.jsonl").read_text()
     parts = [json.loads(line)["messages"][0]["content"] for line in lines.splitlines()]
     assert len(parts) == len(result.dataset) >= 13

@@ -3,9 +3,8 @@
 Source: Liu et al., "MMInstruct: A High-Quality Multi-Modal Instruction Tuning Dataset with
 Extensive Diversity", arXiv:2407.15838, section 3; `yuecao0119/MMInstruct` (Apache-2.0).
 Differs from the paper: our own prompts and closing phrases; pictures are brought and sent as they
-are, with low detail asked for; options are shuffled; answers are not compared with the picture by
-a second look. What people correct in the dataset comes back
-through `filters.corrected`.
+are, with low detail asked for; options are shuffled. `filters.second_look` compares a part of the
+answers with the picture; what people correct comes back through `filters.corrected`.
 """
 
 from __future__ import annotations
