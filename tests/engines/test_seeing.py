@@ -37,7 +37,8 @@ def test_nothing_else_is_ever_sent(tmp_path: Path) -> None:
     (folder / "key.png").write_text("-----BEGIN PRIVATE KEY-----")
     (tmp_path / "x.png").write_bytes(PNG)
     (folder / "link.png").symlink_to(tmp_path / "x.png")
-    for name in ("key.png", "../x.png", str(tmp_path / "x.png"), "link.png", "none.png", "", "."):
+    names = ("key.png", "../x.png", str(tmp_path / "x.png"), "link.png", "none.png", "", ".")
+    for name in (*names, "x" * 5000, "a\0b.png"):
         with pytest.raises(InputError):
             data_url(name, folder)
     for url in ("data:text/html;base64,QUJD", "data:image/png;base64,AB C", "data:image/svg+xml,x"):

@@ -311,7 +311,7 @@ def seeds_of(n: int) -> list[dict[str, Any]]:
     rows = [{**own, **row, "flags": None} for row in (*odd, *like, *like[:3])]
     for i, row in enumerate(rows):
         row |= {"number": i % 4 or None, "reference": str(i % 5)}
-        row |= {"prompt": row["instruction"], "rejected": row["output"]}
+        row |= {"prompt": row["instruction"], "rejected": row["output"], "image": MORE["image"]}
     return rows
 
 
@@ -322,7 +322,7 @@ def test_order_shards_and_concurrency_keep_the_same_rows(name, tmp_path) -> None
     settings = stage.model_dump(mode="json", include=stage.model_fields_set)
     use = {"use": f"filters.{name}", **settings, **WITHIN.get(name, {})}
     recipe = Recipe(name="one", stages=[*BEFORE.get(name, []), use])
-    roles = ("generator", "judge", "embedder", "sandbox")
+    roles = ("generator", "judge", "embedder", "sandbox", "viewer")
     rows = seeds_of(20)
 
     def once(given: list[dict[str, Any]], runner: LocalRunner, folder: str) -> Any:

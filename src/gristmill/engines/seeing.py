@@ -46,10 +46,14 @@ def data_url(image: str, folder: Path) -> str:
         if DATA_URL.fullmatch(image):
             return image
         raise InputError("the data URL holds no PNG, JPEG, GIF or WebP in base64")
-    path = (folder / image).resolve()
-    if not path.is_relative_to(folder.resolve()) or not path.is_file():
-        raise InputError(f"there is no file '{image}' in the folder of images, '{folder}'")
-    data = path.read_bytes()
+    none = InputError(f"there is no file '{image[:200]}' in the folder of images, '{folder}'")
+    try:
+        path = (folder / image).resolve()
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            raise none
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # a name that is too long, or has a null character
+        raise none from error
     kind = next((kind for kind, start in KINDS.items() if start.match(data)), None)
     if kind is None:
         raise InputError(f"'{image}' is none of {', '.join(KINDS)}")
