@@ -47,6 +47,7 @@ def test_an_instruction_is_written_polished_and_shown_to_the_next(ask, script) -
     )
     first, *lost = ask(ToolRetrieval(n=5), POOLS, engine)
     assert (first["instruction"], first["functions"]) == ("Do it all.", [LIST, LANES])
+    assert (first["draft"], first["explanation"]) == ("Do {it}, then that.", "e")
     assert len(api_of(first["api"])["endpoints"]) == 3
     assert [drop.code for drop in lost] == [
         "foreign_function",
@@ -112,6 +113,7 @@ def test_the_best_and_the_worst_rewrite_are_a_pair(ask, script) -> None:
     sought = {"To the sun": [[0.9, 0.1, 0]], "Sea, sky": [[0, 0.6, 0.8]]}
     row = ask(Qta(n=4, k=1), ROW, script({**said, **VECTORS, **sought}))
     assert (row["chosen"], row["rejected"], row["sufficient"]) == ("To the sun", "Sea, sky", True)
+    assert row["rewrites"] == ["To the sun", "Sea, sky"]
     assert row["gains"] == [1.0, pytest.approx(0.5)]
     assert row["margin"] == pytest.approx(0.5)
     assert row["prompt"].endswith("### Request\nIs it {warm}?\n\n### Rewrite")

@@ -68,6 +68,37 @@ def test_what_is_alike_is_told_apart_by_examples(script, tmp_path) -> None:
     ]
 
 
+def test_examples_are_the_nearest_rows_and_a_plan_lacks_nothing(script, tmp_path) -> None:
+    rows = [("swim", [SEA, SUN]), ("tan", [SUN]), ("fly", [SKY]), ("row", [SEA])]
+    table = {
+        "### JSON": [plan(SEA), plan(SUN), plan(SKY), plan(SEA)],
+        "swim": [[0.8, 0.6, 0]],
+        "tan": [[1, 0, 0]],
+        "fly": [[0, 0, 1]],
+        "row": [[0, 1, 0]],
+    }
+    found, engine = decided(script, tmp_path, rows, table, n=2, k=2)
+    assert [row["code"] for row in found] == ["other_functions", None, None, None]
+    prompts = [call.prompt[0]["content"] for call in engine.calls if hasattr(call, "prompt")]
+    shown = {
+        text.partition("### Request\n")[2].split("\n")[0]: [
+            json.loads(line)["request"]
+            for line in text.partition("### Examples\n")[2].partition("\n\n###")[0].split("\n")
+        ]
+        for text in prompts
+    }
+    assert shown["swim"] == ["tan", "row"]
+    assert shown["fly"] == ["s", "swim"], "nobody else uses the sky: its description"
+    assert [row["contrast"] for row in found] == [None, [], [SKY, SEA], [SEA, SKY]]
+
+
+def test_a_row_without_request_or_functions_leaves_alone(script, tmp_path) -> None:
+    rows = [(None, [SUN]), ("tan", [SUN]), ("rest", None), ("nap", [])]
+    table = {"### JSON": [plan(SUN)], "tan": [[1, 0, 0]]}
+    found, _ = decided(script, tmp_path, rows, table)
+    assert [row["code"] for row in found] == ["no_functions", None, "no_functions", "no_functions"]
+
+
 def test_two_things_are_alike_from_a_threshold_on() -> None:
     things = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
     assert most_alike([0, 1, 2], things, 0.8) == (1, 2)

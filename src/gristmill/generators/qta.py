@@ -52,6 +52,8 @@ class Preferred(TypedDict):
     """How much more gain the chosen rewrite has, 0..1."""
     chosen_from: str
     rejected_from: str
+    rewrites: list[str]
+    """All that were drawn, each once."""
     gains: list[float]
     """Of every rewrite, 0..1; higher is better."""
     sufficient: bool
@@ -61,6 +63,7 @@ class Preferred(TypedDict):
 class Qta(Apis, RowStage):
     """Draw rewrites, look for tools with each, and pair the best with the worst."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"all_equal", "unknown_function"}
 
     n: int = Field(default=8, ge=2)
@@ -101,7 +104,8 @@ class Qta(Apis, RowStage):
             return Drop("all_equal", f"{len(rewrites)} rewrites with a gain of {gains[0]:.3f}")
         return Preferred(
             output=None, prompt=prompt[0]["content"], chosen=rewrites[best],
-            rejected=rewrites[worst], margin=gains[best] - gains[worst], gains=gains,
+            rejected=rewrites[worst], margin=gains[best] - gains[worst],
+            rewrites=rewrites, gains=gains,
             chosen_from="generator", rejected_from="generator",
             sufficient=is_sufficient(found[best], self.k),
         )  # fmt: skip

@@ -67,6 +67,8 @@ class Instructed(TypedDict):
     """What it writes."""
 
     instruction: str
+    draft: str
+    """As it was before the polish."""
     functions: list[str]
     explanation: str
     api: str
@@ -90,7 +92,7 @@ class Draft(Polished):
 class ToolRetrieval(Apis, RowStage):
     """Write `n` instructions one after the other, for functions of the row and of `apis`."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {"foreign_function", "names_function"}
 
     n: int = Field(default=10, ge=1)
@@ -138,7 +140,7 @@ class ToolRetrieval(Apis, RowStage):
             return Drop("names_function", f"{named[0]}: {text}")
         api = json.dumps(Api(world=0, endpoints=drawn), ensure_ascii=False)
         return Instructed(
-            instruction=text, functions=names, api=api,
+            instruction=text, draft=draft[0].instruction, functions=names, api=api,
             explanation=draft[0].explanation, gen=said[1].gen,
         )  # fmt: skip
 

@@ -4,7 +4,7 @@ Source: Kong et al., "TPTU-v2: Boosting Task Planning and Tool Usage of Large La
 Agents in Real-world Systems", arXiv:2311.11315: an API retriever, demonstrations of APIs that are
 hard to distinguish, rows of tasks and calls in their order to tune on, single ones and several.
 Differs from the paper: our own prompt, sizes and threshold; any sentence encoder; demonstrations
-are the other rows, or descriptions where no row uses a function.
+are the other rows, or descriptions where no row uses a function; a plan has no arguments.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Plan(BaseModel):
 class Tptu(TableStage):
     """Shortlist functions for each row, choose examples among the others, have it planned."""
 
-    codes: ClassVar[frozenset[str]] = REPLY_CODES | {"not_shortlisted", "other_functions"}
+    codes: ClassVar[frozenset[str]] = REPLY_CODES | {
+        "no_functions", "not_shortlisted", "other_functions"
+    }  # fmt: skip
 
     k: int = Field(default=8, ge=2)
     """Functions on a shortlist; `n` examples stand behind them."""
@@ -89,7 +91,9 @@ class Tptu(TableStage):
         self, table: Annotated[pa.Table, Row], ctx: Context
     ) -> Annotated[pa.Table, Planned]:
         """(n, 4) -> (n, 7); a plan stays whose functions are those of the row."""
-        rows = table.to_pylist()
+        given = table.to_pylist()
+        is_whole = [bool(row["instruction"] and row[FUNCTIONS] and row[API]) for row in given]
+        rows = [row for row, whole in zip(given, is_whole, strict=True) if whole]
         known = {one["name"]: one for row in rows for one in api_of(row[API])["endpoints"]}
         names = sorted(known)
         asked = await _embed([row["instruction"] for row in rows], ctx)
@@ -107,7 +111,8 @@ class Tptu(TableStage):
             ]
             short = [known[names[i]] for i in order]
             made.append(self._plan(row, short, shown, pair, ctx.branch(j)))
-        found = await asyncio.gather(*made)
+        planned = iter(await asyncio.gather(*made))
+        found = [next(planned) if whole else Drop("no_functions") for whole in is_whole]
         ends = [one if isinstance(one, Drop) else None for one in found]
         plans = [None if isinstance(one, Drop) else one for one in found]
         decided = {
