@@ -70,11 +70,20 @@ def test_functions_that_were_used_less_are_drawn_more_often(ask) -> None:
         told = prompt.partition("### Functions")[2]
         return draft(LIST if LIST in told else told.split('{"name": "')[1].split('"')[0])
 
-    rows = ask(ToolRetrieval(n=24, n_functions=2, apis="shipped:apis"), POOLS, answer)
+    prompts = []
+
+    def kept(prompt: str, draw: int) -> str:
+        prompts.append(prompt)
+        return answer(prompt, draw)
+
+    rows = ask(ToolRetrieval(n=160, n_functions=2, apis="shipped:apis"), POOLS, kept)
     drawn = [[one["name"] for one in api_of(row["api"])["endpoints"]] for row in rows]
     n_uses = sum(row["functions"] == [LIST] for row in rows)
-    assert 0 < n_uses < 6, "of 16 functions, 2 at a time, an even draw would have it 3 times in 24"
-    assert len({name for names in drawn for name in names}) > 12
+    assert 0 < n_uses < 19, "of 16 functions, 2 at a time, an even draw would have it 20 times"
+    assert len({name for names in drawn for name in names}) == 16
+    shown = [x.partition("### Functions")[0] for x in prompts if x.startswith(WRITE)]
+    assert "Do it." not in shown[0]
+    assert sum("Do it." in text for text in shown) > 120, "what was written is an example later"
 
 
 def test_places_and_what_they_are_worth() -> None:
