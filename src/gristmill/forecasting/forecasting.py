@@ -154,8 +154,7 @@ def forecast(sampler: Sampler) -> Forecast:
     engines = _engines_s(whole[work] - part[work], clocks, prepared)
     if engines is not None:
         wall = engines + _own_s(whole["answers"], own, scale, drawn.waves, prepared)
-        edges = slowness(sampler.loads, available_cpus())
-        wall *= between(*(np.full(len(wall), edge) for edge in edges))
+        wall *= between(*(np.full(len(wall), x) for x in slowness(sampler.loads, available_cpus())))
         figures["wall_s"] = range_of(wall), "s"
         figures["engine_hours"] = range_of(wall * held / 3600), "h"
     return Forecast(n, len(prepared.seeds.rows), figures, list(_notes(prepared, found)), held)

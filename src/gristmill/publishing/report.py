@@ -81,10 +81,8 @@ def environment() -> SandboxedEnvironment:
 
 
 def _page(run: RunFiles, against: Diff | None) -> dict[str, Any]:
-    lines, note = facts.lines(run), run.note
-    drawn = maps.embeddings(run)
-    found = behind.behind(run, BEHIND, _on_map(drawn))
-    found |= _unread(run)
+    lines, note, drawn = facts.lines(run), run.note, maps.embeddings(run)
+    found = behind.behind(run, BEHIND, _on_map(drawn)) | _unread(run)
     return {
         **_compared(against),
         "behind": found,
