@@ -1,4 +1,5 @@
 import pytest
+from pydantic import ValidationError
 
 from gristmill.filters.language import Language
 from gristmill.pipelines import Drop
@@ -23,7 +24,7 @@ def test_of_a_pair_the_preferred_answer_is_looked_at() -> None:
     assert Language(lang="de")({**pair, "chosen": FRENCH}).detail.startswith("assistant: fr ")
 
 
-@pytest.mark.parametrize("lang", ["fr", "FR", "fr-CA", "fr_FR"])
+@pytest.mark.parametrize("lang", ["fr", "FR", "fr-CA", "fr_FR", "fra", "fre", "French"])
 def test_a_row_may_say_its_language(lang) -> None:
     assert Language()({"instruction": FRENCH, "output": FRENCH, "lang": lang}) == {}
     assert isinstance(Language()({"instruction": GERMAN, "output": FRENCH, "lang": lang}), Drop)
@@ -37,6 +38,17 @@ def test_a_language_in_letters_that_are_not_its_own_stays() -> None:
 
 def test_a_row_that_says_none_stays() -> None:
     assert Language()({"instruction": GERMAN, "output": FRENCH, "lang": None}) == {}
+
+
+@pytest.mark.parametrize("lang", ["python", "tlh", "nb", "xx", ""])
+def test_a_row_whose_language_the_model_does_not_know_stays(lang) -> None:
+    assert Language()({"instruction": GERMAN, "output": FRENCH, "lang": lang}) == {}
+
+
+def test_the_language_of_all_rows_must_be_known() -> None:
+    assert Language(lang="German")({"output": FRENCH}).code == "wrong_language"
+    with pytest.raises(ValidationError, match="expected one of"):
+        Language(lang="tlh")
 
 
 def test_short_texts_addresses_and_code_say_nothing() -> None:

@@ -27,6 +27,11 @@ def judged(output: str, lang: str | None = "en", **changes: object) -> Drop | No
         (ENGLISH, "zh", Drop("wrong_script", "assistant: LATIN 100%")),
         (RUSSIAN, "ru", None),
         (RUSSIAN, "python", None),
+        (CHINESE, "eng", Drop("wrong_script", "assistant: CJK 100%")),
+        (CHINESE, "English", Drop("wrong_script", "assistant: CJK 100%")),
+        (HINDI, "hin_Deva", None),
+        (HINDI, "nepali", None),
+        (HINDI, "Bengali", Drop("wrong_script", "assistant: DEVANAGARI 100%")),
         (HINDI, "hi", None),
         (TAMIL, "ta-IN", None),
         (HINDI, "ta", Drop("wrong_script", "assistant: DEVANAGARI 100%")),
@@ -64,5 +69,6 @@ def test_a_few_names_of_another_script_are_allowed() -> None:
 
 def test_the_language_of_all_rows_can_be_named() -> None:
     assert Script(lang="en")({"output": CHINESE, "lang": "zh"}).code == "wrong_script"
+    assert Script(lang="eng")({"output": CHINESE}).code == "wrong_script"
     with pytest.raises(ValidationError, match="expected one of"):
         Script(lang="xx")

@@ -12,10 +12,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, ClassVar, TypedDict
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fences import fold_fences
+from gristmill.text.languages import code_of
 from gristmill.text.scripts import LINK, scripts_of
 from gristmill.text.turns import Spoken, preferred
 
@@ -33,22 +34,30 @@ class Language(RowStage):
     Of a pair the preferred answer is the last turn.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_language"})
 
-    lang: str | None = Field(default=None, pattern="^[a-z]{2,3}$")
-    """Language of all rows, such as `en` (ISO 639); None takes a row's own `lang`, and a row
-    without one stays."""
+    lang: str | None = None
+    """Language of all rows: `en`, `eng` or `English`; None takes a row's own `lang`, and a row
+    stays where that names no language the model knows: code may say `python`."""
     min_probability: float = Field(default=0.9, gt=0, le=1)
     """How sure (0..1) the tool must be of another language. Our choice: of 3,000 English rows one
     leaves that should not, a list of chemical elements."""
     min_letters: int = Field(default=40, ge=1)
     """Letters below which a turn says nothing about its language."""
 
+    @field_validator("lang")
+    @classmethod
+    def _is_known(cls, lang: str | None) -> str | None:
+        if lang is not None and not _wanted(lang):
+            known = sorted({*_identifier().nb_classes} - {NO_LANGUAGE})
+            raise ValueError(f"expected one of {known}")
+        return lang
+
     def __call__(self, row: Spoken) -> Nothing | Drop:
         """Ask about one turn after the other."""
-        told = (self.lang or row.get("lang") or "").lower().replace("_", "-")
-        wanted = told.partition("-")[0]
+        told = self.lang or row.get("lang") or ""
+        wanted = _wanted(told)
         if scripts_of(told) != scripts_of(wanted):
             return {}
         for turn in preferred(row) if wanted else ():
@@ -62,6 +71,13 @@ class Language(RowStage):
 
 
 NO_LANGUAGE = "zxx"
+
+
+@lru_cache(maxsize=1024)
+def _wanted(lang: str) -> str:
+    """Return how the model calls a language; "" for one that it does not know."""
+    code = code_of(lang) or lang.lower().replace("_", "-").partition("-")[0]
+    return code if code and code in _identifier().nb_classes else ""
 
 
 @lru_cache(maxsize=1)

@@ -26,12 +26,12 @@ class Script(RowStage):
     Of a pair the preferred answer is the last turn.
     """
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     codes: ClassVar[frozenset[str]] = frozenset({"wrong_script"})
 
     lang: str | None = None
-    """Language of all rows, such as `en`; None takes a row's own `lang`, which may name a script as
-    `hi-Latn` does, and a row stays where that names no language we know."""
+    """Language of all rows: `en`, `eng` or `English`; None takes a row's own `lang`, which may name
+    a script as `hi-Latn` does, and a row stays where that names no language we know."""
     min_rate: float = Field(default=0.7, ge=0, le=1)
     """Share (0..1) of a turn's letters that must be of the language's scripts. Our choice: names
     and terms stay below the rest."""
@@ -41,7 +41,7 @@ class Script(RowStage):
     @field_validator("lang")
     @classmethod
     def _is_known(cls, lang: str | None) -> str | None:
-        if lang is not None and lang not in OF_LANGUAGE:
+        if lang is not None and not scripts_of(lang):
             raise ValueError(f"expected one of {sorted(OF_LANGUAGE)}")
         return lang
 

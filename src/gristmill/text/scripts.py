@@ -7,6 +7,8 @@ import unicodedata
 from collections import Counter
 from functools import lru_cache
 
+from gristmill.text.languages import code_of
+
 LINK = re.compile(r"https?://\S+")
 """No language: the letters of an address are Latin everywhere."""
 LANGUAGES = {
@@ -36,11 +38,11 @@ OF_LANGUAGE = {code: names for codes, names in LANGUAGES.items() for code in cod
 def scripts_of(lang: str) -> tuple[str, ...]:
     """Return the scripts of a language, which a tag may name; none where we know no such language.
 
-    >>> scripts_of("hi-IN"), scripts_of("hi-Latn"), scripts_of("xx")
-    (('DEVANAGARI',), ('LATIN',), ())
+    >>> scripts_of("hi-IN"), scripts_of("Hindi"), scripts_of("hi-Latn"), scripts_of("xx")
+    (('DEVANAGARI',), ('DEVANAGARI',), ('LATIN',), ())
     """
-    code, *more = lang.lower().replace("_", "-").split("-")
-    return ("LATIN",) if "latn" in more else OF_LANGUAGE.get(code, ())
+    _, *more = lang.lower().replace("_", "-").split("-")
+    return ("LATIN",) if "latn" in more else OF_LANGUAGE.get(code_of(lang), ())
 
 
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
