@@ -186,6 +186,30 @@ def test_a_server_that_stays_away_fails_after_its_attempts(using: Any) -> None:
     assert len(asked) == 3
 
 
+def test_a_server_that_says_nothing_is_told_once_and_by_the_name_of_its_limit(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def silent(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return httpx.Response(404)
+        raise httpx.ReadTimeout("", request=request)
+
+    engine = OpenAI(model="m", backoff_s=0, attempts=3, timeout_s=7)
+    engine._transport = httpx.MockTransport(silent)
+
+    async def go() -> list[Any]:
+        try:
+            asked = (engine.generate(Generate(ASK, HOT)) for _ in range(3))
+            return await asyncio.gather(*asked, return_exceptions=True)
+        finally:
+            await engine.stop()
+
+    for error in asyncio.run(go()):
+        assert "in 3 attempts: it took the request and said nothing for timeout_s=7" in str(error)
+    [told] = [one.getMessage() for one in caplog.records if one.levelname == "WARNING"]
+    assert "posts=1 of=3 why=it took the request" in told
+
+
 @pytest.mark.parametrize(
     "reply",
     [

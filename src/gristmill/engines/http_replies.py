@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
+from gristmill.engines.requests import Finish
 from gristmill.errors import EngineError, EngineRefused, PromptRefused, PromptTooLong
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ UNSET = ("provide a chat template", "chat_template is not set", "no chat templat
          "not have a chat template")  # fmt: skip
 """What they say of a model that has none: no fault of a row's turns."""
 FILTERED = "content_filter"
+BROKEN_OFF = (None, "abort", "error")
+"""Ends of an answer that asking again may change."""
 HIDDEN = "***"
 
 
@@ -113,6 +116,19 @@ def read_reply(url: str, reply: httpx.Response) -> dict[str, Any]:
     if reply.status_code in (400, 422) and is_refused:
         raise PromptRefused(f"{url} refused the conversation: {said}")
     raise EngineRefused(f"{url} answered {reply.status_code}: {said}")
+
+
+def ended(url: str, made: dict[str, Any]) -> Finish:
+    """Return how a text ended; a server that gave up may be asked again, no other."""
+    reason = made.get("finish_reason")
+    if reason == "function_call":
+        return "tool_calls"  # its older name
+    if reason in get_args(Finish):
+        return cast("Finish", reason)
+    told = f"{url} ended an answer by {reason!r}"
+    if reason in BROKEN_OFF:
+        raise EngineError(told)
+    raise EngineRefused(f"{told}, which is none of {list(get_args(Finish))}")
 
 
 def likeliest(url: str, given: Any, *, chat: bool) -> dict[str, float]:

@@ -7,18 +7,20 @@ identity, a lock file, a log or an error.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import os
 import re
+import time
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import ConfigDict, Field, PrivateAttr, field_validator
 from pydantic_core import PydanticCustomError
 
 from gristmill.engines.base import Engine
-from gristmill.engines.http_replies import FILTERED, first, likeliest, names, read_reply
-from gristmill.engines.requests import Choice, Completion, Finish, Generate, Op, Probs, Prompt
+from gristmill.engines.http_replies import FILTERED, ended, first, likeliest, names, read_reply
+from gristmill.engines.requests import Choice, Completion, Generate, Op, Probs, Prompt
 from gristmill.engines.schemas import response_format, unwrapped
 from gristmill.engines.seeing import with_images
 from gristmill.errors import EngineError, EngineExhausted, EngineRefused, RequirementError
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """Answers of a server that is busy or restarting."""
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-BROKEN_OFF = (None, "abort", "error")
-"""Ends of an answer that asking again may change."""
+TELL_S = 60.0
+"""Between two lines about requests that are asked again: all of them may be."""
+log = logging.getLogger(__name__)
 
 
 class OpenAI(Engine):
@@ -55,7 +58,7 @@ class OpenAI(Engine):
     max_in_flight: int = Field(default=128, ge=1)
     """Requests on the wire at once."""
     timeout_s: float = Field(default=600.0, gt=0)
-    """For one answer."""
+    """Without a word of one answer; then it is asked for again."""
     attempts: int = Field(default=8, ge=1)
     """Posts before the request fails: two minutes in which a server may start again."""
     backoff_s: float = Field(default=1.0, ge=0)
@@ -71,6 +74,7 @@ class OpenAI(Engine):
     _transport: Any = PrivateAttr(default=None)
     _held: set[str] = PrivateAttr(default_factory=set)
     """Schemas that a reply was held to."""
+    _quiet_until: float = PrivateAttr(default=0.0)
 
     @field_validator("base_url")
     @classmethod
@@ -189,7 +193,7 @@ class OpenAI(Engine):
         said = made if isinstance(request.prompt, str) else made.get("message") or {}
         return Completion(
             unwrapped(said.get("text" if said is made else "content") or "", shape),
-            self._end(made),
+            ended(self.base_url, made),
             used.get("prompt_tokens") or 0,
             used.get("completion_tokens") or 0,
             reply.get("model") or self.model,
@@ -218,18 +222,6 @@ class OpenAI(Engine):
             ) from error
         self._held.add(request.schema)
         return reply
-
-    def _end(self, made: dict[str, Any]) -> Finish:
-        """Return how a text ended; a server that gave up may be asked again, no other."""
-        reason = made.get("finish_reason")
-        if reason == "function_call":
-            return "tool_calls"  # its older name
-        if reason in get_args(Finish):
-            return cast("Finish", reason)
-        told = f"{self.base_url} ended an answer by {reason!r}"
-        if reason in BROKEN_OFF:
-            raise EngineError(told)
-        raise EngineRefused(f"{told}, which is none of {list(get_args(Finish))}")
 
     async def choice(self, request: Choice) -> Probs:
         """Judge by one token: the labels' shares among the alternatives that the server gives."""
@@ -274,6 +266,7 @@ class OpenAI(Engine):
         why = ""
         for attempt in range(self.attempts):
             if attempt:
+                self._tell(attempt, why)
                 await asyncio.sleep(min(60.0, self.backoff_s * 2 ** (attempt - 1)))
             try:
                 reply = await self._post(url, body, key)
@@ -282,6 +275,8 @@ class OpenAI(Engine):
                 if reply.status_code not in AGAIN:
                     return read_reply(url, reply)
                 why = f"status {reply.status_code}"
+            except httpx.ReadTimeout:
+                why = f"it took the request and said nothing for timeout_s={self.timeout_s:g}"
             except httpx.HTTPError as error:
                 why = f"{type(error).__name__} {error}".strip()
             except EngineRefused:
@@ -289,6 +284,12 @@ class OpenAI(Engine):
             except EngineError as error:  # no answer: a page of something in between, or half of it
                 why = str(error).removeprefix(f"{url} ")
         raise EngineExhausted(f"{url} did not answer in {self.attempts} attempts: {why}")
+
+    def _tell(self, posts: int, why: str) -> None:
+        """Say that a request is posted again, unless another one has just said so."""
+        if (now := time.monotonic()) >= self._quiet_until:
+            self._quiet_until = now + TELL_S
+            log.warning("server=%s posts=%d of=%d why=%s", self.base_url, posts, self.attempts, why)
 
     async def _post(self, url: str, body: dict[str, Any], key: str) -> httpx.Response:
         """Post as soon as a client is free."""
