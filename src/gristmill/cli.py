@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import argparse
 import os
-import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
-from gristmill import telemetry
+from gristmill import stopping, telemetry
 from gristmill.commands.arguments import pair, port, positive
 from gristmill.commands.screen import Screen, opened
 
@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(stop.code or 0)
     args.argv = list(sys.argv[1:] if argv is None else argv)
     telemetry.switch_off()
-    _listen()
+    with suppress(ValueError):  # not the main thread: whoever called us listens
+        stopping.listen()
     try:
         with opened(json_lines=args.json, quiet=args.quiet) as screen:
             return _call(args, screen)
@@ -267,15 +268,6 @@ class _Version(argparse.Action):
 
         sys.stdout.write(metadata.version("gristmill") + "\n")
         sys.exit(0)
-
-
-def _listen() -> None:
-    """Let Ctrl-C and a polite kill both end a run cleanly, also when started in the background."""
-    try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    except ValueError:  # not the main thread: whoever called us listens
-        return
 
 
 def _call(args: argparse.Namespace, screen: Screen) -> int:

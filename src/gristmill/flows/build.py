@@ -30,6 +30,7 @@ from gristmill.errors import EngineError, StorageError
 from gristmill.flows.order import Order
 from gristmill.pipelines.outcome import Result
 from gristmill.pipelines.workspace import Prepared
+from gristmill.stopping import listening
 from gristmill.text.plurals import counted
 
 log = logging.getLogger(__name__)
@@ -119,7 +120,8 @@ def build(order: dict[str, Any]) -> None:
     try:
         grown = check()
         if call.prepared:
-            call.result = call.order.execute(call.prepared, call.look, call.step)
+            with listening():
+                call.result = call.order.execute(call.prepared, call.look, call.step)
             _artifacts(call.order, call.result)
         else:
             log.info("nothing new: every seed was taken before")
