@@ -1,8 +1,7 @@
 """Responses/s through the whole catalogue of IFEval's types without language, on one core.
 
-Goal: 5,000 responses/s, each judged strictly by all 22 types: 6,700 on a quiet core, 6,400 on a
-busy one, then 6.9 times the package, before checks had a limit (README.md has the spreads, and
-what it costs).
+Goal: 5,000 responses/s, each judged strictly by all 22 types: 5,500 on a quiet core, and 6,700
+before checks had a limit; then 6.9 times the package on a busy one (README.md has the spreads).
 Judged by the constraints that they were asked to follow, one or two each, their parameters read
 anew each time, there are about 26,000 (`own`). `apart` is the rate by the clock in another thread,
 where a process of its own answers: it is asked for one response at a time. The baseline is the

@@ -9,6 +9,7 @@ starts at the first such question, stays for the later ones, and ends with its o
 from __future__ import annotations
 
 import atexit
+import math
 import os
 import pickle
 import signal
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, InputError
 
 SERVE = "import sys; from gristmill.limit import serve; serve(*sys.argv[1:])"
 SIZE = struct.Struct("!Q")
@@ -64,12 +65,15 @@ class Limited:
 
         Raises:
             GristmillError: `prepare` or `answer` raised it, or the process failed by a fault.
+            InputError: the limit is none.
         """
-        if not apart and _may_interrupt():
+        if not 0 < limit_s < math.inf:
+            raise InputError(f"a limit of {limit_s} s: it is above 0, and there is one")
+        if not apart and _ALARM.may_ring():
             if self._here is None:
                 self._here = import_module(self._module)
             self._here.prepare(asked)
-            return _interrupted(self._here.answer, asked, limit_s)
+            return _ALARM.interrupted(self._here.answer, asked, limit_s)
         frame = pickle.dumps((limit_s, asked))
         with self._lock:
             answer = self._exchange(frame, limit_s)
@@ -118,30 +122,54 @@ def _met(limit_s: float) -> Ended:
     return Ended(True, f"stopped after {limit_s:g} s of processor time")
 
 
-def _may_interrupt() -> bool:
-    """Say whether a signal reaches this thread, and nobody else waits for it."""
-    is_main = threading.current_thread() is threading.main_thread()
-    return is_main and signal.getsignal(signal.SIGVTALRM) == signal.SIG_DFL
+class _Alarm:
+    """Interrupts an answer in the main thread.
 
+    Its handler stays: another thread may hold a signal back until the answer is there, and one
+    without a handler ends the program.
+    """
 
-def _interrupted(answer: Callable[[Any], Any], asked: Any, limit_s: float) -> Any | Ended:
-    start_s = time.thread_time()
+    def __init__(self) -> None:
+        self._end_s = math.inf
 
-    def stop(*_: object) -> None:
-        if time.thread_time() - start_s >= limit_s:  # the timer counts other threads, too
+    def may_ring(self) -> bool:
+        """Say whether a signal reaches this thread and is ours; nobody's is made ours."""
+        if threading.current_thread() is not threading.main_thread():
+            return False
+        handler = signal.getsignal(signal.SIGVTALRM)
+        if handler == self._ring:
+            return True
+        if is_free := handler == signal.SIG_DFL:
+            signal.signal(signal.SIGVTALRM, self._ring)
+        return is_free
+
+    def interrupted(self, answer: Callable[[Any], Any], asked: Any, limit_s: float) -> Any | Ended:
+        """Return the answer, or that its time was over."""
+        try:
+            try:
+                self._end_s = time.thread_time() + limit_s
+                signal.setitimer(signal.ITIMER_VIRTUAL, limit_s, AGAIN_S)
+                return answer(asked)
+            finally:
+                self._rest()
+        except _Over:
+            return _met(limit_s)
+        finally:
+            self._rest()  # it may have rung before the first did
+
+    def _rest(self) -> None:
+        self._end_s = math.inf
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+
+    def _ring(self, *_: object) -> None:
+        """Raise within an answer, and nowhere else; again, should it go on."""
+        now_s = time.thread_time()  # the timer counts other threads, too
+        if now_s >= self._end_s:
+            self._end_s = now_s + AGAIN_S
             raise _Over
 
-    signal.signal(signal.SIGVTALRM, stop)
-    try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, limit_s, AGAIN_S)
-        try:
-            return answer(asked)
-        finally:
-            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    except _Over:
-        return _met(limit_s)
-    finally:
-        signal.signal(signal.SIGVTALRM, signal.SIG_DFL)
+
+_ALARM = _Alarm()
 
 
 class _Process:
@@ -226,7 +254,7 @@ def _send(line: socket.socket, frame: bytes) -> None:
 
 def _received(line: socket.socket, is_over: Callable[[], bool]) -> bytes:
     """Return a whole frame; nothing where the line is closed, or it is over."""
-    got = b""
+    got = bytearray()
     while len(got) < SIZE.size or len(got) < SIZE.size + SIZE.unpack_from(got)[0]:
         try:
             more = line.recv(1 << 22)
@@ -236,5 +264,5 @@ def _received(line: socket.socket, is_over: Callable[[], bool]) -> bytes:
             continue
         if not more:
             return b""
-        got = got + more if got else more
-    return got[SIZE.size :]
+        got += more
+    return bytes(memoryview(got)[SIZE.size :])

@@ -1,5 +1,6 @@
 """No check hangs: not in the main thread, not in another one, not in a worker of Ray."""
 
+import math
 import multiprocessing
 import signal
 import sys
@@ -10,23 +11,26 @@ from importlib import import_module
 
 import pytest
 
+from gristmill import limit
 from gristmill.constraints.catalogue import (
     IFEVAL,
     KINDS,
     Constraint,
     check,
     check_all,
+    check_both,
     constraint,
 )
 from gristmill.constraints.ifeval import no_comma
 from gristmill.constraints.kinds import Kind
 from gristmill.constraints.mul_dim import MUL_DIM
 from gristmill.engines import cluster
-from gristmill.errors import GristmillError
+from gristmill.errors import GristmillError, InputError
 from gristmill.verifiers.constraints import Constraints
 
 TEXT = "a" * 40 + "b"
 """Of no interest to any check of the catalogue, and a matter of hours for the planted pattern."""
+FILE = limit.__file__
 STOPPED = ("timeout", "stopped after 0.2 s of processor time")
 COMMA = constraint("punctuation:no_comma", {})
 
@@ -58,11 +62,50 @@ def own(monkeypatch):
 
 @pytest.mark.parametrize("name", ["pattern", "loop"])
 def test_a_signal_ends_a_check_of_the_catalogue_in_the_main_thread(own, planted, name) -> None:
-    before = signal.getsignal(signal.SIGVTALRM)
     assert check(own(getattr(planted, name)), TEXT, limit_s=0.2) == STOPPED
     assert check(COMMA, "a b") == ("pass", "0")
-    assert signal.getsignal(signal.SIGVTALRM) == before
+    assert_at_rest()
+
+
+def assert_at_rest() -> None:
+    """A signal that another thread held back does nothing, and no other one is to come."""
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGVTALRM) != signal.SIG_DFL, "it would end the program"
+    signal.raise_signal(signal.SIGVTALRM)
+
+
+def test_a_signal_at_any_moment_ends_the_answer_or_nothing() -> None:
+    """At every line of the module in turn, as one that comes when an answer is already there."""
+    assert check(COMMA, "a b").passed, "the handler is there from now on"
+    tracing, outcomes, n = sys.gettrace(), set(), 0
+
+    def at_line(frame, event, _):
+        nonlocal left
+        left -= event == "line"
+        if event == "line" and left == 0:
+            signal.raise_signal(signal.SIGVTALRM)
+        return at_line
+
+    left = 0
+    while left <= 0:
+        n += 1
+        left = n
+        sys.settrace(lambda frame, *_: at_line if frame.f_code.co_filename == FILE else None)
+        try:
+            found = check(COMMA, "a b", limit_s=1e-6)
+        finally:
+            sys.settrace(tracing)
+        outcomes.add(found.outcome)
+        assert_at_rest()
+    assert n > 20
+    assert outcomes == {"pass", "timeout"}
+    assert check(COMMA, "a b") == ("pass", "0"), "nobody took the signal for one of their own"
+
+
+@pytest.mark.parametrize("limit_s", [0, -1, math.inf, math.nan])
+def test_a_limit_that_is_none_is_refused(limit_s) -> None:
+    with pytest.raises(InputError, match="a limit of"):
+        check(COMMA, "a", limit_s=limit_s)
 
 
 @pytest.mark.parametrize("strict", [True, False])
@@ -92,6 +135,15 @@ def test_the_others_asked_with_it_have_their_verdicts() -> None:
     assert [[one.outcome for one in verdicts] for verdicts in found] == [
         ["pass", "timeout"], ["fail", "fail"], ["fail", "fail"]
     ]  # fmt: skip
+
+
+def test_both_ways_are_asked_for_together_and_fail_apart(own, planted) -> None:
+    wanted = [COMMA, own(planted.pattern), constraint("startend:quotation", {})]
+    found = check_both(wanted, f"x,\n{TEXT}", limit_s=0.2)
+    assert [[one.outcome for one in verdicts] for verdicts in found] == [
+        ["fail", "timeout", "fail"], ["pass", "timeout", "fail"]
+    ]  # fmt: skip
+    assert check_both([COMMA], " ") == ([("fail", "no response")], [("fail", "no response")])
 
 
 def test_a_row_whose_check_met_the_limit_says_so_and_has_not_passed() -> None:

@@ -198,29 +198,68 @@ def check_all(
     Raises:
         RequirementError: a language is to be told, and the package that tells it is missing.
     """
-    found = [_without_a_check(text or "", len(wanted)) for text in responses]
-    left = [i for i, verdicts in enumerate(found) if verdicts is None]
+    return [ways[0] for ways in _judge(wanted, responses, (strict,), limit_s)]
+
+
+def check_both(
+    wanted: Sequence[Constraint], response: str | None, *, limit_s: float = LIMIT_S
+) -> tuple[list[Verdict], list[Verdict]]:
+    """Judge a response strictly and loosely, in one question; else as `check_all` does."""
+    strict, loose = _judge(wanted, [response], (True, False), limit_s)[0]
+    return strict, loose
+
+
+Ways = list[list[Verdict]]
+"""The verdicts on a response, by way (strictly, loosely, or both) and constraint."""
+
+
+def _judge(
+    wanted: Sequence[Constraint],
+    responses: Sequence[str | None],
+    ways: tuple[bool, ...],
+    limit_s: float,
+) -> list[Ways]:
+    known = [_without_a_check(text or "", len(wanted)) for text in responses]
+    found = [[verdicts or []] * len(ways) for verdicts in known]
+    left = [i for i, verdicts in enumerate(known) if verdicts is None]
     for first in range(0, len(left), MOST_AT_ONCE):
         places = left[first : first + MOST_AT_ONCE]
-        told = _told(wanted, [responses[i] or "" for i in places], strict, limit_s)
+        told = _told(wanted, [responses[i] or "" for i in places], ways, limit_s)
         for i, verdicts in zip(places, told, strict=True):
             found[i] = verdicts
-    return [verdicts or [] for verdicts in found]
+    return found
 
 
 def _told(
-    wanted: Sequence[Constraint], texts: list[str], strict: bool, limit_s: float
-) -> list[list[Verdict]]:
+    wanted: Sequence[Constraint], texts: list[str], ways: tuple[bool, ...], limit_s: float
+) -> list[Ways]:
     """Ask for all together; when that meets the limit, for one check after the other."""
     asked = [(one.cid, one.params, one.scope) for one in wanted]
     modules = {KINDS[one.cid].check.__module__ for one in wanted}
     apart = not modules <= OURS or sum(map(len, texts)) > HERE_CHARS
-    answer = _LIMITED.ask((asked, texts, strict, modules), limit_s, apart=apart)
+    answer = _LIMITED.ask((asked, texts, ways, modules), limit_s, apart=apart)
     if not isinstance(answer, Ended):
         return list(answer)
-    if len(texts) * len(wanted) > 1:
-        return [[_told([one], [text], strict, limit_s)[0][0] for one in wanted] for text in texts]
-    return [[Verdict("timeout" if answer.by_limit else "error", answer.why)]]
+    if len(texts) * len(wanted) * len(ways) > 1:
+        return [_one_by_one(wanted, text, ways, limit_s) for text in texts]
+    return [[[Verdict("timeout" if answer.by_limit else "error", answer.why)]]]
+
+
+def _one_by_one(
+    wanted: Sequence[Constraint], text: str, ways: tuple[bool, ...], limit_s: float
+) -> Ways:
+    found: Ways = []
+    for way in ways:
+        known = found[0] if found else [None] * len(wanted)
+        found.append(
+            [
+                before
+                if before and before.is_loose_too
+                else _told([one], [text], (way,), limit_s)[0][0][0]
+                for one, before in zip(wanted, known, strict=True)
+            ]
+        )
+    return found
 
 
 def _without_a_check(text: str, n: int) -> list[Verdict] | None:

@@ -19,11 +19,9 @@ from gristmill.constraints.parts import Scope, parts_of
 
 Asked = tuple[str, Mapping[str, Any], Scope]
 """A constraint: type, parameters, scope."""
-
-
-Question = tuple[Sequence[Asked], Sequence[str], bool, Iterable[str]]
-"""Constraints; responses, none of them blank; whether they are judged strictly; the modules that
-put the types into `KINDS`, when they are imported."""
+Question = tuple[Sequence[Asked], Sequence[str], tuple[bool, ...], Iterable[str]]
+"""Constraints; responses, none of them blank; the ways in which they are judged, of which True is
+strictly; the modules that put the types into `KINDS`, when they are imported."""
 
 
 def prepare(question: Question) -> None:
@@ -40,18 +38,28 @@ def prepare(question: Question) -> None:
         load()
 
 
-def answer(question: Question) -> list[list[Verdict]]:
-    """Return the verdicts on each response, by constraint."""
-    asked, responses, strict, _ = question
-    return [
-        [
-            _judged(cid, params, text)
-            if strict and scope == "response"
-            else _of_parts(cid, params, text, scope, strict)
-            for cid, params, scope in asked
-        ]
-        for text in responses
-    ]
+def answer(question: Question) -> list[list[list[Verdict]]]:
+    """Return the verdicts on each response, by way and constraint.
+
+    Loosely after strictly, only what may have another verdict is looked at.
+    """
+    asked, responses, ways, _ = question
+    found = list[list[list[Verdict]]]()
+    for text in responses:
+        found.append([])
+        for strict in ways:
+            known = found[-1][0] if found[-1] else [None] * len(asked)
+            found[-1].append(
+                [
+                    before
+                    if before and before.is_loose_too
+                    else _judged(cid, params, text)
+                    if strict and scope == "response"
+                    else _of_parts(cid, params, text, scope, strict)
+                    for (cid, params, scope), before in zip(asked, known, strict=True)
+                ]
+            )
+    return found
 
 
 def _of_parts(

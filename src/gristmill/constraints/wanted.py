@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypedDict
 
-from gristmill.constraints.catalogue import LIMIT_S, Constraint, check_all, constraint
+from gristmill.constraints.catalogue import LIMIT_S, Constraint, check_both, constraint
 from gristmill.constraints.kinds import Verdict
 from gristmill.constraints.mul_dim import MUL_DIM, SUBCATEGORIES
 from gristmill.constraints.parts import answer_of
@@ -53,25 +53,24 @@ def read(one: Any, params: Any) -> Constraint | Verdict:
 
 
 def judge(
-    given: Sequence[Constraint | Verdict],
-    answer: str | None,
-    *,
-    strict: bool = True,
-    limit_s: float = LIMIT_S,
-) -> list[Verdict]:
-    """Return the verdicts on what a model said; what is no constraint has its own already.
+    given: Sequence[Constraint | Verdict], answer: str | None, *, limit_s: float = LIMIT_S
+) -> list[tuple[Verdict, Verdict]]:
+    """Return what is said of a model's answer, strictly and loosely, by constraint.
+
+    What is no constraint has its verdict already.
 
     Reasoning is there for constraints on it alone.
     """
     whole = answer or ""
     texts = {True: whole, False: answer_of(whole)}
     known = [one for one in given if isinstance(one, Constraint)]
-    found = {}
+    found = dict[bool, Iterator[tuple[Verdict, Verdict]]]()
     for is_reasoning, text in texts.items():
         some = [one for one in known if (one.scope == "reasoning") == is_reasoning]
-        found[is_reasoning] = iter(check_all(some, [text], strict=strict, limit_s=limit_s)[0])
+        found[is_reasoning] = zip(*check_both(some, text, limit_s=limit_s), strict=True)
     return [
-        one if isinstance(one, Verdict) else next(found[one.scope == "reasoning"]) for one in given
+        (one, one) if isinstance(one, Verdict) else next(found[one.scope == "reasoning"])
+        for one in given
     ]
 
 

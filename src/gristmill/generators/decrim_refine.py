@@ -117,7 +117,7 @@ class DecrimRefine(RowStage):
         """Return what programs and the critic say of a response, by constraint."""
         found = [
             Critique(constraint=one.text, satisfied=seen.passed, reason=seen.measured)
-            for one, seen in zip(checked, judge(checked, text), strict=True)
+            for one, (seen, _) in zip(checked, judge(checked, text), strict=True)
         ]
         same, greedy = {"instruction": row["instruction"], "response": text}, Sampling(0.0)
         asked = (user(CRITIC.format(**same, constraint=one)) for one in row[TOLD])
@@ -133,4 +133,4 @@ class DecrimRefine(RowStage):
 
 
 def _met(text: str, checked: list[Constraint]) -> int:
-    return sum(seen.passed for seen in judge(checked, text.strip()))
+    return sum(seen.passed for seen, _ in judge(checked, text.strip()))

@@ -67,10 +67,8 @@ class Constraints(RowStage):
             why = f"{len(given)} constraints, {len(params)} of them with parameters"
             return judged("no_constraints", why, [], [], None)
         wanted = [read(one, more) for one, more in zip(given, params, strict=True)]
-        strict = judge(wanted, row["output"], limit_s=self.limit_s)
-        left = [one for one, first in zip(wanted, strict, strict=True) if not _is_known(first)]
-        more = iter(judge(left, row["output"], strict=False, limit_s=self.limit_s))
-        loose = [first if _is_known(first) else next(more) for first in strict]
+        found = judge(wanted, row["output"], limit_s=self.limit_s)
+        strict, loose = ([verdicts[i] for verdicts in found] for i in (0, 1))
         deciding = strict if self.mode == "strict" else loose
         outcomes = [verdict.outcome for verdict in deciding]
         status = next((bad for bad in ("fail", "timeout", "error") if bad in outcomes), "pass")
@@ -80,11 +78,6 @@ class Constraints(RowStage):
             if not verdict.passed
         )
         return judged(status, why, strict, loose, outcomes.count("pass"))
-
-
-def _is_known(strict: Verdict) -> bool:
-    """Say whether the loose verdict is that one, too: it cannot be another, or takes longer."""
-    return strict.outcome in ("pass", "timeout")
 
 
 def judged(

@@ -52,7 +52,7 @@ class DecrimCritic(RowStage):
         given = [read(one, None) for one in listed(row[self.of])] if self.of else []
         known = [one for one in given if isinstance(one, Constraint)]
         seen = zip(known, judge(known, row["output"]), strict=True)
-        told = [(one.text, x.passed) for one, x in seen if x.outcome in ("pass", "fail")]
+        told = [(one.text, x.passed) for one, (x, _) in seen if x.outcome in ("pass", "fail")]
         same = {"instruction": row["instruction"], "response": row["output"]}
         asks = (user(CRITIC.format(**same, constraint=text)) for text, _ in told)
         calls = [complete(ctx.llm("judge"), [one], Sampling(0.0)) for one in asks]
