@@ -44,6 +44,7 @@ def test_one_call_is_a_conversation_that_ends_with_the_assistant(ask, script) ->
         (f"{SAID}\nUser: HOW deep is it?\nAssistant: It is deep.", "repeated"),
         ("User: Why?\nAssistant: Sorry, I can't.", "refusal"),
         ("User: Why?\nAssistant: It is 25 m deep.", "ungrounded"),
+        ("User: Why?\nAssistant: Deep.\n\n### Facts\nDepth: 24 m", "template_leak"),
         ("User: Why?\nAssistant: Deep.\n### Conversation of 3 questions", "template_leak"),
     ],
 )

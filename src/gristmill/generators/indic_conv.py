@@ -20,7 +20,7 @@ from gristmill.pipelines.context import Context
 from gristmill.pipelines.replies import REPLY_CODES, complete
 from gristmill.pipelines.stage import Drop, RowStage
 from gristmill.text.fidelity import lost_in_translation
-from gristmill.text.leaks import leak, markers
+from gristmill.text.leaks import heads, leak
 from gristmill.text.refusals import NON_ANSWERS, non_answer
 from gristmill.text.turns import WholeTurn, user, whole
 
@@ -37,7 +37,7 @@ or "Assistant:"; the user begins, the assistant ends. Write nothing else.
 {facts}
 
 ### Conversation of {pairs} questions"""
-MARKS = markers([WRITE]) - {"Passage", "Facts"}
+MARKS = heads([WRITE])
 TURN = re.compile(r"(?im)^[ \t*#]*(user|assistant)[ \t*]*:[ \t*]*")
 SIDES = ("user", "assistant")
 
@@ -63,6 +63,7 @@ class Talk(TypedDict):
 class IndicConv(RowStage):
     """Make one conversation of a passage in one call."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | NON_ANSWERS | {
         "no_turns", "repeated", "template_leak", "ungrounded"
     }  # fmt: skip

@@ -64,8 +64,9 @@ class Person(TypedDict):
 class PersonaHub(RowStage):
     """Make a row of the person that a text leads to, and of each who is close to them."""
 
+    version: ClassVar[int] = 2
     codes: ClassVar[frozenset[str]] = REPLY_CODES | {
-        "no_list", "over_limit", "refusal", "repeated", "template_leak", "wrong_length"
+        "no_list", "no_text", "over_limit", "refusal", "repeated", "template_leak", "wrong_length"
     }  # fmt: skip
 
     related: int = Field(default=3, ge=0)
@@ -81,6 +82,8 @@ class PersonaHub(RowStage):
     async def __call__(self, row: Text, ctx: Context) -> list[Person | Drop] | Drop:
         """Ask for the person, then for the others."""
         text = (row.get("output") or row.get("instruction") or "")[: self.max_chars]
+        if not text.strip():
+            return Drop("no_text")
         llm = ctx.llm("generator")
         reply = await complete(llm, [user(FROM_TEXT.format(text=text))], self.sampling)
         if isinstance(reply, Drop):
