@@ -113,6 +113,23 @@ def test_a_map_of_many_rows_shows_the_kept_ones_first(finished, monkeypatch) -> 
     assert (len(found.places), sum(found.is_kept), found.total > 10) == (10, 5, True)
 
 
+def test_a_row_that_new_rows_replaced_is_not_on_the_map(finished) -> None:
+    path = finished(60)
+    before = maps.embeddings(RunFiles.open(path))
+    assert before
+    gone = before.ids[before.is_kept.index(False)]
+    for shard in path.glob("shards/*/*.parquet"):
+        table = pq.read_table(shard)
+        told = zip(table["id"].to_pylist(), table["end"].to_pylist(), strict=True)
+        ends = pa.array(["expanded" if row == gone else end for row, end in told], pa.string())
+        place = table.schema.get_field_index("end")
+        pq.write_table(table.set_column(place, "end", ends.cast(table["end"].type)), shard)
+    after = maps.embeddings(RunFiles.open(path))
+    assert after
+    assert after.ids == [row for row in before.ids if row != gone]
+    assert (after.total, sum(after.is_kept)) == (before.total - 1, sum(before.is_kept))
+
+
 def test_no_topic_of_the_map_is_named_by_what_a_filter_masks(finished) -> None:
     path = finished(60)
     for shard in path.glob("shards/*/*.parquet"):

@@ -55,7 +55,7 @@ class Map:
     shown: float
     """Share of the variance (0..1) that two directions hold."""
     total: int
-    """Rows that have an embedding; `places` is a part of them."""
+    """Rows that have an embedding, those that new rows replaced left out; `places` is a part."""
     topics: list[Topic]
     """The largest first."""
 
@@ -73,6 +73,7 @@ def _map(run: RunFiles, label: str, name: str) -> Map | None:
     column = pl.col("scores").struct.field(label).struct.field(name)
     have = run.scan().filter(column.is_not_null())
     ids = have.select("id").unique().sort("id").collect()["id"]
+    ids = ids.filter(~ids.is_in(run.rows.filter(end="expanded")["id"].implode()))
     if len(ids) < 3:
         return None
     chosen = ids.is_in(run.kept.implode())
