@@ -38,6 +38,8 @@ def test_an_answer_stands_behind_the_call_that_it_names_or_that_has_its_place() 
     assert told(one_by_one([calling(None, None), answer("0"), answer("1")])) == [
         "call 0", "0", "call 1", "1",
     ]  # fmt: skip
+    same = [calling("a", "a"), answer("0", "a"), answer("1", "a"), answer("more", "a")]
+    assert told(one_by_one(same)) == ["call 0", "0", "more", "call 1", "1"]
     lone = [calling("a", "b"), answer("A", "a"), answer("?", "x"), answer("!", "y")]
     assert told(one_by_one(lone)) == ["call 0", "A", "call 1", "?", "!"]
 

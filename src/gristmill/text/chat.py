@@ -86,7 +86,7 @@ def one_by_one(turns: Sequence[Turn]) -> list[Turn]:
     """Return the turns with one call each, and behind it what answered it.
 
     What was said beside several calls stays with the first. An answer belongs to the call that it
-    names, else to the one in its place.
+    names, of several with that name the next, else to the one in its place.
     """
     made, at = list[Turn](), 0
     while at < len(turns):
@@ -105,7 +105,10 @@ def one_by_one(turns: Sequence[Turn]) -> list[Turn]:
 def _alone(turn: Turn, calls: list[Any], answers: list[Turn]) -> Iterator[Turn]:
     ids = [one.get("id") if isinstance(one, dict) else None for one in calls]
     named = [_extra(answer).get("tool_call_id") for answer in answers]
-    places = [ids.index(name) if name in ids and name else i for i, name in enumerate(named)]
+    places = list[int]()
+    for i, name in enumerate(named):
+        meant = [k for k, one in enumerate(ids) if name and one == name] or [i]
+        places.append(next((k for k in meant if k not in places), meant[0]))
     for i, call in enumerate(calls):
         extra = {**(_extra(turn) if i == 0 else {}), "tool_calls": [call]}
         told = json.dumps(extra, ensure_ascii=False)
