@@ -3,7 +3,8 @@
 In the main thread a signal interrupts Python and its patterns, which costs microseconds. Nothing
 does so in another thread: `re` lets no other run, and signals reach the main one alone. There, and
 where it is asked for, a process of its own answers, which the kernel ends whatever it does. It
-starts at the first such question, stays for the later ones, and ends with its owner.
+starts at the first such question, stays for the later ones, and ends with its owner (asleep over an
+answer, when it wakes).
 """
 
 from __future__ import annotations
